@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file data.h
+ * Datasets of labelled images and the loader that makes batches of them.
+ */
+#ifndef RESNET_DATA_H
+#define RESNET_DATA_H
+
+#include <resnet/plan.h>
+#include <resnet/tensor.h>
+#include <resnet/transform.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rn_dataset rn_dataset;
+typedef struct rn_loader rn_loader;
+
+/** Splits of a dataset in a folder. */
+enum { RN_SPLIT_TRAIN = 0, RN_SPLIT_TEST = 1 };
+
+/** What a dataset holds. The caller sets struct_size. */
+typedef struct rn_dataset_info {
+    size_t struct_size;
+    int64_t count;   /**< images */
+    int64_t classes; /**< labels are 0..classes-1 */
+    int64_t channels, height, width;
+    rn_dtype dtype; /**< of a stored image: RN_U8 or RN_F32 */
+    int32_t reserved; /**< 0 */
+} rn_dataset_info;
+#define RN_DATASET_INFO_INIT {sizeof(rn_dataset_info), 0, 0, 0, 0, 0, RN_U8, 0}
+
+/** A dataset of the host's. */
+typedef struct rn_dataset_vtable {
+    size_t struct_size;
+    /**
+     * Writes image `index` as [channels, height, width] of the dataset's dtype and its label. Called on the
+     * loader's worker threads, several at once. A status other than RN_OK reaches rn_loader_next().
+     */
+    rn_status (*read)(void *user, int64_t index, void *image, int64_t *label);
+    void (*release)(void *user); /**< [optional] when the last reference goes */
+} rn_dataset_vtable;
+
+/**
+ * CIFAR-10, binary version: data_batch_1..5.bin or test_batch.bin in `dir`.
+ * @return RN_E_NOT_FOUND naming the file, RN_E_FORMAT for a size that is no multiple of 3,073 or a label above 9
+ */
+RN_API rn_status rn_cifar10_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out);
+
+/** CIFAR-100, binary version, fine labels: train.bin or test.bin in `dir`. */
+RN_API rn_status rn_cifar100_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out);
+
+/** Named files in the CIFAR binary format. @param classes 10 (records of 3,073 bytes) or 100 (3,074) */
+RN_API rn_status rn_cifar_files_open(rn_context *ctx, const char *const *paths, size_t num_paths, int64_t classes,
+                                     rn_dataset **out);
+
+/**
+ * A pair of IDX files (MNIST, Fashion-MNIST), gzip-compressed or not: images u8 [N, H, W] or [N, C, H, W], labels u8 [N].
+ * The number of classes is the largest label + 1.
+ */
+RN_API rn_status rn_idx_open(rn_context *ctx, const char *images, const char *labels, rn_dataset **out);
+
+/**
+ * Images in memory.
+ * @param images u8 or f32 [N, C, H, W], on a device with host memory; a reference is taken
+ * @param labels i64 [N], each 0 or more
+ */
+RN_API rn_status rn_tensor_dataset_create(rn_tensor *images, rn_tensor *labels, rn_dataset **out);
+
+/** A dataset of the host's. @param info [in] its sizes  @param vt [in] copied */
+RN_API rn_status rn_custom_dataset_create(rn_context *ctx, const rn_dataset_vtable *vt, void *user,
+                                          const rn_dataset_info *info, rn_dataset **out);
+
+RN_API rn_dataset *rn_dataset_retain(rn_dataset *ds);
+RN_API void rn_dataset_release(rn_dataset *ds);
+RN_API rn_status rn_dataset_describe(const rn_dataset *ds, rn_dataset_info *out);
+/** @return the number of images, 0 for NULL. */
+RN_API int64_t rn_dataset_size(const rn_dataset *ds);
+/** @return the number of classes, 0 for NULL. */
+RN_API int64_t rn_dataset_classes(const rn_dataset *ds);
+/** Reads one stored image and its label. @param nbytes must be the image's size */
+RN_API rn_status rn_dataset_read(rn_dataset *ds, int64_t index, void *image, size_t nbytes, int64_t *label);
+/** The first `count` images of a dataset as a dataset. */
+RN_API rn_status rn_dataset_take(rn_dataset *ds, int64_t count, rn_dataset **out);
+
+/** Flags of a loader. */
+#define RN_LOADER_SHUFFLE 1u   /**< a new order each epoch, a function of seed and epoch */
+#define RN_LOADER_DROP_LAST 2u /**< leaves out a last batch that is not full */
+
+typedef struct rn_loader_options {
+    size_t struct_size;
+    uint64_t flags;          /**< RN_LOADER_* */
+    int64_t batch;           /**< images per batch, 1 or more */
+    uint64_t seed;           /**< of shuffling and transforms; 0: the context's */
+    int32_t workers;         /**< background threads; 0: none, batches are made in rn_loader_next() */
+    int32_t prefetch;        /**< batches made ahead, 1 or more */
+    rn_device *device;       /**< [optional] of the batches; NULL: the CPU */
+    rn_transform *transform; /**< [optional] */
+    rn_plan *plan;           /**< [optional] images in the layout this plan's first layer reads; no conversion later */
+    int64_t shard, num_shards; /**< takes every num_shards-th image of the order, beginning with shard */
+} rn_loader_options;
+#define RN_LOADER_OPTIONS_INIT                                               \
+    {                                                                        \
+        sizeof(rn_loader_options), 0, 128, 0, 1, 2, NULL, NULL, NULL, 0, 1   \
+    }
+RN_API rn_status rn_loader_options_init(rn_loader_options *options, size_t struct_size);
+
+/** Makes a loader that stands before the first batch of epoch 0. */
+RN_API rn_status rn_loader_create(rn_dataset *ds, const rn_loader_options *options, rn_loader **out);
+RN_API rn_loader *rn_loader_retain(rn_loader *l);
+RN_API void rn_loader_release(rn_loader *l);
+
+/**
+ * The next batch: images f32 [n, C, H, W] and labels i64 [n], borrowed until the next call.
+ * @return RN_END after the last batch; the call after that begins the next epoch
+ */
+RN_API rn_status rn_loader_next(rn_loader *l, rn_tensor **images, rn_tensor **labels);
+
+/** @return the batches of an epoch, 0 for NULL. */
+RN_API int64_t rn_loader_batches(const rn_loader *l);
+
+/** Where the loader stands: the epoch and the number of batches handed out in it. */
+RN_API rn_status rn_loader_position(const rn_loader *l, int64_t *epoch, int64_t *batch);
+
+/** Goes to just before a batch of an epoch. @return RN_E_INVALID beyond the epoch's batches */
+RN_API rn_status rn_loader_seek(rn_loader *l, int64_t epoch, int64_t batch);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

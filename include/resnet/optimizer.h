@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file optimizer.h
+ * Optimizers over the parameters of one model; formulas as PyTorch's.
+ */
+#ifndef RESNET_OPTIMIZER_H
+#define RESNET_OPTIMIZER_H
+
+#include <resnet/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rn_optimizer rn_optimizer;
+
+/**
+ * torch.optim.SGD: g += wd p; buf = g at the first step, else buf = momentum buf + (1 - dampening) g; with
+ * nesterov g += momentum buf, else g = buf; p -= lr g.
+ */
+typedef struct rn_sgd_options {
+    size_t struct_size;
+    uint64_t flags;      /**< RN_SGD_* */
+    double lr;           /**< 0 or more */
+    double momentum;     /**< 0 or more */
+    double dampening;    /**< 0 with nesterov */
+    double weight_decay; /**< 0 or more */
+} rn_sgd_options;
+#define RN_SGD_NESTEROV 1u
+#define RN_SGD_OPTIONS_INIT {sizeof(rn_sgd_options), 0, 0.1, 0.9, 0.0, 1e-4}
+
+/**
+ * torch.optim.Adam: g += wd p; m, v moving averages; p -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps).
+ * AdamW (RN_ADAM_DECOUPLED): p *= 1 - lr wd first, and no wd in g.
+ */
+typedef struct rn_adam_options {
+    size_t struct_size;
+    uint64_t flags;      /**< RN_ADAM_* */
+    double lr;           /**< 0 or more */
+    double beta1;        /**< 0 <= beta1 < 1 */
+    double beta2;        /**< 0 <= beta2 < 1 */
+    double eps;          /**< 0 or more */
+    double weight_decay; /**< 0 or more */
+} rn_adam_options;
+#define RN_ADAM_DECOUPLED 1u
+#define RN_ADAM_OPTIONS_INIT {sizeof(rn_adam_options), 0, 1e-3, 0.9, 0.999, 1e-8, 0.0}
+
+/** Own settings for the parameters that match a glob. */
+typedef struct rn_group_options {
+    size_t struct_size;
+    uint64_t flags;      /**< 0 */
+    double lr_factor;    /**< times the optimizer's lr; 0 or more */
+    double weight_decay; /**< 0 or more */
+} rn_group_options;
+#define RN_GROUP_OPTIONS_INIT {sizeof(rn_group_options), 0, 1.0, 0.0}
+
+RN_API rn_status rn_sgd_options_init(rn_sgd_options *options, size_t struct_size);
+RN_API rn_status rn_adam_options_init(rn_adam_options *options, size_t struct_size);
+RN_API rn_status rn_group_options_init(rn_group_options *options, size_t struct_size);
+
+RN_API rn_status rn_sgd_create(rn_model *m, const rn_sgd_options *options, rn_optimizer **out);
+RN_API rn_status rn_adam_create(rn_model *m, const rn_adam_options *options, rn_optimizer **out);
+RN_API rn_optimizer *rn_optimizer_retain(rn_optimizer *opt);
+RN_API void rn_optimizer_release(rn_optimizer *opt);
+
+/**
+ * Puts the parameters whose names match a glob into a group of their own. A parameter belongs to the group that
+ * named it last. Before the first step and the first plan that uses the optimizer.
+ * @return RN_E_NOT_FOUND when nothing matches, RN_E_STATE when it is too late
+ */
+RN_API rn_status rn_optimizer_add_group(rn_optimizer *opt, const char *name_glob, const rn_group_options *options);
+
+/** Updates the trainable parameters from the model's gradients. @return RN_E_STATE before the model has gradients */
+RN_API rn_status rn_optimizer_step(rn_optimizer *opt);
+
+/** Sets the learning rate from the next step on. @return RN_E_INVALID when negative or not finite */
+RN_API rn_status rn_optimizer_set_lr(rn_optimizer *opt, double lr);
+/** @return the learning rate; 0 for NULL. */
+RN_API double rn_optimizer_lr(const rn_optimizer *opt);
+/** @return the number of steps done, as kept in checkpoints; 0 for NULL. */
+RN_API int64_t rn_optimizer_steps(const rn_optimizer *opt);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file plan.h
+ * Plans: a model compiled for given shapes into one program that runs without allocating.
+ */
+#ifndef RESNET_PLAN_H
+#define RESNET_PLAN_H
+
+#include <resnet/loss.h>
+#include <resnet/metrics.h>
+#include <resnet/model.h>
+#include <resnet/optimizer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rn_plan rn_plan;
+
+/** Modes of a plan. */
+enum {
+    RN_PLAN_INFER = 0, /**< running statistics, dropout off, BN folded into the weights */
+    RN_PLAN_TRAIN = 1  /**< batch statistics, gradients */
+};
+
+/** Flags of a plan. */
+#define RN_PLAN_NO_FUSION 1u  /**< keep the primitive operations; to compare with */
+#define RN_PLAN_INPUT_GRAD 2u /**< TRAIN: rn_plan_backward() can give the gradient of the input */
+
+typedef struct rn_plan_options {
+    size_t struct_size;
+    uint64_t flags;                  /**< RN_PLAN_* flags */
+    int32_t mode;                    /**< RN_PLAN_INFER or RN_PLAN_TRAIN */
+    int32_t rank;                    /**< of the input: 2 or 4 */
+    int64_t input_dims[RN_MAX_RANK]; /**< [N, C, H, W] or [N, F]; N is the largest batch unless `batches` says more */
+    int64_t batches[8];              /**< other batch sizes to prepare, 0 ends; on the CPU any size up to the largest runs */
+    rn_dtype compute_dtype;          /**< RN_F32; RN_F64: reference kernels, tensors of x, y, dy, dx are f64 */
+    uint32_t accumulate;             /**< micro-batches per update in rn_plan_train_step(); 0 and 1: one */
+    rn_loss *loss;                   /**< [optional] needed for train and eval steps */
+    rn_optimizer *optimizer;         /**< [optional] needed for train steps; of the same model */
+    double clip_norm;                /**< above 0: clips the gradient norm in train steps */
+    uint64_t memory_limit;           /**< above 0: RN_E_NOMEM at creation when more bytes would be needed */
+    uint64_t seed;                   /**< of dropout; 0: the context's */
+} rn_plan_options;
+#define RN_PLAN_OPTIONS_INIT                                                 \
+    {                                                                        \
+        sizeof(rn_plan_options), 0, RN_PLAN_INFER, 4,                        \
+            {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}, RN_F32, 1,   \
+            NULL, NULL, 0.0, 0, 0                                            \
+    }
+RN_API rn_status rn_plan_options_init(rn_plan_options *options, size_t struct_size);
+
+/** What a plan needs, in bytes. The caller sets struct_size. */
+typedef struct rn_memory {
+    size_t struct_size;
+    uint64_t arena;       /**< activations, their gradients and workspaces, placed in one block */
+    uint64_t lower_bound; /**< no placement of these values can be smaller: the most that is alive at once */
+    uint64_t derived;     /**< packed and folded weights of this plan */
+    uint64_t io;          /**< the plan's own input, output and metrics */
+    uint64_t parameters;  /**< weights and buffers of the model (shared) */
+    uint64_t gradients;   /**< gradients of the model (shared); 0 in an INFER plan */
+    uint64_t optimizer;   /**< state of the optimizer (shared) */
+    uint64_t total;       /**< the sum of all but lower_bound */
+} rn_memory;
+#define RN_MEMORY_INIT {sizeof(rn_memory), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/**
+ * Compiles a model. All errors of shape, support and memory surface here.
+ * @return RN_E_SHAPE with the path of the layer and the one before it, RN_E_UNSUPPORTED, RN_E_NOMEM with sizes
+ */
+RN_API rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_plan **out);
+RN_API rn_plan *rn_plan_retain(rn_plan *p);
+RN_API void rn_plan_release(rn_plan *p);
+
+/** The plan's own input, in the layout its first layer reads; write it, then pass it as x. Borrowed. */
+RN_API rn_status rn_plan_input(rn_plan *p, rn_tensor **out);
+
+/** The shape of the output for a batch of n. @param dims [out] RN_MAX_RANK entries */
+RN_API rn_status rn_plan_output_shape(const rn_plan *p, int64_t n, int32_t *rank, int64_t *dims);
+
+/**
+ * y = model(x). In a TRAIN plan it also updates the running statistics, once.
+ * @param x [in] [n, ...] with n up to the plan's batch  @param y [out] [n, ...] of rn_plan_output_shape()
+ * @return RN_E_SHAPE, RN_E_DTYPE, RN_E_DEVICE, RN_E_STATE when the plan is stale (rn_model_set_trainable())
+ */
+RN_API rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y);
+
+/**
+ * Adds the gradients for the last forward of this TRAIN plan to the model's.
+ * @param dy [in] shape of y  @param dx [out, optional] gradient of x; needs RN_PLAN_INPUT_GRAD
+ * @return RN_E_STATE without a forward before it
+ */
+RN_API rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx);
+
+/**
+ * One whole step: zero gradients, forward, loss, backward, clip, update. With `accumulate` k the update happens at every
+ * k-th call, from the mean of k gradients; batch statistics are of each micro-batch. A step whose loss is not
+ * finite leaves weights and optimizer as they were and is counted in rn_metrics::nonfinite.
+ * @param target [in] labels i64 [n], or values like the output for MSE
+ * @return RN_E_INVALID for a label out of range, with nothing changed
+ */
+RN_API rn_status rn_plan_train_step(rn_plan *p, const rn_tensor *x, const rn_tensor *target);
+
+/** Forward and loss in an INFER plan with a loss; adds to the metrics. */
+RN_API rn_status rn_plan_eval_step(rn_plan *p, const rn_tensor *x, const rn_tensor *target);
+
+/** Waits, then gives the sums since the last reset; `reset` 1 sets them to zero afterwards. */
+RN_API rn_status rn_plan_metrics(rn_plan *p, rn_metrics *out, int32_t reset);
+
+/** What the plan needs, known without running. */
+RN_API rn_status rn_plan_memory(const rn_plan *p, rn_memory *out);
+
+/** Writes the program: each op with its layer path, inputs, outputs, sizes and places. */
+RN_API rn_status rn_plan_describe(const rn_plan *p, rn_write_fn write, void *user);
+
+/** Starts (1) or stops (0) timing every op; starting clears what was measured. */
+RN_API rn_status rn_plan_set_profiling(rn_plan *p, int32_t on);
+
+/** Writes a table of the timed ops: kind, path, calls, milliseconds, share, GFLOP/s or GB/s. @return RN_E_STATE without timing */
+RN_API rn_status rn_plan_profile(const rn_plan *p, rn_write_fn write, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

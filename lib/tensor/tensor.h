@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of tensors, for the floors above. */
+#ifndef RNI_TENSOR_H
+#define RNI_TENSOR_H
+
+#include "backend/context.h"
+#include <resnet/tensor.h>
+
+/* Memory that several tensors view. */
+typedef struct rni_storage {
+    atomic_int references;
+    rn_device *dev;
+    void *data; /* device address */
+    uint64_t bytes;
+    rn_release_fn release; /* NULL: device memory of ours */
+    void *user;
+} rni_storage;
+
+/* Told when a tensor's elements were written through the API. */
+typedef struct rni_written {
+    void (*notify)(void *owner, size_t index);
+    void *owner; /* not counted: the owner outlives or clears it */
+    size_t index;
+} rni_written;
+
+struct rn_tensor {
+    atomic_int references;
+    rn_device *dev; /* a reference on its context is held */
+    rni_storage *storage;
+    uint64_t offset; /* bytes from storage->data */
+    rn_dtype dtype;
+    int32_t rank;
+    int32_t layout; /* RN_LAYOUT_PLAIN or RN_LAYOUT_NHWC */
+    int64_t dims[RN_MAX_RANK];
+    int64_t count;
+    size_t nbytes;
+    rni_written written;
+};
+
+/* Product of dims, times element size; RN_E_SHAPE for a bad rank, a negative size or overflow. `what` names it. */
+rn_status rni_shape_check(int32_t rank, const int64_t *dims, rn_dtype dtype, const char *what, int64_t *count,
+                          size_t *nbytes);
+int rni_shape_equal(int32_t rank_a, const int64_t *a, int32_t rank_b, const int64_t *b);
+
+/* A storage of zeroed device memory, one reference. */
+rn_status rni_storage_create(rn_device *dev, uint64_t bytes, const char *what, rni_storage **out);
+void rni_storage_release(rni_storage *storage);
+
+/* A tensor over part of a storage (takes its own reference). layout as given. */
+rn_status rni_tensor_view(rni_storage *storage, uint64_t offset, rn_dtype dtype, int32_t layout, int32_t rank,
+                          const int64_t *dims, rn_tensor **out);
+
+/* Device address of the first element. */
+static inline void *rni_tensor_address(const rn_tensor *t)
+{
+    return (char *)t->storage->data + t->offset;
+}
+
+/* RN_E_DEVICE, RN_E_DTYPE unless it is as expected; `what` names the argument. */
+rn_status rni_tensor_expect(const rn_tensor *t, const rn_device *dev, rn_dtype dtype, const char *what);
+
+#endif

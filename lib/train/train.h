@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of losses, optimizers and schedules, for plan and format. */
+#ifndef RNI_TRAIN_H
+#define RNI_TRAIN_H
+
+#include "model/model.h"
+#include "program/program.h"
+#include <resnet/loss.h>
+#include <resnet/optimizer.h>
+#include <resnet/schedule.h>
+
+struct rn_loss {
+    atomic_int references;
+    rn_context *ctx;
+    int32_t op; /* RN_OP_CROSS_ENTROPY or RN_OP_MSE */
+    double label_smoothing;
+};
+
+/*
+ * Lowers the loss: from `pred` (T, [N, K] or any) to metrics and, unless NO_GRAD, dpred. `target` is a TARGET
+ * value made by this call: labels i64 [N], or pred's dims in plain layout. dims of target come from pred.
+ */
+rn_status rni_loss_append(const rn_loss *loss, rni_program *p, uint32_t pred, uint32_t metrics, int with_grad,
+                          uint32_t *target, uint32_t *dpred);
+
+/* RN_E_INVALID naming index and value of the first label outside 0..classes-1 (host memory only). */
+rn_status rni_check_labels(const int64_t *labels, int64_t count, int64_t classes);
+
+typedef struct rni_group {
+    double lr_factor, weight_decay;
+    char *glob; /* NULL for group 0, the optimizer's own */
+} rni_group;
+
+struct rn_optimizer {
+    atomic_int references;
+    rn_context *ctx;
+    rn_model *model; /* counted */
+    int32_t kind;    /* RN_OP_SGD or RN_OP_ADAM */
+    rn_sgd_options sgd;
+    rn_adam_options adam;
+    double lr;
+    int64_t steps;      /* updates done */
+    rni_group *groups;  /* [0] is the optimizer's own */
+    size_t num_groups;
+    uint32_t *group_of; /* per state entry of the model */
+    double *group_lr;   /* num_groups; filled by rni_optimizer_lrs() */
+    rni_storage *state; /* flat: momentum; or m then v. NULL when SGD has no momentum */
+    int32_t frozen;     /* no more groups: a plan or a step used it */
+    rni_program own;    /* program of rn_optimizer_step(), made at its first use */
+    rni_compiled *compiled;
+    uint64_t compiled_clock; /* model->trainable_clock it was made for */
+};
+
+/* Bytes of state; 0 when there is none. */
+uint64_t rni_optimizer_state_bytes(const rn_optimizer *opt);
+/*
+ * Appends [GRAD_NORM, GRAD_CLIP when clip_norm > 0] and the update over all trainable parameters to a program.
+ * Makes the segment table in the program's memory and freezes the groups. `metrics` is the METRICS value.
+ */
+rn_status rni_optimizer_append(rn_optimizer *opt, rni_program *p, double clip_norm, uint32_t metrics);
+/* Learning rate per group, for rn_run::lr. */
+const double *rni_optimizer_lrs(rn_optimizer *opt);
+
+/* GRAD_NORM and GRAD_CLIP over the trainable parameters of a model (also for rn_model_clip_grad_norm). */
+rn_status rni_clip_append(rn_model *m, rni_program *p, double clip_norm, uint32_t metrics);
+
+/* State of a schedule as numbers, for checkpoints: name and value pairs. */
+typedef struct rni_schedule_state {
+    const char *name; /* static */
+    double value;
+} rni_schedule_state;
+const char *rni_schedule_kind(const rn_schedule *s);
+/* How many numbers describe its settings (compared) and its progress (restored). */
+size_t rni_schedule_settings(const rn_schedule *s, rni_schedule_state *out, size_t capacity);
+size_t rni_schedule_progress(const rn_schedule *s, rni_schedule_state *out, size_t capacity);
+void rni_schedule_set_progress(rn_schedule *s, const double *values, size_t count);
+
+#endif
