@@ -292,7 +292,7 @@ typedef struct rn_host_api {
     /** Sets the calling thread's message (cut at 240 bytes) and returns `status`. */
     rn_status (*fail)(void *host, rn_status status, const char *message);
     rn_status (*parallel)(void *host, rn_task_fn task, void *arg, size_t count);
-    int32_t num_threads;
+    int32_t num_threads, reserved;
 } rn_host_api;
 
 typedef struct rn_device_info {
