@@ -26,6 +26,7 @@ void rni_program_free(rni_program *p)
         c = next;
     }
     rni_free(p->allocator, p->values);
+    rni_free(p->allocator, p->root);
     rni_free(p->allocator, p->ops);
     rni_program_init(p, p->allocator);
 }
@@ -69,10 +70,17 @@ static rn_status grow(const rn_allocator *allocator, void **array, uint32_t coun
     return RN_OK;
 }
 
+static rn_status grow_values(rni_program *p)
+{
+    uint32_t capacity = p->cap_values;
+    RNI_TRY(grow(p->allocator, (void **)&p->root, p->num_values, &capacity, sizeof *p->root));
+    return grow(p->allocator, (void **)&p->values, p->num_values, &p->cap_values, sizeof *p->values);
+}
+
 rn_status rni_program_value(rni_program *p, rn_dtype dtype, int32_t role, int32_t layout, int32_t rank,
                             const int64_t *dims, int batch, uint32_t *out)
 {
-    RNI_TRY(grow(p->allocator, (void **)&p->values, p->num_values, &p->cap_values, sizeof *p->values));
+    RNI_TRY(grow_values(p));
     rn_value v = {.struct_size = sizeof v, .dtype = dtype, .role = role, .layout = layout, .rank = rank};
     v.batch_axis = batch ? 0 : -1;
     size_t bytes = rn_dtype_size(dtype);
@@ -85,7 +93,22 @@ rn_status rni_program_value(rni_program *p, rn_dtype dtype, int32_t role, int32_
     }
     v.bytes = bytes;
     *out = p->num_values;
+    p->root[p->num_values] = p->num_values;
     p->values[p->num_values++] = v;
+    return RN_OK;
+}
+
+rn_status rni_program_view(rni_program *p, uint32_t of, int32_t layout, int32_t rank, const int64_t *dims,
+                           uint32_t *out)
+{
+    const rn_value viewed = p->values[of];
+    uint32_t view;
+    RNI_TRY(rni_program_value(p, viewed.dtype, viewed.role, layout, rank, dims, viewed.batch_axis == 0, &view));
+    if (p->values[view].bytes != viewed.bytes)
+        return rni_fail(RN_E_INTERNAL, "a view of %llu bytes on a value of %llu",
+                        (unsigned long long)p->values[view].bytes, (unsigned long long)viewed.bytes);
+    p->root[view] = p->root[of];
+    *out = view;
     return RN_OK;
 }
 

@@ -14,6 +14,7 @@
 typedef struct rni_program {
     const rn_allocator *allocator;
     rn_value *values;
+    uint32_t *root; /* per value: itself, or the value whose memory it views */
     uint32_t num_values, cap_values;
     rn_op *ops;
     uint32_t num_ops, cap_ops;
@@ -32,6 +33,10 @@ const char *rni_program_text(rni_program *p, const char *text);
 /* A plain or NHWC value; bytes computed from dims. batch: 1 when dims[0] is the batch. */
 rn_status rni_program_value(rni_program *p, rn_dtype dtype, int32_t role, int32_t layout, int32_t rank,
                             const int64_t *dims, int batch, uint32_t *out);
+
+/* Another shape and layout for the memory of `of` (equal in bytes). */
+rn_status rni_program_view(rni_program *p, uint32_t of, int32_t layout, int32_t rank, const int64_t *dims,
+                           uint32_t *out);
 
 /* Appends an op; operands and params are copied. */
 rn_status rni_program_append(rni_program *p, int32_t kind, uint32_t flags, const uint32_t *in, uint32_t num_in,

@@ -68,7 +68,7 @@ static rn_status verify_operands(const rni_program *p, uint32_t i, unsigned char
             continue;
         if (op->in[k] >= p->num_values)
             return broken(p, i, "an input is no value");
-        if (p->values[op->in[k]].role == RN_ROLE_ARENA && !written[op->in[k]])
+        if (p->values[op->in[k]].role == RN_ROLE_ARENA && !written[p->root[op->in[k]]])
             return broken(p, i, "reads a value that nothing wrote");
     }
     for (uint32_t k = 0; k < op->num_out; k++) {
@@ -76,7 +76,7 @@ static rn_status verify_operands(const rni_program *p, uint32_t i, unsigned char
             continue;
         if (op->out[k] >= p->num_values)
             return broken(p, i, "an output is no value");
-        written[op->out[k]] = 1;
+        written[p->root[op->out[k]]] = 1;
     }
     if (op->workspace != RN_NO_VALUE && op->workspace >= p->num_values)
         return broken(p, i, "its workspace is no value");
