@@ -84,7 +84,7 @@ static rn_status search(const rn_layer *from, const rn_layer *wanted, int32_t le
 rn_status rni_layer_check_child(const rn_layer *layer, const rn_layer *child)
 {
     int32_t visits = 0;
-    return search(child, layer, layer->level + 1, &visits);
+    return search(child, layer, layer ? layer->level + 1 : 0, &visits);
 }
 
 void rni_layer_raise_level(rn_layer *child, int32_t level)

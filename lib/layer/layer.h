@@ -79,7 +79,7 @@ extern const rni_layer_class rni_sequential_class, rni_residual_class;
 rn_status rni_layer_create(rn_context *ctx, const rni_layer_class *cls, rn_layer **out);
 /* Takes a reference to the child; name is copied. */
 rn_status rni_layer_add_child(rn_layer *layer, const char *name, rn_layer *child);
-/* RN_E_INVALID when `layer` can be reached from `child`, or the tree would be too large or too deep. */
+/* RN_E_INVALID when `layer` (NULL: none) can be reached from `child`, or the tree would be too large or too deep. */
 rn_status rni_layer_check_child(const rn_layer *layer, const rn_layer *child);
 /* After a child found its place: its level and those below it. */
 void rni_layer_raise_level(rn_layer *child, int32_t level);
