@@ -29,7 +29,7 @@ typedef struct rn_context_options {
     void *log_user;
     rn_parallel_fn parallel;       /**< NULL: the context's own thread pool */
     void *parallel_user;
-    const char *backend_dir;       /**< NULL: $libdir/resnet-<abi>; copied */
+    const char *backend_dir;       /**< NULL: $libdir/resnet-0; copied */
 } rn_context_options;
 
 #define RN_CONTEXT_OPTIONS_INIT                                              \
@@ -66,7 +66,7 @@ RN_API uint64_t rn_context_seed(const rn_context *ctx);
 
 /**
  * Loads a backend module: a path (with a slash) or a name ("cuda"), which is
- * looked for in backend_dir and then $libdir/resnet-<abi>, never in the current
+ * looked for in backend_dir and then $libdir/resnet-0, never in the current
  * directory.
  * @return RN_E_NOT_FOUND, RN_E_VERSION (its major differs), RN_E_BACKEND
  */

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-PRELUDE = "#include <resnet/resnet.h>\n#include <resnet/sys/backend.h>\n#include <resnet/sys/cpu.h>\n"
+PRELUDE = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <resnet/resnet.h>\n#include <resnet/sys/backend.h>\n#include <resnet/sys/cpu.h>\n"
 ARGUMENTS = ("rn_context *ctx, rn_device *dev, rn_device *gpu, rn_layer *net, rn_layer *layer, rn_model *model, "
              "rn_optimizer *optimizer, rn_schedule *schedule, rn_loader *loader, rn_plan *plan, rn_loss *loss, "
              "rn_tensor *x, rn_tensor *y, rn_dataset *dataset, const char *path")
@@ -51,7 +51,7 @@ def check_c(text, cc, include, libdir, work, env):
 
 
 def main():
-    source, libdir, cc = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    source, libdir, cc = pathlib.Path(sys.argv[1]).resolve(), os.path.abspath(sys.argv[2]), sys.argv[3:]
     env = dict(os.environ, LD_LIBRARY_PATH=libdir, PYTHONPATH=str(source / "examples/python"))
     count = failed = 0
     for path in [source / "README.md", *sorted((source / "docs").glob("*.md"))]:
