@@ -60,6 +60,8 @@ static rn_status lower_train(const rn_layer *layer, rni_lowering *low, const cha
     /* PyTorch: "Expected more than 1 value per channel when training". */
     if (params->pixels * in->shape.dims[0] < 2)
         return rni_fail(RN_E_SHAPE, "%s (BatchNorm2d): expected more than 1 value per channel when training", path);
+    if (params->pixels < 2 && low->min_batch < 2)
+        low->min_batch = 2;
     RNI_TRY(rni_lower_channels(low, layer->u.bn.channels, &stats[0]));
     RNI_TRY(rni_lower_channels(low, layer->u.bn.channels, &stats[1]));
     RNI_TRY(rni_lower_op(low, RNI_SECTION_FORWARD, RN_OP_BN_STATS, 0, &in->value, 1, stats, 2, NULL, 0, path));

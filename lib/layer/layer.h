@@ -145,8 +145,11 @@ struct rni_lowering {
     int32_t image_layout;  /* of rank-4 activations */
     int train;
     uint32_t dropouts;     /* lowered so far: their streams */
+    int64_t min_batch;     /* fewest images a run needs: 2 where BN sees one pixel in training */
     /* The value of a state entry by its full name. */
     rn_status (*state)(rni_lowering *low, const char *name, uint32_t *value);
+    /* The value of a parameter's gradient; RN_NO_VALUE when the parameter is frozen. */
+    rn_status (*gradient)(rni_lowering *low, uint32_t param, uint32_t *grad);
     void *user;
 };
 
@@ -162,6 +165,8 @@ rn_status rni_lower_state(rni_lowering *low, const char *path, const char *name,
 rn_status rni_lower_op(rni_lowering *low, int section, int32_t kind, uint32_t flags, const uint32_t *in,
                        uint32_t num_in, const uint32_t *out, uint32_t num_out, const void *params, size_t params_size,
                        const char *path);
+/* Puts the ops from `first` on, appended by others, into a section. */
+rn_status rni_lower_tag(rni_lowering *low, uint32_t first, int section);
 /* One input, one output, in FORWARD: makes the output activation. */
 rn_status rni_lower_simple(rni_lowering *low, int32_t kind, uint32_t flags, const void *params, size_t params_size,
                            const char *path, const rni_edge *in, rni_edge *out);

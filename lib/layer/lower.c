@@ -26,20 +26,27 @@ rn_status rni_lower_state(rni_lowering *low, const char *path, const char *name,
     return low->state(low, full, out);
 }
 
-rn_status rni_lower_op(rni_lowering *low, int section, int32_t kind, uint32_t flags, const uint32_t *in,
-                       uint32_t num_in, const uint32_t *out, uint32_t num_out, const void *params, size_t params_size,
-                       const char *path)
+rn_status rni_lower_tag(rni_lowering *low, uint32_t first, int section)
 {
-    if (low->p.num_ops == low->cap_section) {
-        const uint32_t wanted = low->cap_section ? low->cap_section * 2 : 256;
+    if (low->p.num_ops > low->cap_section) {
+        const uint32_t wanted = low->p.num_ops * 2 + 254;
         uint8_t *const grown = rni_realloc(low->p.allocator, low->section, wanted);
         if (!grown)
             return rni_nomem("a program", wanted);
         low->section = grown;
         low->cap_section = wanted;
     }
-    low->section[low->p.num_ops] = (uint8_t)section;
-    return rni_program_append(&low->p, kind, flags, in, num_in, out, num_out, params, params_size, path);
+    for (uint32_t i = first; i < low->p.num_ops; i++)
+        low->section[i] = (uint8_t)section;
+    return RN_OK;
+}
+
+rn_status rni_lower_op(rni_lowering *low, int section, int32_t kind, uint32_t flags, const uint32_t *in,
+                       uint32_t num_in, const uint32_t *out, uint32_t num_out, const void *params, size_t params_size,
+                       const char *path)
+{
+    RNI_TRY(rni_program_append(&low->p, kind, flags, in, num_in, out, num_out, params, params_size, path));
+    return rni_lower_tag(low, low->p.num_ops - 1, section);
 }
 
 rn_status rni_lower_simple(rni_lowering *low, int32_t kind, uint32_t flags, const void *params, size_t params_size,

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this folder share. */
+#ifndef RNI_PLAN_INTERNAL_H
+#define RNI_PLAN_INTERNAL_H
+
+#include "graph/graph.h"
+#include "plan/plan.h"
+
+/* Time spent in one op while profiling. */
+typedef struct rni_op_time {
+    uint64_t calls;
+    double seconds;
+    int64_t images;
+} rni_op_time;
+
+struct rn_plan {
+    atomic_int references;
+    rn_context *ctx;
+    rn_device *dev;
+    rn_model *model;     /* counted, as are loss and optimizer */
+    rn_loss *loss;
+    rn_optimizer *optimizer;
+    rn_plan_options options; /* pointers in it are not used */
+    int64_t max_batch;
+    rn_dtype dtype;
+    uint64_t seed;
+    rni_lowering low; /* the program */
+    uint32_t first[RNI_SECTION_COUNT + 1];
+    rni_placement placement;
+    rni_compiled *compiled;
+
+    uint32_t *param_of_state, *grad_of_state; /* values; RN_NO_VALUE until needed */
+    uint32_t x, input, target, y, metrics;    /* values */
+    int wants_dx;                             /* a DX section was made */
+    uint64_t *made;      /* per PREPARE op: generation of its sources when it ran; 0: never */
+    uint64_t *wanted;    /* per PREPARE op: scratch */
+
+    void *arena, *derived;
+    rni_storage *input_storage; /* the plan's own input */
+    rn_tensor *input_tensor;
+    rni_storage *metrics_storage;
+    rn_tensor *bound_x;  /* x of the last forward, when it is read where it lies */
+    int64_t last_batch;  /* of the last forward; 0: none to go back through */
+
+    int64_t step;        /* forwards of a TRAIN plan */
+    int64_t micro;       /* micro-batches since the last update */
+    uint64_t trainable_clock;
+    rni_op_time *times;  /* per op; NULL: no profiling */
+};
+
+/* compile.c: from the layer tree to a placed program. Everything it made is in the plan, also when it fails. */
+rn_status rni_plan_compile(rn_plan *p);
+
+/* prepare.c: runs the PREPARE ops whose sources changed. `run` has bases and batch. */
+rn_status rni_plan_prepare(rn_plan *p, rn_run *run);
+
+/* run.c: the ops of sections first..last, timed when profiling. */
+rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last);
+rn_status rni_plan_run_ops(rn_plan *p, rn_run *run, uint32_t first, uint32_t count);
+
+#endif

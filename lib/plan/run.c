@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a plan: forward, backward, whole steps, metrics. */
+#include "base/abi.h"
+#include "plan/internal.h"
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* One op at a time, each waited for. */
+static rn_status run_timed(rn_plan *p, rn_run *run, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        run->first_op = i;
+        run->num_ops = 1;
+        const double start = now();
+        RNI_TRY(rni_compiled_run(p->compiled, run));
+        RNI_TRY(rni_device_wait(p->dev));
+        p->times[i].seconds += now() - start;
+        p->times[i].calls++;
+        p->times[i].images += run->batch;
+    }
+    return RN_OK;
+}
+
+rn_status rni_plan_run_ops(rn_plan *p, rn_run *run, uint32_t first, uint32_t count)
+{
+    if (!count)
+        return RN_OK;
+    if (p->times)
+        return run_timed(p, run, first, count);
+    run->first_op = first;
+    run->num_ops = count;
+    return rni_compiled_run(p->compiled, run);
+}
+
+rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last)
+{
+    return rni_plan_run_ops(p, run, p->first[first], p->first[last + 1] - p->first[first]);
+}
+
+/* What every run shares; `base` has RN_ROLE_COUNT entries. */
+static void start_run(rn_plan *p, rn_run *run, void **base, int64_t batch)
+{
+    memset(base, 0, RN_ROLE_COUNT * sizeof *base);
+    base[RN_ROLE_INPUT] = p->input_storage->data;
+    base[RN_ROLE_ARENA] = p->arena;
+    base[RN_ROLE_PARAM] = p->model->params->data;
+    base[RN_ROLE_PARAM_GRAD] = p->model->grads ? p->model->grads->data : NULL;
+    base[RN_ROLE_BUFFER] = p->model->buffers->data;
+    base[RN_ROLE_STATE] = p->optimizer && p->optimizer->state ? p->optimizer->state->data : NULL;
+    base[RN_ROLE_DERIVED] = p->derived;
+    base[RN_ROLE_METRICS] = p->metrics_storage->data;
+    *run = (rn_run){.struct_size = sizeof *run, .batch = batch, .base = base, .seed = p->seed, .step = p->step};
+    run->grad_scale = 1.0 / (double)(p->options.accumulate > 1 ? p->options.accumulate : 1);
+    if (p->optimizer) {
+        run->lr = rni_optimizer_lrs(p->optimizer);
+        run->optimizer_step = p->optimizer->steps + 1;
+    }
+}
+
+/* A tensor of the caller against a value's shape but for the batch, which it gives. */
+static rn_status check_tensor(const rn_plan *p, const rn_tensor *t, uint32_t value, const char *what, int64_t *batch)
+{
+    const rn_value *const v = &p->low.p.values[value];
+    char expected[RNI_SHAPE_TEXT], got[RNI_SHAPE_TEXT];
+    RNI_TRY(rni_tensor_expect(t, p->dev, v->dtype, what));
+    const int64_t n = t->rank ? t->dims[0] : 0;
+    if (t->rank != v->rank || memcmp(t->dims + 1, v->dims + 1, (size_t)(v->rank - 1) * sizeof *t->dims) != 0)
+        return rni_fail(RN_E_SHAPE, "%s: expected %s (fewer images are allowed), got %s", what,
+                        rni_shape_text(expected, v->rank, v->dims), rni_shape_text(got, t->rank, t->dims));
+    if (*batch ? n != *batch : (n < p->low.min_batch || n > p->max_batch))
+        return rni_fail(RN_E_SHAPE, "%s: expected %lld%s%lld images, got %lld", what,
+                        (long long)(*batch ? *batch : p->low.min_batch), *batch ? " of " : " to ",
+                        (long long)p->max_batch, (long long)n);
+    *batch = n;
+    return RN_OK;
+}
+
+static rn_status check_plain(const rn_tensor *t, const char *what)
+{
+    if (t->layout != RN_LAYOUT_PLAIN)
+        return rni_fail(RN_E_INVALID, "%s: expected a tensor in plain order", what);
+    return RN_OK;
+}
+
+static rn_status check_fresh(const rn_plan *p)
+{
+    if (p->low.train && p->trainable_clock != p->model->trainable_clock)
+        return rni_fail(RN_E_STATE, "plan: rn_model_set_trainable() was called after it was made");
+    return rni_device_check(p->dev);
+}
+
+/* One channel, or one pixel: plain order is the backend's order. */
+static int same_order(const rn_tensor *x, const rn_value *input)
+{
+    return x->layout == input->layout || x->rank != 4 || x->dims[1] == 1 || x->dims[2] * x->dims[3] == 1;
+}
+
+/* Input and forward. x is read where it lies when it is in the plan's order. */
+static rn_status run_forward(rn_plan *p, const rn_tensor *x, rn_run *run, void **base, int last)
+{
+    const rn_value *const input = &p->low.p.values[p->input];
+    RNI_TRY(rni_plan_prepare(p, run));
+    int first = RNI_SECTION_INPUT;
+    rn_tensor *bound = NULL;
+    if (same_order(x, input)) {
+        first = RNI_SECTION_FORWARD;
+        bound = rn_tensor_retain((rn_tensor *)x);
+        base[RN_ROLE_INPUT] = rni_tensor_address(x);
+    } else {
+        base[RN_ROLE_X] = rni_tensor_address(x);
+    }
+    rn_tensor_release(p->bound_x);
+    p->bound_x = bound;
+    const rn_status status = rni_plan_run_sections(p, run, first, last);
+    if (status == RN_OK && p->low.train) {
+        p->step++;
+        rni_model_buffers_updated(p->model);
+    }
+    return status;
+}
+
+rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y)
+{
+    void *base[RN_ROLE_COUNT];
+    rn_run run;
+    int64_t n = 0;
+    RNI_REQUIRE(p);
+    RNI_REQUIRE(x);
+    RNI_REQUIRE(y);
+    RNI_TRY(check_fresh(p));
+    RNI_TRY(check_tensor(p, x, p->x, "x", &n));
+    RNI_TRY(check_tensor(p, y, p->y, "y", &n));
+    RNI_TRY(check_plain(y, "y"));
+    start_run(p, &run, base, n);
+    base[RN_ROLE_Y] = rni_tensor_address(y);
+    p->last_batch = 0;
+    RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_OUTPUT));
+    p->last_batch = n;
+    if (y->written.notify)
+        y->written.notify(y->written.owner, y->written.index);
+    return RN_OK;
+}
+
+static rn_status check_backward(const rn_plan *p, const rn_tensor *dx)
+{
+    if (!p->low.train)
+        return rni_fail(RN_E_STATE, "plan: an INFER plan has no backward");
+    if (!p->last_batch)
+        return rni_fail(RN_E_STATE, "plan: backward without a forward before it");
+    if (dx && !(p->options.flags & RN_PLAN_INPUT_GRAD))
+        return rni_fail(RN_E_STATE, "dx: the plan was made without RN_PLAN_INPUT_GRAD");
+    return check_fresh(p);
+}
+
+rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx)
+{
+    void *base[RN_ROLE_COUNT];
+    rn_run run;
+    RNI_REQUIRE(p);
+    RNI_REQUIRE(dy);
+    RNI_TRY(check_backward(p, dx));
+    int64_t n = p->last_batch;
+    RNI_TRY(check_tensor(p, dy, p->y, "dy", &n));
+    RNI_TRY(check_plain(dy, "dy"));
+    if (dx) {
+        RNI_TRY(check_tensor(p, dx, p->x, "dx", &n));
+        RNI_TRY(check_plain(dx, "dx"));
+    }
+    start_run(p, &run, base, n);
+    run.step = p->step - 1; /* dropout: the masks of the forward */
+    if (p->bound_x)
+        base[RN_ROLE_INPUT] = rni_tensor_address(p->bound_x);
+    base[RN_ROLE_DY] = rni_tensor_address(dy);
+    base[RN_ROLE_DX] = dx ? rni_tensor_address(dx) : NULL;
+    p->last_batch = 0; /* the arena is used up: a second backward needs a forward */
+    RNI_TRY(rni_plan_run_sections(p, &run, RNI_SECTION_DY, RNI_SECTION_BACKWARD));
+    if (!dx)
+        return RN_OK;
+    if (!p->wants_dx)
+        return p->dev->backend->fill(p->dev->dev, p->dev->queue, rni_tensor_address(dx), dx->nbytes);
+    return rni_plan_run_sections(p, &run, RNI_SECTION_DX, RNI_SECTION_DX);
+}
+
+/* x and target of a step; labels in host memory are looked at before anything changes. */
+static rn_status check_step(const rn_plan *p, const rn_tensor *x, const rn_tensor *target, int64_t *n)
+{
+    RNI_TRY(check_fresh(p));
+    RNI_TRY(check_tensor(p, x, p->x, "x", n));
+    RNI_TRY(check_tensor(p, target, p->target, "target", n));
+    RNI_TRY(check_plain(target, "target"));
+    if (p->loss->op != RN_OP_CROSS_ENTROPY || !p->dev->info.host_memory)
+        return RN_OK;
+    return rni_check_labels(rni_tensor_address(target), *n, p->low.p.values[p->y].dims[1]);
+}
+
+/* Zeroes the gradients and the mark of a loss that is not finite, before the first micro-batch. */
+static rn_status start_update(rn_plan *p)
+{
+    const rn_backend *const backend = p->dev->backend;
+    char *const metrics = p->metrics_storage->data;
+    RNI_TRY(rn_model_zero_grad(p->model));
+    return backend->fill(p->dev->dev, p->dev->queue, metrics + offsetof(rn_step_metrics, step_nonfinite),
+                         sizeof(int64_t));
+}
+
+static rn_status finish_update(rn_plan *p, rn_run *run)
+{
+    RNI_TRY(rni_plan_run_sections(p, run, RNI_SECTION_UPDATE, RNI_SECTION_UPDATE));
+    p->micro = 0;
+    const rn_step_metrics *const metrics = p->metrics_storage->data;
+    if (p->dev->info.host_memory && metrics->step_nonfinite)
+        return RN_OK;
+    p->optimizer->steps++;
+    rni_model_stepped(p->model);
+    return RN_OK;
+}
+
+rn_status rn_plan_train_step(rn_plan *p, const rn_tensor *x, const rn_tensor *target)
+{
+    void *base[RN_ROLE_COUNT];
+    rn_run run;
+    int64_t n = 0;
+    RNI_REQUIRE(p);
+    RNI_REQUIRE(x);
+    RNI_REQUIRE(target);
+    if (!p->low.train || !p->loss || !p->optimizer)
+        return rni_fail(RN_E_STATE, "plan: a train step needs a TRAIN plan with a loss and an optimizer");
+    RNI_TRY(check_step(p, x, target, &n));
+    if (p->micro == 0)
+        RNI_TRY(start_update(p));
+    start_run(p, &run, base, n);
+    base[RN_ROLE_TARGET] = rni_tensor_address(target);
+    p->last_batch = 0;
+    RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_FORWARD));
+    RNI_TRY(rni_plan_run_sections(p, &run, RNI_SECTION_LOSS, RNI_SECTION_LOSS));
+    RNI_TRY(rni_plan_run_sections(p, &run, RNI_SECTION_BACKWARD, RNI_SECTION_BACKWARD));
+    p->micro++;
+    if (p->micro < (int64_t)p->options.accumulate)
+        return RN_OK;
+    return finish_update(p, &run);
+}
+
+rn_status rn_plan_eval_step(rn_plan *p, const rn_tensor *x, const rn_tensor *target)
+{
+    void *base[RN_ROLE_COUNT];
+    rn_run run;
+    int64_t n = 0;
+    RNI_REQUIRE(p);
+    RNI_REQUIRE(x);
+    RNI_REQUIRE(target);
+    if (p->low.train || !p->loss)
+        return rni_fail(RN_E_STATE, "plan: an eval step needs an INFER plan with a loss");
+    RNI_TRY(check_step(p, x, target, &n));
+    start_run(p, &run, base, n);
+    base[RN_ROLE_TARGET] = rni_tensor_address(target);
+    RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_FORWARD));
+    return rni_plan_run_sections(p, &run, RNI_SECTION_LOSS, RNI_SECTION_LOSS);
+}
+
+static rn_status read_metrics(rn_plan *p, rn_step_metrics *out)
+{
+    RNI_TRY(rni_device_wait(p->dev));
+    return p->dev->backend->copy_out(p->dev->dev, p->dev->queue, out, p->metrics_storage->data, sizeof *out);
+}
+
+rn_status rn_plan_metrics(rn_plan *p, rn_metrics *out, int32_t reset)
+{
+    rn_step_metrics m;
+    RNI_REQUIRE(p);
+    RNI_REQUIRE(out);
+    RNI_TRY(read_metrics(p, &m));
+    const rn_metrics known = {sizeof known, m.loss_sum, m.last_loss, m.grad_norm, m.count, m.correct, m.steps,
+                              m.nonfinite};
+    RNI_TRY(rni_abi_write(out, &known, sizeof known, sizeof known, "rn_metrics"));
+    if (!reset)
+        return RN_OK;
+    /* The mark of a running accumulation stays: it decides about the update. */
+    return p->dev->backend->fill(p->dev->dev, p->dev->queue, p->metrics_storage->data,
+                                 offsetof(rn_step_metrics, step_nonfinite));
+}
+
+rn_status rni_plan_get_progress(rn_plan *p, rni_plan_progress *out)
+{
+    rni_plan_progress progress = {.step = p->step, .micro = p->micro, .seed = p->seed};
+    RNI_TRY(read_metrics(p, &progress.metrics));
+    *out = progress;
+    return RN_OK;
+}
+
+rn_status rni_plan_set_progress(rn_plan *p, const rni_plan_progress *progress)
+{
+    RNI_TRY(p->dev->backend->copy_in(p->dev->dev, p->dev->queue, p->metrics_storage->data, &progress->metrics,
+                                     sizeof progress->metrics));
+    p->step = progress->step;
+    p->micro = progress->micro;
+    p->last_batch = 0;
+    return RN_OK;
+}
