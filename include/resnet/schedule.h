@@ -54,7 +54,7 @@ typedef struct rn_warmup_schedule_options {
 } rn_warmup_schedule_options;
 #define RN_WARMUP_SCHEDULE_OPTIONS_INIT {sizeof(rn_warmup_schedule_options), 0, 0.1, 5}
 
-/** torch's OneCycleLR: from max_lr/div up to max_lr at pct_start (steps-1), down to max_lr/div/final_div; cosine. */
+/** torch's OneCycleLR: from max_lr/div up to max_lr at pct_start steps - 1, down to max_lr/div/final_div; cosine. */
 typedef struct rn_one_cycle_schedule_options {
     size_t struct_size;
     uint64_t flags;   /**< RN_ONE_CYCLE_LINEAR */

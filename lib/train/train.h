@@ -5,6 +5,7 @@
 
 #include "model/model.h"
 #include "program/program.h"
+#include "train/own.h"
 #include <resnet/loss.h>
 #include <resnet/optimizer.h>
 #include <resnet/schedule.h>
@@ -14,6 +15,8 @@ struct rn_loss {
     rn_context *ctx;
     int32_t op; /* RN_OP_CROSS_ENTROPY or RN_OP_MSE */
     double label_smoothing;
+    rni_own own; /* program of rn_loss_compute(), kept while device, types and shapes stay the same */
+    int own_gradient; /* whether it writes dpred */
 };
 
 /*
@@ -46,9 +49,8 @@ struct rn_optimizer {
     double *group_lr;   /* num_groups; filled by rni_optimizer_lrs() */
     rni_storage *state; /* flat: momentum; or m then v. NULL when SGD has no momentum */
     int32_t frozen;     /* no more groups: a plan or a step used it */
-    rni_program own;    /* program of rn_optimizer_step(), made at its first use */
-    rni_compiled *compiled;
-    uint64_t compiled_clock; /* model->trainable_clock it was made for */
+    rni_own own;        /* program of rn_optimizer_step(), made at its first use */
+    uint64_t own_clock; /* model->trainable_clock it was made for */
 };
 
 /* Bytes of state; 0 when there is none. */
@@ -73,6 +75,7 @@ const char *rni_schedule_kind(const rn_schedule *s);
 /* How many numbers describe its settings (compared) and its progress (restored). */
 size_t rni_schedule_settings(const rn_schedule *s, rni_schedule_state *out, size_t capacity);
 size_t rni_schedule_progress(const rn_schedule *s, rni_schedule_state *out, size_t capacity);
-void rni_schedule_set_progress(rn_schedule *s, const double *values, size_t count);
+/* RN_E_FORMAT, with nothing changed, when the numbers cannot be a progress of this schedule. */
+rn_status rni_schedule_set_progress(rn_schedule *s, const double *values, size_t count);
 
 #endif
