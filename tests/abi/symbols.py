@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The public symbols: what the headers declare, the version script lists and the library exports.
 
-symbols.py update SRC          rewrites lib/resnet.map; names released in an older node stay there
+symbols.py update SRC         rewrites lib/resnet.map; names released in an older node stay there
 symbols.py check SRC [LIBRARY] compares headers, map and (with nm) the shared library, in both directions
+symbols.py interface SRC      writes a C file with a pointer to every public function and struct, for abicheck
 """
 import pathlib
 import re
@@ -11,11 +12,17 @@ import subprocess
 import sys
 
 
+def headers(src):
+    """The public headers, as #include names them, with their text without comments and preprocessor lines."""
+    for path in sorted((src / "include/resnet").rglob("*.h")):
+        text = re.sub(r"/\*.*?\*/|//[^\n]*|^\s*#[^\n]*", " ", path.read_text(), flags=re.S | re.M)
+        yield path.relative_to(src / "include"), text
+
+
 def declared(src):
     """Names of all functions that the public headers declare with RN_API."""
     names = set()
-    for header in sorted((src / "include/resnet").rglob("*.h")):
-        text = re.sub(r"/\*.*?\*/|//[^\n]*|^\s*#[^\n]*", " ", header.read_text(), flags=re.S | re.M)
+    for _, text in headers(src):
         names.update(re.findall(r"\bRN_API\b[^;{]*?\b(rn_\w+)\s*\(", text))
     return names
 
@@ -83,12 +90,25 @@ def check(src, library):
     return not wrong
 
 
+def interface(src):
+    structs = set()
+    for header, text in headers(src):
+        structs.update(re.findall(r"\}\s*(rn_\w+)\s*;", text))
+        print(f"#include <{header}>")
+    for name in sorted(declared(src)):
+        print(f"__typeof__({name}) *const function_{name} = {name};")
+    for name in sorted(structs):
+        print(f"{name} *struct_{name};")
+
+
 def main():
-    if len(sys.argv) < 3 or sys.argv[1] not in ("update", "check"):
+    if len(sys.argv) < 3 or sys.argv[1] not in ("update", "check", "interface"):
         sys.exit(__doc__)
     src = pathlib.Path(sys.argv[2])
     if sys.argv[1] == "update":
         update(src)
+    elif sys.argv[1] == "interface":
+        interface(src)
     elif not check(src, sys.argv[3] if len(sys.argv) > 3 else None):
         sys.exit(1)
 
