@@ -95,7 +95,7 @@ typedef struct rn_loader_options {
     uint64_t seed;           /**< of shuffling and transforms; 0: the context's */
     int32_t workers;         /**< background threads; 0: none, batches are made in rn_loader_next() */
     int32_t prefetch;        /**< batches made ahead, 1 or more */
-    rn_device *device;       /**< [optional] of the batches; NULL: the CPU */
+    rn_device *device;       /**< [optional] of the batches; NULL: the plan's, without a plan the CPU */
     rn_transform *transform; /**< [optional] */
     rn_plan *plan;           /**< [optional] images in the layout this plan's first layer reads; no conversion later */
     int64_t shard, num_shards; /**< takes every num_shards-th image of the order, beginning with shard */
@@ -112,8 +112,11 @@ RN_API rn_loader *rn_loader_retain(rn_loader *l);
 RN_API void rn_loader_release(rn_loader *l);
 
 /**
- * The next batch: images f32 [n, C, H, W] and labels i64 [n], borrowed until the next call.
- * @return RN_END after the last batch; the call after that begins the next epoch
+ * The next batch: images f32 [n, C, H, W] and labels i64 [n], borrowed until the next call. (With options.plan of an
+ * f64 plan, f64 images.) After an error the loader stands where it stood: the next call tries the same batch again, and
+ * rn_loader_seek() can go past it.
+ * @return RN_END after the last batch; the call after that begins the next epoch; RN_E_INVALID for a label outside
+ *         0..classes-1; what a dataset of the host's returned
  */
 RN_API rn_status rn_loader_next(rn_loader *l, rn_tensor **images, rn_tensor **labels);
 

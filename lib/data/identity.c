@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* What decides a loader's batches, as a text that checkpoints compare. */
+#include "data/loader.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Shortest form that reads back the same would be nicer; 17 digits are exact. A locale's comma becomes a point. */
+static void append_number(rni_text *out, double value)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.17g", value);
+    for (char *c = text; *c; c++)
+        if (*c == ',')
+            *c = '.';
+    rni_text_append(out, " %s", text);
+}
+
+static void append_numbers(rni_text *out, const char *name, const double *values, int32_t count)
+{
+    rni_text_append(out, " %s", name);
+    for (int32_t i = 0; i < count; i++)
+        append_number(out, values[i]);
+}
+
+static void append_step(rni_text *out, const rni_step *s)
+{
+    switch (s->kind) {
+    case RNI_STEP_CROP:
+        rni_text_append(out, "; crop padding %" PRId64 " to %" PRId64 " x %" PRId64, s->padding, s->height, s->width);
+        break;
+    case RNI_STEP_HFLIP:
+        rni_text_append(out, "; hflip");
+        append_number(out, s->p);
+        break;
+    case RNI_STEP_NORMALIZE:
+        rni_text_append(out, "; normalize");
+        append_numbers(out, "mean", s->mean, s->channels);
+        append_numbers(out, "std", s->std, s->channels);
+        break;
+    default:
+        rni_text_append(out, "; cutout %" PRId64, s->height);
+        break;
+    }
+}
+
+static void append_dataset(rni_text *out, const rn_dataset *ds)
+{
+    const rn_dataset_info *const i = &ds->info;
+    rni_text_append(out, "dataset %s, %" PRId64 " images [%" PRId64 ", %" PRId64 ", %" PRId64 "] %s, %" PRId64 " classes",
+                    ds->cls->kind, i->count, i->channels, i->height, i->width, rn_dtype_name(i->dtype), i->classes);
+    if (ds->cls->fetch == rni_memory_fetch)
+        rni_text_append(out, ", labels %08" PRIx32, rni_memory_label_sum(ds));
+}
+
+rn_status rni_loader_identity(const rn_loader *l, rni_text *out)
+{
+    const rn_loader_options *const o = &l->options;
+    append_dataset(out, l->ds);
+    for (size_t i = 0; i < l->pipeline.num_steps; i++)
+        append_step(out, &l->pipeline.steps[i]);
+    rni_text_append(out, "; batch %" PRId64 "%s%s, seed %" PRIu64 ", shard %" PRId64 " of %" PRId64, o->batch,
+                    o->flags & RN_LOADER_SHUFFLE ? " shuffled" : "",
+                    o->flags & RN_LOADER_DROP_LAST ? " without a short last one" : "", o->seed, o->shard,
+                    o->num_shards);
+    return out->failed ? rni_nomem("loader's identity", out->length) : RN_OK;
+}
