@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Batch normalisation, backward (Ioffe, Szegedy 2015): with g the masked gradient, d = x - mean, r = 1/sqrt(var + eps),
+ *   dbeta = sum g, dgamma = r sum(g d), dx = gamma r (g - sum(g)/n - d r^2 sum(g d)/n).
+ * One pass sums, one writes dx.
+ */
+#include "base/error.h"
+#include "cpu/check.h"
+#include "cpu/cut.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct backward_task {
+    const rni_typed_kernels *kernels;
+    rni_cut cut;
+    size_t size;
+    rni_bn_rows all; /* pointers to the first pixel */
+    double *partial; /* [chunk][2][channels]: sum g, sum g d */
+} backward_task;
+
+/* The same operands from element `at` and column `column` on. */
+static rni_bn_rows rows_from(const backward_task *t, size_t at, size_t column, size_t rows, size_t width)
+{
+    const rni_bn_rows *const a = &t->all;
+    const size_t s = t->size;
+    return (rni_bn_rows){
+        .dy = rni_at_const(a->dy, at, s),
+        .x = rni_at_const(a->x, at, s),
+        .y = rni_at_const(a->y, at, s),
+        .masked = rni_at(a->masked, at, s),
+        .dx = rni_at(a->dx, at, s),
+        .dres = rni_at(a->dres, at, s),
+        .mean = rni_at_const(a->mean, column, s),
+        .a = rni_at_const(a->a, column, s),
+        .b = rni_at_const(a->b, column, s),
+        .c = rni_at_const(a->c, column, s),
+        .rows = rows,
+        .stride = t->cut.width,
+        .width = width,
+    };
+}
+
+static void reduce_chunk(void *arg, size_t index)
+{
+    const backward_task *const t = arg;
+    const rni_cut *const cut = &t->cut;
+    const rni_cut_rows r = rni_cut_chunk(cut, index / cut->blocks);
+    const size_t column = index % cut->blocks * cut->block, width = rni_min_size(cut->block, cut->width - column);
+    const size_t channels = cut->repeat > 1 ? cut->channels : width, at = r.first * cut->channels + column;
+    double s1[RNI_CUT_JOINED] = {0}, s2[RNI_CUT_JOINED] = {0};
+    const rni_bn_rows whole = rows_from(t, at, column, r.rows, width);
+    t->kernels->bn_reduce(&whole, s1, s2);
+    if (r.rest) {
+        const rni_bn_rows rest = rows_from(t, at + r.rows * cut->width, column, 1, r.rest);
+        t->kernels->bn_reduce(&rest, s1, s2);
+    }
+    rni_cut_gather(cut, s1);
+    rni_cut_gather(cut, s2);
+    double *const out = t->partial + index / cut->blocks * 2 * cut->channels + column;
+    memcpy(out, s1, channels * sizeof *out);
+    memcpy(out + cut->channels, s2, channels * sizeof *out);
+}
+
+static void dx_chunk(void *arg, size_t index)
+{
+    const backward_task *const t = arg;
+    const rni_cut_rows r = rni_cut_chunk(&t->cut, index);
+    const size_t at = r.first * t->cut.channels;
+    const rni_bn_rows whole = rows_from(t, at, 0, r.rows, t->cut.width);
+    t->kernels->bn_dx(&whole);
+    if (r.rest) {
+        const rni_bn_rows rest = rows_from(t, at + r.rows * t->cut.width, 0, 1, r.rest);
+        t->kernels->bn_dx(&rest);
+    }
+}
+
+static double sum_of(const backward_task *t, size_t c, size_t which)
+{
+    double s = 0;
+    for (size_t i = 0; i < t->cut.chunks; i++)
+        s += t->partial[(i * 2 + which) * t->cut.channels + c];
+    return s;
+}
+
+/* Adds to the gradients of gamma and beta, and leaves what dx needs per column. */
+static void finish_channels(const rni_cpu_call *c, const backward_task *t, int32_t dtype, void *a, void *b, void *shift)
+{
+    const rn_bn_params *const p = c->op->params;
+    const float *const gamma = rni_cpu_in(c, 4);
+    float *const dgamma = rni_cpu_out(c, 1), *const dbeta = rni_cpu_out(c, 2);
+    const double n = (double)t->cut.pixels;
+    for (size_t i = 0; i < t->cut.channels; i++) {
+        const double s1 = sum_of(t, i, 0), s2 = sum_of(t, i, 1);
+        const double r = 1 / sqrt(rni_get(dtype, rni_cpu_in(c, 3), i) + p->eps);
+        const double k = (gamma ? (double)gamma[i] : 1) * r;
+        if (dgamma)
+            dgamma[i] = (float)((double)dgamma[i] + s2 * r);
+        if (dbeta)
+            dbeta[i] = (float)((double)dbeta[i] + s1);
+        rni_set(dtype, a, i, k);
+        rni_set(dtype, b, i, -k * r * r * s2 / n);
+        rni_set(dtype, shift, i, -k * s1 / n);
+    }
+    rni_cut_spread(&t->cut, dtype, a);
+    rni_cut_spread(&t->cut, dtype, b);
+    rni_cut_spread(&t->cut, dtype, shift);
+}
+
+static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    const rn_value *const x = &values[op->in[0]];
+    (void)cpu;
+    if (x->rank < 2)
+        return rni_cpu_refuse(op, RN_E_SHAPE, "in 0: rank 2 or more expected, got %d", (int)x->rank);
+    if ((op->flags & RN_OPF_RELU) && (op->num_in < 6 || op->in[5] == RN_NO_VALUE))
+        return rni_cpu_refuse(op, RN_E_INVALID, "in 5, the output, is missing");
+    if ((op->flags & RN_OPF_ADD) && (op->num_out < 4 || op->out[3] == RN_NO_VALUE))
+        return rni_cpu_refuse(op, RN_E_INVALID, "out 3, the residual's gradient, is missing");
+    const size_t channels = (size_t)x->dims[1];
+    const rni_cut cut = rni_cut_make(channels, rni_cpu_capacity(x) / channels);
+    info->workspace = 4 * rni_cut_columns(channels) * sizeof(double) + cut.chunks * 2 * channels * sizeof(double);
+    return RN_OK;
+}
+
+static backward_task task_of(const rni_cpu_call *c, const rn_value *x)
+{
+    const size_t channels = (size_t)x->dims[1];
+    backward_task t = {.kernels = rni_cpu_typed(c, x->dtype), .size = rn_dtype_size(x->dtype)};
+    t.cut = rni_cut_make(channels, rni_cpu_count(c, x) / channels);
+    t.all.dy = rni_cpu_in(c, 0);
+    t.all.x = rni_cpu_in(c, 1);
+    t.all.y = c->op->flags & RN_OPF_RELU ? rni_cpu_in(c, 5) : NULL;
+    t.all.dx = rni_cpu_out(c, 0);
+    t.partial = (double *)rni_cpu_workspace(c) + 4 * rni_cut_columns(channels);
+    return t;
+}
+
+static rn_status run(const rni_cpu_call *c)
+{
+    const rn_value *const x = rni_cpu_in_value(c, 1);
+    backward_task t = task_of(c, x);
+    const size_t columns = rni_cut_columns(t.cut.channels), count = rni_cpu_count(c, x);
+    char *const work = rni_cpu_workspace(c);
+    void *const mean = work, *const a = work + columns * t.size, *const b = work + 2 * columns * t.size,
+         *const shift = work + 3 * columns * t.size;
+    memcpy(mean, rni_cpu_in(c, 2), t.cut.channels * t.size);
+    rni_cut_spread(&t.cut, x->dtype, mean);
+    t.all.mean = mean;
+    const int residual = (c->op->flags & RN_OPF_ADD) != 0, adds = (c->op->flags & RN_OPF_ACCUMULATE) != 0;
+    if (residual && !adds)
+        t.all.masked = rni_cpu_out(c, 3);
+    RNI_TRY(rni_cpu_for(c, reduce_chunk, &t, t.cut.chunks * t.cut.blocks, count));
+    finish_channels(c, &t, x->dtype, a, b, shift);
+    if (residual && !adds) { /* already masked: spares reading y again */
+        t.all.dy = t.all.masked;
+        t.all.y = NULL;
+    }
+    t.all.dres = residual && adds ? rni_cpu_out(c, 3) : NULL;
+    t.all.a = a;
+    t.all.b = b;
+    t.all.c = shift;
+    return rni_cpu_for(c, dx_chunk, &t, t.cut.chunks, count);
+}
+
+const rni_cpu_driver rni_cpu_bn_backward = {query, run};

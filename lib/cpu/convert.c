@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Copies between layouts (NCHW and NHWC) and element types. */
+#include "base/error.h"
+#include "cpu/check.h"
+#include "cpu/driver.h"
+#include <string.h>
+
+enum { TASK_ELEMENTS = 8192 };
+
+typedef struct convert_task {
+    const rni_typed_kernels *kernels;
+    const void *src;
+    void *dst;
+    int32_t src_type, dst_type;
+    size_t src_size, dst_size;
+    int accumulate;
+    size_t count;
+    /* Of a change of layout: images of [channels][pixels] or the other way round, cut along pixels. */
+    size_t channels, pixels, group, groups;
+    int to_nhwc;
+} convert_task;
+
+static int is_float(int32_t dtype)
+{
+    return dtype == RN_F32 || dtype == RN_F64;
+}
+
+static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    const rn_value *const a = &values[op->in[0]], *const b = &values[op->out[0]];
+    (void)cpu;
+    (void)info;
+    int equal = a->rank == b->rank && a->batch_axis == b->batch_axis;
+    for (int32_t i = 0; equal && i < a->rank; i++)
+        equal = a->dims[i] == b->dims[i];
+    if (!equal) {
+        char from[RNI_SHAPE_TEXT], to[RNI_SHAPE_TEXT];
+        return rni_cpu_refuse(op, RN_E_SHAPE, "equal dims expected, got %s and %s",
+                              rni_shape_text(from, a->rank, a->dims), rni_shape_text(to, b->rank, b->dims));
+    }
+    const int same = a->dtype == b->dtype && a->layout == b->layout && !(op->flags & RN_OPF_ACCUMULATE);
+    if (!same && (!is_float(a->dtype) || !is_float(b->dtype)))
+        return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "from %s to %s", rn_dtype_name(a->dtype), rn_dtype_name(b->dtype));
+    const int packed = a->layout == RN_LAYOUT_PACKED || b->layout == RN_LAYOUT_PACKED;
+    if (packed || (a->layout != b->layout && a->rank != 4))
+        return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "from layout %d to %d at rank %d", (int)a->layout, (int)b->layout,
+                              (int)a->rank);
+    return RN_OK;
+}
+
+/* Element types differ. */
+static void cast(const convert_task *t, size_t first, size_t n)
+{
+    if (t->src_type == RN_F32) {
+        const float *const src = (const float *)t->src + first;
+        double *const dst = (double *)t->dst + first;
+        for (size_t i = 0; i < n; i++)
+            dst[i] = t->accumulate ? dst[i] + (double)src[i] : (double)src[i];
+    } else {
+        const double *const src = (const double *)t->src + first;
+        float *const dst = (float *)t->dst + first;
+        for (size_t i = 0; i < n; i++)
+            dst[i] = (float)(t->accumulate ? (double)dst[i] + src[i] : src[i]);
+    }
+}
+
+static void flat_piece(void *arg, size_t index)
+{
+    const convert_task *const t = arg;
+    const size_t first = index * TASK_ELEMENTS, n = rni_min_size(TASK_ELEMENTS, t->count - first);
+    void *const dst = rni_at(t->dst, first, t->dst_size);
+    const void *const src = rni_at_const(t->src, first, t->src_size);
+    if (t->src_type != t->dst_type)
+        cast(t, first, n);
+    else if (t->accumulate)
+        t->kernels->add(dst, dst, src, n, 0);
+    else
+        memcpy(dst, src, n * t->dst_size);
+}
+
+/* Both differ: rare, so element by element. */
+static void cast_layout(const convert_task *t, size_t image, size_t first, size_t last)
+{
+    for (size_t p = first; p < last; p++) {
+        for (size_t c = 0; c < t->channels; c++) {
+            const size_t base = image * t->channels * t->pixels;
+            const size_t nchw = base + c * t->pixels + p, nhwc = base + p * t->channels + c;
+            const size_t to = t->to_nhwc ? nhwc : nchw, from = t->to_nhwc ? nchw : nhwc;
+            const double old = t->accumulate ? rni_get(t->dst_type, t->dst, to) : 0;
+            rni_set(t->dst_type, t->dst, to, old + rni_get(t->src_type, t->src, from));
+        }
+    }
+}
+
+static void layout_piece(void *arg, size_t index)
+{
+    const convert_task *const t = arg;
+    const size_t image = index / t->groups, first = index % t->groups * t->group;
+    const size_t last = rni_min_size(first + t->group, t->pixels), base = image * t->channels * t->pixels;
+    if (t->src_type != t->dst_type) {
+        cast_layout(t, image, first, last);
+        return;
+    }
+    const size_t nchw = base + first, nhwc = base + first * t->channels;
+    void *const dst = rni_at(t->dst, t->to_nhwc ? nhwc : nchw, t->dst_size);
+    const void *const src = rni_at_const(t->src, t->to_nhwc ? nchw : nhwc, t->src_size);
+    if (t->to_nhwc)
+        t->kernels->transpose(dst, t->channels, src, t->pixels, t->channels, last - first, t->accumulate);
+    else
+        t->kernels->transpose(dst, t->pixels, src, t->channels, last - first, t->channels, t->accumulate);
+}
+
+static rn_status run_layout(const rni_cpu_call *c, convert_task *t, const rn_value *to)
+{
+    t->to_nhwc = to->layout == RN_LAYOUT_NHWC;
+    t->group = rni_ceil_div(TASK_ELEMENTS, t->channels);
+    t->group = rni_ceil_div(t->group, 16) * 16;
+    t->groups = rni_ceil_div(t->pixels, t->group);
+    return rni_cpu_for(c, layout_piece, t, t->count / (t->channels * t->pixels) * t->groups, t->count);
+}
+
+static rn_status run(const rni_cpu_call *c)
+{
+    const rn_value *const from = rni_cpu_in_value(c, 0), *const to = rni_cpu_out_value(c, 0);
+    convert_task t = {.kernels = rni_cpu_typed(c, to->dtype),
+                      .src = rni_cpu_in(c, 0),
+                      .dst = rni_cpu_out(c, 0),
+                      .src_type = from->dtype,
+                      .dst_type = to->dtype,
+                      .src_size = rn_dtype_size(from->dtype),
+                      .dst_size = rn_dtype_size(to->dtype),
+                      .accumulate = (c->op->flags & RN_OPF_ACCUMULATE) != 0,
+                      .count = rni_cpu_count(c, to)};
+    if (from->layout != to->layout) {
+        t.channels = (size_t)to->dims[1];
+        t.pixels = rni_cpu_pixels(to);
+        if (t.count && t.channels > 1 && t.pixels > 1)
+            return run_layout(c, &t, to);
+    }
+    return rni_cpu_for(c, flat_piece, &t, rni_ceil_div(t.count, TASK_ELEMENTS), t.count);
+}
+
+const rni_cpu_driver rni_cpu_convert = {query, run};

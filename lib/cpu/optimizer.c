@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* Gradient norm and clipping, SGD and Adam: work over the segments of the flat parameter buffers. */
+#include "base/error.h"
+#include "cpu/check.h"
+#include "cpu/driver.h"
+#include <math.h>
+
+typedef struct update_task {
+    const rni_cpu_call *call;
+    const rn_segment *segments;
+    size_t num_segments;
+    float *params, *state;
+    const float *grads;
+    double *partial;
+    double factor;                     /* of clipping */
+    double correction1, correction2;   /* of Adam */
+} update_task;
+
+/* A part of one segment. */
+typedef void (*part_fn)(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum);
+
+static size_t total(const rn_segment *segments, size_t num)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < num; i++)
+        n += (size_t)segments[i].count;
+    return n;
+}
+
+/* Chunk `index` of all segments strung together: calls part() for what it holds of each. */
+static double for_chunk(update_task *t, size_t index, part_fn part)
+{
+    size_t skip = index * RNI_FLAT_CHUNK, left = RNI_FLAT_CHUNK;
+    double sum = 0;
+    for (size_t i = 0; i < t->num_segments && left; i++) {
+        const rn_segment *const s = &t->segments[i];
+        if (skip >= s->count) {
+            skip -= (size_t)s->count;
+            continue;
+        }
+        const size_t count = rni_min_size(left, (size_t)s->count - skip);
+        part(t, s, (size_t)s->offset + skip, count, &sum);
+        left -= count;
+        skip = 0;
+    }
+    return sum;
+}
+
+static rn_status run_chunks(update_task *t, rn_task_fn task)
+{
+    const size_t n = total(t->segments, t->num_segments);
+    return rni_cpu_for(t->call, task, t, rni_ceil_div(n, RNI_FLAT_CHUNK), n);
+}
+
+static rn_status check_segments(const rn_op *op, const rn_segment *segments, uint64_t num, const rn_value *flat)
+{
+    if (num && !segments)
+        return rni_cpu_refuse(op, RN_E_INVALID, "no segments");
+    for (uint64_t i = 0; i < num; i++) {
+        const uint64_t room = flat->bytes / sizeof(float);
+        if (segments[i].offset > room || segments[i].count > room - segments[i].offset)
+            return rni_cpu_refuse(op, RN_E_SHAPE, "segment %llu ends beyond the %llu elements there are",
+                                  (unsigned long long)i, (unsigned long long)room);
+    }
+    return RN_OK;
+}
+
+static void norm_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
+{
+    (void)segment;
+    *sum += t->call->kernels->f32.sum_squares(t->grads + first, count);
+}
+
+static void norm_chunk(void *arg, size_t index)
+{
+    update_task *const t = arg;
+    t->partial[index] = for_chunk(t, index, norm_part);
+}
+
+static rn_status norm_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    const rn_segments_params *const p = op->params;
+    (void)cpu;
+    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->in[0]]));
+    info->workspace =
+        rni_ceil_div(total(p->segments, (size_t)p->num_segments), RNI_FLAT_CHUNK) * sizeof(double);
+    return RN_OK;
+}
+
+static rn_status norm_run(const rni_cpu_call *c)
+{
+    const rn_segments_params *const p = c->op->params;
+    update_task t = {.call = c, .segments = p->segments, .num_segments = (size_t)p->num_segments};
+    t.grads = rni_cpu_in(c, 0);
+    t.partial = rni_cpu_workspace(c);
+    RNI_TRY(run_chunks(&t, norm_chunk));
+    const size_t chunks = rni_ceil_div(total(t.segments, t.num_segments), RNI_FLAT_CHUNK);
+    double sum = 0;
+    for (size_t i = 0; i < chunks; i++)
+        sum += t.partial[i];
+    ((rn_step_metrics *)rni_cpu_out(c, 0))->grad_norm = sqrt(sum);
+    return RN_OK;
+}
+
+static void clip_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
+{
+    (void)segment;
+    (void)sum;
+    t->call->kernels->f32.scale(t->params + first, t->factor, count);
+}
+
+static void clip_chunk(void *arg, size_t index)
+{
+    for_chunk(arg, index, clip_part);
+}
+
+static rn_status clip_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    const rn_segments_params *const p = op->params;
+    (void)cpu;
+    (void)info;
+    return check_segments(op, p->segments, p->num_segments, &values[op->out[0]]);
+}
+
+/* torch.nn.utils.clip_grad_norm_. */
+static rn_status clip_run(const rni_cpu_call *c)
+{
+    const rn_segments_params *const p = c->op->params;
+    const rn_step_metrics *const m = rni_cpu_in(c, 0);
+    update_task t = {.call = c, .segments = p->segments, .num_segments = (size_t)p->num_segments};
+    t.params = rni_cpu_out(c, 0);
+    t.factor = p->clip_norm / (m->grad_norm + 1e-6);
+    return t.factor >= 1 ? RN_OK : run_chunks(&t, clip_chunk);
+}
+
+static void sgd_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
+{
+    const rn_sgd_params *const p = t->call->op->params;
+    const rni_sgd s = {.lr = t->call->run->lr[segment->group],
+                       .weight_decay = segment->weight_decay,
+                       .momentum = p->momentum,
+                       .dampening = p->dampening,
+                       .nesterov = p->nesterov,
+                       .first = t->call->run->optimizer_step <= 1};
+    (void)sum;
+    t->call->kernels->update.sgd(&s, t->params + first, t->grads + first, t->state ? t->state + first : NULL, count);
+}
+
+static void sgd_chunk(void *arg, size_t index)
+{
+    for_chunk(arg, index, sgd_part);
+}
+
+static rn_status sgd_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    const rn_sgd_params *const p = op->params;
+    (void)cpu;
+    (void)info;
+    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->in[0]]));
+    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->out[0]]));
+    if (p->momentum == 0)
+        return RN_OK;
+    if (op->num_out < 2 || op->out[1] == RN_NO_VALUE)
+        return rni_cpu_refuse(op, RN_E_INVALID, "out 1, the momentum buffer, is missing");
+    return check_segments(op, p->segments, p->num_segments, &values[op->out[1]]);
+}
+
+static rn_status sgd_run(const rni_cpu_call *c)
+{
+    const rn_sgd_params *const p = c->op->params;
+    update_task t = {.call = c, .segments = p->segments, .num_segments = (size_t)p->num_segments};
+    t.grads = rni_cpu_in(c, 0);
+    t.params = rni_cpu_out(c, 0);
+    t.state = p->momentum != 0 ? rni_cpu_out(c, 1) : NULL;
+    return ((const rn_step_metrics *)rni_cpu_in(c, 1))->step_nonfinite ? RN_OK : run_chunks(&t, sgd_chunk);
+}
+
+static void adam_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
+{
+    const rn_adam_params *const p = t->call->op->params;
+    const rni_adam a = {.lr = t->call->run->lr[segment->group],
+                        .weight_decay = segment->weight_decay,
+                        .beta1 = p->beta1,
+                        .beta2 = p->beta2,
+                        .eps = p->eps,
+                        .correction1 = t->correction1,
+                        .correction2 = t->correction2,
+                        .decoupled = p->decoupled};
+    float *const m = t->state + first;
+    (void)sum;
+    t->call->kernels->update.adam(&a, t->params + first, t->grads + first, m, m + p->state_stride, count);
+}
+
+static void adam_chunk(void *arg, size_t index)
+{
+    for_chunk(arg, index, adam_part);
+}
+
+static rn_status adam_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    const rn_adam_params *const p = op->params;
+    rn_value second = values[op->out[1]];
+    (void)cpu;
+    (void)info;
+    if (p->state_stride > second.bytes / sizeof(float))
+        return rni_cpu_refuse(op, RN_E_SHAPE, "out 1: %llu bytes are too few for two moments",
+                              (unsigned long long)second.bytes);
+    second.bytes -= p->state_stride * sizeof(float);
+    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->in[0]]));
+    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->out[0]]));
+    return check_segments(op, p->segments, p->num_segments, &second);
+}
+
+static rn_status adam_run(const rni_cpu_call *c)
+{
+    const rn_adam_params *const p = c->op->params;
+    const double step = (double)c->run->optimizer_step;
+    update_task t = {.call = c, .segments = p->segments, .num_segments = (size_t)p->num_segments};
+    t.grads = rni_cpu_in(c, 0);
+    t.params = rni_cpu_out(c, 0);
+    t.state = rni_cpu_out(c, 1);
+    t.correction1 = 1 - pow(p->beta1, step);
+    t.correction2 = 1 - pow(p->beta2, step);
+    return ((const rn_step_metrics *)rni_cpu_in(c, 1))->step_nonfinite ? RN_OK : run_chunks(&t, adam_chunk);
+}
+
+const rni_cpu_driver rni_cpu_grad_norm = {norm_query, norm_run};
+const rni_cpu_driver rni_cpu_grad_clip = {clip_query, clip_run};
+const rni_cpu_driver rni_cpu_sgd = {sgd_query, sgd_run};
+const rni_cpu_driver rni_cpu_adam = {adam_query, adam_run};
