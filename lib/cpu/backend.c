@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "cpu/check.h"
 #include "cpu/driver.h"
-#include "cpu/features.h"
+#include "cpu/levels.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cpu/features.h"
+#include "cpu/levels.h"
 #include "backend/context.h"
 #include "base/error.h"
 #include "cpu/cpu.h"

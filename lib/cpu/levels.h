@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the processor has and what of it is allowed. */
-#ifndef RNI_CPU_FEATURES_H
-#define RNI_CPU_FEATURES_H
+#ifndef RNI_CPU_LEVELS_H
+#define RNI_CPU_LEVELS_H
 
 #include <resnet/sys/cpu.h>
 
