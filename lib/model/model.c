@@ -60,19 +60,32 @@ static rn_status collect_state(void *user, const rn_layer *layer, uint32_t slot,
     return RN_OK;
 }
 
-static void state_written(void *owner, size_t index)
+/* The API wrote bytes of the parameters: entries of that kind that they touch are newer now. */
+static void note_written(rn_model *m, int32_t kind, uint64_t offset, uint64_t bytes)
 {
-    rni_model_written(owner, index);
+    for (size_t i = 0; i < m->num_states; i++) {
+        const rni_state *const s = &m->states[i];
+        if (s->kind == kind && s->offset < offset + bytes && offset < s->offset + rn_tensor_nbytes(s->value))
+            rni_model_written(m, i);
+    }
+}
+
+static void parameters_written(void *owner, uint64_t offset, uint64_t bytes)
+{
+    note_written(owner, RN_STATE_PARAMETER, offset, bytes);
+}
+
+static void buffers_written(void *owner, uint64_t offset, uint64_t bytes)
+{
+    note_written(owner, RN_STATE_BUFFER, offset, bytes);
 }
 
 static rn_status make_value(rn_model *m, size_t index, const rni_state_decl *decl)
 {
     rni_state *const s = &m->states[index];
     rni_storage *const storage = s->kind == RN_STATE_PARAMETER ? m->params : m->buffers;
-    RNI_TRY(rni_tensor_view(storage, s->offset, decl->dtype, RN_LAYOUT_PLAIN, decl->shape.rank, decl->shape.dims,
-                            &s->value));
-    s->value->written = (rni_written){state_written, m, index};
-    return RN_OK;
+    return rni_tensor_view(storage, s->offset, decl->dtype, RN_LAYOUT_PLAIN, decl->shape.rank, decl->shape.dims,
+                           &s->value);
 }
 
 static rn_status make_storages(rn_model *m, const collector *c)
@@ -82,6 +95,9 @@ static rn_status make_storages(rn_model *m, const collector *c)
     RNI_TRY(rni_storage_create(m->dev, c->buffer_bytes + STATE_ALIGN, "the buffers of a model", &m->buffers));
     for (size_t i = 0; i < m->num_states; i++)
         RNI_TRY(make_value(m, i, &c->decls[i]));
+    m->params->owner = m->buffers->owner = m;
+    m->params->written = parameters_written;
+    m->buffers->written = buffers_written;
     return RN_OK;
 }
 
@@ -172,11 +188,11 @@ rn_model *rn_model_retain(rn_model *m)
 }
 
 /* Tensors that the host still holds must not tell a model that is gone. */
-static void release_tensor(rn_tensor *t)
+static void release_storage(rni_storage *storage)
 {
-    if (t)
-        t->written = (rni_written){NULL, NULL, 0};
-    rn_tensor_release(t);
+    if (storage)
+        storage->written = NULL;
+    rni_storage_release(storage);
 }
 
 void rn_model_release(rn_model *m)
@@ -185,15 +201,15 @@ void rn_model_release(rn_model *m)
         return;
     rn_context *const ctx = m->ctx;
     for (size_t i = 0; i < m->num_states; i++) {
-        release_tensor(m->states[i].value);
-        release_tensor(m->states[i].grad);
+        rn_tensor_release(m->states[i].value);
+        rn_tensor_release(m->states[i].grad);
         rni_free(&ctx->allocator, m->states[i].name);
     }
     rni_free(&ctx->allocator, m->states);
     rni_free(&ctx->allocator, m->by_name);
-    rni_storage_release(m->params);
+    release_storage(m->params);
     rni_storage_release(m->grads);
-    rni_storage_release(m->buffers);
+    release_storage(m->buffers);
     rn_layer_release(m->root);
     rni_free(&ctx->allocator, m);
     rn_context_release(ctx);

@@ -130,7 +130,7 @@ rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_plan **
     RNI_REQUIRE(options);
     RNI_REQUIRE(out);
     rn_plan_options o = defaults;
-    int64_t max_batch;
+    int64_t max_batch = 0;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_plan_options"));
     RNI_TRY(check_mode(&o));
     RNI_TRY(check_numbers(&o));

@@ -144,8 +144,7 @@ rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y)
     p->last_batch = 0;
     RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_OUTPUT));
     p->last_batch = n;
-    if (y->written.notify)
-        y->written.notify(y->written.owner, y->written.index);
+    rni_tensor_written(y);
     return RN_OK;
 }
 

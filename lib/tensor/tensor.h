@@ -14,14 +14,10 @@ typedef struct rni_storage {
     uint64_t bytes;
     rn_release_fn release; /* NULL: device memory of ours */
     void *user;
+    /* Told when bytes were written through the API; the owner clears it before it goes. */
+    void (*written)(void *owner, uint64_t offset, uint64_t bytes);
+    void *owner;
 } rni_storage;
-
-/* Told when a tensor's elements were written through the API. */
-typedef struct rni_written {
-    void (*notify)(void *owner, size_t index);
-    void *owner; /* not counted: the owner outlives or clears it */
-    size_t index;
-} rni_written;
 
 struct rn_tensor {
     atomic_int references;
@@ -34,7 +30,6 @@ struct rn_tensor {
     int64_t dims[RN_MAX_RANK];
     int64_t count;
     size_t nbytes;
-    rni_written written;
 };
 
 /* Product of dims, times element size; RN_E_SHAPE for a bad rank, a negative size or overflow. `what` names it. */
@@ -54,6 +49,13 @@ rn_status rni_tensor_view(rni_storage *storage, uint64_t offset, rn_dtype dtype,
 static inline void *rni_tensor_address(const rn_tensor *t)
 {
     return (char *)t->storage->data + t->offset;
+}
+
+/* To be called after a tensor's elements were changed. */
+static inline void rni_tensor_written(const rn_tensor *t)
+{
+    if (t->storage->written)
+        t->storage->written(t->storage->owner, t->offset, t->nbytes);
 }
 
 /* RN_E_DEVICE, RN_E_DTYPE unless it is as expected; `what` names the argument. */

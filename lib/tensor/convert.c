@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "tensor/convert.h"
+#include <math.h>
+#include <string.h>
+
+static float bits_to_float(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static uint32_t float_to_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+static float from_bf16(uint16_t h)
+{
+    return bits_to_float((uint32_t)h << 16);
+}
+
+/* Round to nearest even; NaN stays NaN. */
+static uint16_t to_bf16(float f)
+{
+    const uint32_t bits = float_to_bits(f);
+    if (isnan(f))
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float from_f16(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
+    if (exponent == 31)
+        return bits_to_float(sign | 0x7f800000 | fraction << 13);
+    if (exponent)
+        return bits_to_float(sign | (exponent + 112) << 23 | fraction << 13);
+    const float small = (float)fraction * (1.0f / 16777216.0f); /* 2^-24: exact */
+    return sign ? -small : small;
+}
+
+/* Round to nearest even, to infinity above 65504. */
+static uint16_t to_f16(float f)
+{
+    const uint32_t bits = float_to_bits(f), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000)
+        return (uint16_t)(sign | 0x7e00);
+    if (magnitude >= 0x477ff000) /* 65520 and more */
+        return (uint16_t)(sign | 0x7c00);
+    if (magnitude < 0x38800000) /* below 2^-14: a multiple of 2^-24 */
+        return (uint16_t)(sign | (uint32_t)nearbyintf(fabsf(f) * 16777216.0f));
+    return (uint16_t)(sign | ((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13));
+}
+
+/* A number wide enough for all types; integers are kept beside, since a double does not hold all of them. */
+typedef struct number {
+    double real;
+    int64_t whole;
+    int is_whole;
+} number;
+
+static number load(rn_dtype dtype, const void *src, int64_t i)
+{
+    number n = {0, 0, 0};
+    switch (dtype) {
+    case RN_F32:
+        n.real = (double)((const float *)src)[i];
+        break;
+    case RN_F64:
+        n.real = ((const double *)src)[i];
+        break;
+    case RN_BF16:
+        n.real = (double)from_bf16(((const uint16_t *)src)[i]);
+        break;
+    case RN_F16:
+        n.real = (double)from_f16(((const uint16_t *)src)[i]);
+        break;
+    case RN_I64:
+        n.whole = ((const int64_t *)src)[i];
+        n.is_whole = 1;
+        break;
+    case RN_I32:
+        n.whole = ((const int32_t *)src)[i];
+        n.is_whole = 1;
+        break;
+    default:
+        n.whole = ((const uint8_t *)src)[i];
+        n.is_whole = 1;
+        break;
+    }
+    return n;
+}
+
+/* Truncated towards zero, clamped; NaN is 0. */
+static int64_t whole_of(number n, int64_t least, int64_t most)
+{
+    if (!n.is_whole) {
+        if (isnan(n.real))
+            return 0;
+        if (n.real <= (double)least)
+            return least;
+        if (n.real >= (double)most)
+            return most;
+        return (int64_t)n.real;
+    }
+    return n.whole < least ? least : n.whole > most ? most : n.whole;
+}
+
+static void store(rn_dtype dtype, void *dst, int64_t i, number n)
+{
+    const double real = n.is_whole ? (double)n.whole : n.real;
+    switch (dtype) {
+    case RN_F32:
+        ((float *)dst)[i] = (float)real;
+        break;
+    case RN_F64:
+        ((double *)dst)[i] = real;
+        break;
+    case RN_BF16:
+        ((uint16_t *)dst)[i] = to_bf16((float)real);
+        break;
+    case RN_F16:
+        ((uint16_t *)dst)[i] = to_f16((float)real);
+        break;
+    case RN_I64:
+        ((int64_t *)dst)[i] = whole_of(n, INT64_MIN, INT64_MAX);
+        break;
+    case RN_I32:
+        ((int32_t *)dst)[i] = (int32_t)whole_of(n, INT32_MIN, INT32_MAX);
+        break;
+    default:
+        ((uint8_t *)dst)[i] = (uint8_t)whole_of(n, 0, UINT8_MAX);
+        break;
+    }
+}
+
+void rni_convert(rn_dtype from, const void *src, rn_dtype to, void *dst, int64_t count)
+{
+    if (from == to) {
+        memmove(dst, src, (size_t)count * rn_dtype_size(from));
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        store(to, dst, i, load(from, src, i));
+}
+
+/* dst[n][j][i] = src[n][i][j] for planes of rows x columns elements. */
+static void transpose(int64_t images, int64_t rows, int64_t columns, size_t element, const char *src, char *dst)
+{
+    for (int64_t n = 0; n < images; n++) {
+        const char *const from = src + (size_t)(n * rows * columns) * element;
+        char *const to = dst + (size_t)(n * rows * columns) * element;
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                memcpy(to + (size_t)(j * rows + i) * element, from + (size_t)(i * columns + j) * element, element);
+    }
+}
+
+void rni_to_nhwc(const int64_t dims[4], size_t element, const void *src, void *dst)
+{
+    transpose(dims[0], dims[1], dims[2] * dims[3], element, src, dst);
+}
+
+void rni_to_nchw(const int64_t dims[4], size_t element, const void *src, void *dst)
+{
+    transpose(dims[0], dims[2] * dims[3], dims[1], element, src, dst);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* Exchange with other libraries through DLPack 1. */
+#include "tensor/tensor.h"
+#include <resnet/dlpack.h>
+#include <string.h>
+
+/* What an exported tensor keeps alive. */
+typedef struct exported {
+    DLManagedTensorVersioned managed;
+    rn_tensor *tensor;
+    int64_t shape[RN_MAX_RANK], strides[RN_MAX_RANK];
+} exported;
+
+static const struct {
+    rn_dtype dtype;
+    DLDataType type;
+} types[] = {
+    {RN_F32, {kDLFloat, 32, 1}}, {RN_F64, {kDLFloat, 64, 1}}, {RN_I64, {kDLInt, 64, 1}},   {RN_I32, {kDLInt, 32, 1}},
+    {RN_U8, {kDLUInt, 8, 1}},    {RN_F16, {kDLFloat, 16, 1}}, {RN_BF16, {kDLBfloat, 16, 1}},
+};
+
+static DLDataType type_of(rn_dtype dtype)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].dtype == dtype)
+            return types[i].type;
+    return (DLDataType){0, 0, 0};
+}
+
+static rn_dtype dtype_of(DLDataType type)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].type.code == type.code && types[i].type.bits == type.bits && type.lanes == 1)
+            return types[i].dtype;
+    return 0;
+}
+
+/* May be called from any thread. */
+static void delete_exported(DLManagedTensorVersioned *self)
+{
+    exported *const e = self->manager_ctx;
+    rn_tensor *const tensor = e->tensor;
+    rni_free(&tensor->dev->ctx->allocator, e);
+    rn_tensor_release(tensor);
+}
+
+static void describe(exported *e, const rn_tensor *t, uint64_t flags)
+{
+    int64_t stride = 1;
+    for (int32_t i = t->rank; i-- > 0;) {
+        e->shape[i] = t->dims[i];
+        e->strides[i] = stride;
+        stride *= t->dims[i] ? t->dims[i] : 1;
+    }
+    e->managed.version = (DLPackVersion){DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
+    e->managed.manager_ctx = e;
+    e->managed.deleter = delete_exported;
+    e->managed.flags = flags & RN_DLPACK_COPY ? DLPACK_FLAG_BITMASK_IS_COPIED : 0;
+    e->managed.dl_tensor = (DLTensor){.data = rni_tensor_address(t),
+                                      .device = {(DLDeviceType)t->dev->info.dlpack_type, t->dev->info.dlpack_id},
+                                      .ndim = t->rank,
+                                      .dtype = type_of(t->dtype),
+                                      .shape = e->shape,
+                                      .strides = e->strides};
+}
+
+/* The tensor itself, or a copy; one reference. */
+static rn_status take(rn_tensor *t, uint64_t flags, rn_tensor **out)
+{
+    if (!(flags & RN_DLPACK_COPY)) {
+        *out = rn_tensor_retain(t);
+        return RN_OK;
+    }
+    rn_tensor *copy = NULL;
+    RNI_TRY(rn_tensor_create(t->dev, t->dtype, t->rank, t->dims, &copy));
+    const rn_status status = rn_tensor_copy(t, copy);
+    if (status < 0) {
+        rn_tensor_release(copy);
+        return status;
+    }
+    *out = copy;
+    return RN_OK;
+}
+
+rn_status rn_tensor_to_dlpack(rn_tensor *t, uint64_t flags, struct DLManagedTensorVersioned **out)
+{
+    rn_tensor *held = NULL;
+    RNI_REQUIRE(t);
+    RNI_REQUIRE(out);
+    if (flags & ~(uint64_t)RN_DLPACK_COPY)
+        return rni_fail(RN_E_INVALID, "flags: unknown flag in %llu", (unsigned long long)flags);
+    if (!t->dev->info.dlpack_type)
+        return rni_fail(RN_E_DEVICE, "t: DLPack has no name for %s", t->dev->info.name);
+    if (t->layout != RN_LAYOUT_PLAIN)
+        return rni_fail(RN_E_UNSUPPORTED, "t: is in the backend's own layout");
+    RNI_TRY(rni_device_wait(t->dev));
+    RNI_TRY(take(t, flags, &held));
+    exported *const e = rni_calloc(&t->dev->ctx->allocator, 1, sizeof *e);
+    if (!e) {
+        rn_tensor_release(held);
+        return rni_nomem("a DLPack tensor", sizeof *e);
+    }
+    e->tensor = held;
+    describe(e, held, flags);
+    *out = &e->managed;
+    return RN_OK;
+}
+
+static void delete_managed(void *user, void *data)
+{
+    DLManagedTensorVersioned *const managed = user;
+    (void)data;
+    if (managed->deleter)
+        managed->deleter(managed);
+}
+
+static int is_contiguous(const DLTensor *d)
+{
+    int64_t stride = 1;
+    for (int32_t i = d->ndim; d->strides && i-- > 0;) {
+        if (d->shape[i] != 1 && d->strides[i] != stride)
+            return 0;
+        stride *= d->shape[i];
+    }
+    return 1;
+}
+
+/* Copies `dims` from strided memory, last dimension fastest. */
+static void gather(const DLTensor *d, size_t element, int64_t count, const char *src, char *dst)
+{
+    int64_t index[RN_MAX_RANK] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = 0;
+        for (int32_t k = 0; k < d->ndim; k++)
+            at += index[k] * d->strides[k];
+        memcpy(dst + (size_t)i * element, src + at * (int64_t)element, element);
+        for (int32_t k = d->ndim; k-- > 0 && ++index[k] == d->shape[k];)
+            index[k] = 0;
+    }
+}
+
+static rn_status copy_foreign(rn_device *cpu, const DLTensor *d, rn_dtype dtype, const char *data, rn_tensor **out)
+{
+    rn_tensor *t = NULL;
+    RNI_TRY(rn_tensor_create(cpu, dtype, d->ndim, d->shape, &t));
+    if (is_contiguous(d))
+        memcpy(rni_tensor_address(t), data, t->nbytes);
+    else
+        gather(d, rn_dtype_size(dtype), t->count, data, rni_tensor_address(t));
+    *out = t;
+    return RN_OK;
+}
+
+static rn_status check_foreign(const DLTensor *d, rn_dtype dtype, size_t *nbytes)
+{
+    int64_t count;
+    if (d->device.device_type != kDLCPU)
+        return rni_fail(RN_E_DEVICE, "managed: expected a tensor on the CPU, got DLPack device type %d",
+                        (int)d->device.device_type);
+    if (!dtype)
+        return rni_fail(RN_E_DTYPE, "managed: no element type for DLPack code %u, %u bits, %u lanes",
+                        (unsigned)d->dtype.code, (unsigned)d->dtype.bits, (unsigned)d->dtype.lanes);
+    RNI_TRY(rni_shape_check(d->ndim, d->shape, dtype, "managed", &count, nbytes));
+    if (!d->data && *nbytes)
+        return rni_fail(RN_E_INVALID, "managed: its data is NULL");
+    return RN_OK;
+}
+
+rn_status rn_tensor_from_dlpack(rn_context *ctx, struct DLManagedTensorVersioned *managed, rn_tensor **out)
+{
+    rn_device *cpu = NULL;
+    size_t nbytes = 0;
+    RNI_REQUIRE(ctx);
+    RNI_REQUIRE(managed);
+    RNI_REQUIRE(out);
+    if (managed->version.major != DLPACK_MAJOR_VERSION) {
+        const uint32_t major = managed->version.major;
+        delete_managed(managed, NULL);
+        return rni_fail(RN_E_VERSION, "managed: expected DLPack version %d, got %u", DLPACK_MAJOR_VERSION,
+                        (unsigned)major);
+    }
+    const DLTensor *const d = &managed->dl_tensor;
+    const rn_dtype dtype = dtype_of(d->dtype);
+    RNI_TRY(check_foreign(d, dtype, &nbytes));
+    RNI_TRY(rn_context_find_device(ctx, "cpu", &cpu));
+    char *const data = (char *)d->data + d->byte_offset;
+    const int share = nbytes && is_contiguous(d) && !(managed->flags & DLPACK_FLAG_BITMASK_READ_ONLY) &&
+                      (uintptr_t)data % rn_dtype_size(dtype) == 0;
+    if (share)
+        return rn_tensor_wrap(cpu, dtype, d->ndim, d->shape, data, nbytes, delete_managed, managed, out);
+    RNI_TRY(copy_foreign(cpu, d, dtype, data, out));
+    delete_managed(managed, NULL);
+    return RN_OK;
+}

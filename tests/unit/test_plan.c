@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+#include "support.h"
+#include <math.h>
+
+static rn_context *ctx;
+static rn_device *cpu;
+static rn_layer *net;
+static rn_model *model;
+static rn_loss *loss;
+static rn_optimizer *sgd;
+
+enum { BATCH = 6 };
+static const int64_t image[4] = {BATCH, 3, 8, 8}, logits[2] = {BATCH, 10};
+
+static void start(void)
+{
+    ctx = support_context(&cpu);
+    net = support_net(ctx, 3, 10);
+    ck_ok(rn_model_create(ctx, net, cpu, &model));
+    rn_cross_entropy_options ce = RN_CROSS_ENTROPY_OPTIONS_INIT;
+    ck_ok(rn_cross_entropy_create(ctx, &ce, &loss));
+    rn_sgd_options o = RN_SGD_OPTIONS_INIT;
+    ck_ok(rn_sgd_create(model, &o, &sgd));
+}
+
+static void stop(void)
+{
+    rn_optimizer_release(sgd);
+    rn_loss_release(loss);
+    rn_model_release(model);
+    rn_layer_release(net);
+    rn_context_release(ctx);
+}
+
+static rn_plan_options options(int32_t mode, int with_loss, int with_optimizer)
+{
+    rn_plan_options o = RN_PLAN_OPTIONS_INIT;
+    o.mode = mode;
+    memcpy(o.input_dims, image, sizeof image);
+    o.loss = with_loss ? loss : NULL;
+    o.optimizer = with_optimizer ? sgd : NULL;
+    return o;
+}
+
+static rn_plan *make(int32_t mode, int with_loss, int with_optimizer)
+{
+    const rn_plan_options o = options(mode, with_loss, with_optimizer);
+    rn_plan *p = NULL;
+    ck_ok(rn_plan_create(model, &o, &p));
+    return p;
+}
+
+START_TEST(options_are_checked)
+{
+    start();
+    rn_plan *const untouched = (rn_plan *)&ctx, *p = untouched;
+    rn_plan_options o = options(7, 1, 0);
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.mode");
+    o = options(RN_PLAN_INFER, 1, 1);
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.optimizer");
+    o = options(RN_PLAN_TRAIN, 0, 1);
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.loss");
+    o = options(RN_PLAN_INFER, 0, 0);
+    o.flags = RN_PLAN_INPUT_GRAD;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "RN_PLAN_INPUT_GRAD");
+    o.flags = 1024;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.flags");
+    o = options(RN_PLAN_INFER, 0, 0);
+    o.rank = 3;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.rank");
+    o.rank = 4;
+    o.input_dims[2] = 0;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_SHAPE, "options.input_dims");
+    o = options(RN_PLAN_INFER, 0, 0);
+    o.batches[0] = -1;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.batches[0]");
+    o = options(RN_PLAN_INFER, 0, 0);
+    o.compute_dtype = RN_U8;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_UNSUPPORTED, "options.compute_dtype");
+    o = options(RN_PLAN_TRAIN, 1, 1);
+    o.clip_norm = NAN;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.clip_norm");
+    o = options(RN_PLAN_TRAIN, 1, 1);
+    o.memory_limit = 1000;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_NOMEM, "the limit is 1000");
+    o.struct_size = 4;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_VERSION, "rn_plan_options");
+    o = options(RN_PLAN_INFER, 0, 0);
+    o.input_dims[1] = 4;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_SHAPE,
+             "stem.conv (Conv2d): expected 3 channels, got [6, 4, 8, 8] from input");
+    o.input_dims[0] = INT64_C(1) << 39;
+    ck_assert_int_lt(rn_plan_create(model, &o, &p), 0);
+    ck_fails(rn_plan_create(NULL, &o, &p), RN_E_INVALID, "m is NULL");
+    ck_fails(rn_plan_create(model, NULL, &p), RN_E_INVALID, "options is NULL");
+    ck_fails(rn_plan_create(model, &o, NULL), RN_E_INVALID, "out is NULL");
+    ck_assert_ptr_eq(p, untouched);
+    stop();
+}
+END_TEST
+
+START_TEST(an_optimizer_of_another_model_is_refused)
+{
+    start();
+    rn_model *other = NULL;
+    rn_plan *p = NULL;
+    ck_ok(rn_model_copy(model, cpu, &other));
+    const rn_plan_options o = options(RN_PLAN_TRAIN, 1, 1);
+    ck_fails(rn_plan_create(other, &o, &p), RN_E_INVALID, "another model's");
+    rn_model_release(other);
+    stop();
+}
+END_TEST
+
+START_TEST(arguments_of_runs_are_checked)
+{
+    start();
+    rn_plan *infer = make(RN_PLAN_INFER, 0, 0), *train = make(RN_PLAN_TRAIN, 1, 1);
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *y = support_tensor(cpu, 2, logits, 2);
+    rn_tensor *labels = support_labels(cpu, BATCH, 10), *wide = NULL, *big = NULL, *other = NULL;
+    ck_fails(rn_plan_forward(NULL, x, y), RN_E_INVALID, "p is NULL");
+    ck_fails(rn_plan_forward(infer, NULL, y), RN_E_INVALID, "x is NULL");
+    ck_fails(rn_plan_forward(infer, x, NULL), RN_E_INVALID, "y is NULL");
+    ck_fails(rn_plan_forward(infer, labels, y), RN_E_DTYPE, "x");
+    wide = support_tensor(cpu, 4, (int64_t[]){2, 3, 8, 9}, 3);
+    ck_fails(rn_plan_forward(infer, wide, y), RN_E_SHAPE, "[2, 3, 8, 9]");
+    big = support_tensor(cpu, 4, (int64_t[]){BATCH + 1, 3, 8, 8}, 3);
+    ck_fails(rn_plan_forward(infer, big, y), RN_E_SHAPE, "1 to 6 images, got 7");
+    ck_ok(rn_tensor_slice(y, 0, 3, &other));
+    ck_fails(rn_plan_forward(infer, x, other), RN_E_SHAPE, "y: expected 6 of 6 images, got 3");
+    ck_fails(rn_plan_backward(infer, y, NULL), RN_E_STATE, "an INFER plan has no backward");
+    ck_fails(rn_plan_backward(train, y, NULL), RN_E_STATE, "without a forward");
+    ck_ok(rn_plan_forward(train, x, y));
+    ck_fails(rn_plan_backward(train, y, x), RN_E_STATE, "RN_PLAN_INPUT_GRAD");
+    ck_ok(rn_plan_backward(train, y, NULL));
+    ck_fails(rn_plan_backward(train, y, NULL), RN_E_STATE, "without a forward");
+    ck_fails(rn_plan_train_step(infer, x, labels), RN_E_STATE, "needs a TRAIN plan");
+    ck_fails(rn_plan_eval_step(infer, x, labels), RN_E_STATE, "needs an INFER plan with a loss");
+    ck_fails(rn_plan_train_step(train, x, y), RN_E_DTYPE, "target");
+    rn_metrics before = RN_METRICS_INIT, after = RN_METRICS_INIT;
+    ck_ok(rn_plan_metrics(train, &before, 0));
+    ((int64_t *)rn_tensor_data(labels))[4] = 10;
+    ck_fails(rn_plan_train_step(train, x, labels), RN_E_INVALID, "4");
+    ck_ok(rn_plan_metrics(train, &after, 0));
+    ck_assert_mem_eq(&before, &after, sizeof before);
+    after.struct_size = 0;
+    ck_fails(rn_plan_metrics(train, &after, 0), RN_E_VERSION, "rn_metrics");
+    rn_tensor_release(other);
+    rn_tensor_release(big);
+    rn_tensor_release(wide);
+    rn_tensor_release(labels);
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_plan_release(infer);
+    rn_plan_release(train);
+    stop();
+}
+END_TEST
+
+START_TEST(training_learns_and_counts)
+{
+    start();
+    rn_plan *train = make(RN_PLAN_TRAIN, 1, 1), *eval = make(RN_PLAN_INFER, 1, 0);
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10);
+    rn_metrics m = RN_METRICS_INIT;
+    ck_ok(rn_plan_train_step(train, x, labels));
+    ck_ok(rn_plan_metrics(train, &m, 1));
+    ck_assert_int_eq(m.count, BATCH);
+    ck_assert_int_eq(m.steps, 1);
+    const double first = m.last_loss;
+    ck_assert_double_gt(first, 1.0); /* about ln 10 */
+    for (int i = 0; i < 40; i++)
+        ck_ok(rn_plan_train_step(train, x, labels));
+    ck_ok(rn_plan_metrics(train, &m, 0));
+    ck_assert_int_eq(m.count, 40 * BATCH);
+    ck_assert_double_lt(m.last_loss, 0.2 * first);
+    ck_assert_int_eq(rn_optimizer_steps(sgd), 41);
+    ck_ok(rn_plan_eval_step(eval, x, labels));
+    ck_ok(rn_plan_metrics(eval, &m, 0));
+    ck_assert_int_eq(m.correct, BATCH);
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
+    rn_plan_release(train);
+    rn_plan_release(eval);
+    stop();
+}
+END_TEST
+
+/* One step by hand: forward, loss, backward, optimizer. */
+static void step_by_hand(rn_plan *p, rn_tensor *x, rn_tensor *labels)
+{
+    rn_tensor *y = support_tensor(cpu, 2, logits, 1), *dy = support_tensor(cpu, 2, logits, 1);
+    float value = 0;
+    ck_ok(rn_model_zero_grad(model));
+    ck_ok(rn_plan_forward(p, x, y));
+    ck_ok(rn_loss_compute(loss, y, labels, dy, &value));
+    ck_ok(rn_plan_backward(p, dy, NULL));
+    ck_ok(rn_optimizer_step(sgd));
+    rn_tensor_release(y);
+    rn_tensor_release(dy);
+}
+
+START_TEST(own_loop_equals_train_step)
+{
+    start();
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10);
+    rn_plan *whole = make(RN_PLAN_TRAIN, 1, 1);
+    rn_state_entry w = RN_STATE_ENTRY_INIT;
+    float after[8 * 3 * 9];
+    for (int i = 0; i < 3; i++)
+        ck_ok(rn_plan_train_step(whole, x, labels));
+    ck_ok(rn_model_find_state(model, "stem.conv.weight", &w));
+    ck_ok(rn_tensor_read(w.value, after, sizeof after));
+    rn_plan_release(whole);
+    stop();
+    start();
+    rn_plan *parts = make(RN_PLAN_TRAIN, 0, 0);
+    for (int i = 0; i < 3; i++)
+        step_by_hand(parts, x, labels);
+    ck_ok(rn_model_find_state(model, "stem.conv.weight", &w));
+    ck_assert_mem_eq(rn_tensor_data(w.value), after, sizeof after);
+    rn_plan_release(parts);
+    stop();
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
+}
+END_TEST
+
+START_TEST(gradients_accumulate)
+{
+    start();
+    rn_plan *p = make(RN_PLAN_TRAIN, 0, 0);
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *y = support_tensor(cpu, 2, logits, 2);
+    rn_state_entry w = RN_STATE_ENTRY_INIT;
+    float once[160];
+    for (int pass = 0; pass < 2; pass++) {
+        ck_ok(rn_plan_forward(p, x, y));
+        for (int i = 0; i < BATCH * 10; i++)
+            ((float *)rn_tensor_data(y))[i] = (float)(i % 7) - 3;
+        ck_ok(rn_plan_backward(p, y, NULL));
+        ck_ok(rn_model_find_state(model, "fc.weight", &w));
+        if (pass == 0)
+            ck_ok(rn_tensor_read(w.grad, once, sizeof once));
+    }
+    for (int i = 0; i < 160; i++)
+        ck_assert_float_eq(((float *)rn_tensor_data(w.grad))[i], 2 * once[i]);
+    ck_ok(rn_model_zero_grad(model));
+    ck_assert_float_eq(((float *)rn_tensor_data(w.grad))[5], 0);
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
+START_TEST(micro_batches_make_one_update)
+{
+    start();
+    rn_plan_options o = options(RN_PLAN_TRAIN, 1, 1);
+    rn_plan *p = NULL;
+    o.accumulate = 3;
+    ck_ok(rn_plan_create(model, &o, &p));
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10);
+    for (int i = 0; i < 7; i++) {
+        ck_ok(rn_plan_train_step(p, x, labels));
+        ck_assert_int_eq(rn_optimizer_steps(sgd), (i + 1) / 3);
+    }
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
+START_TEST(a_loss_that_is_not_finite_changes_nothing)
+{
+    start();
+    rn_plan *p = make(RN_PLAN_TRAIN, 1, 1);
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10);
+    rn_state_entry w = RN_STATE_ENTRY_INIT;
+    rn_metrics m = RN_METRICS_INIT;
+    float before[160];
+    ck_ok(rn_model_find_state(model, "fc.weight", &w));
+    ck_ok(rn_tensor_read(w.value, before, sizeof before));
+    ((float *)rn_tensor_data(x))[17] = INFINITY;
+    ck_ok(rn_plan_train_step(p, x, labels));
+    ck_ok(rn_plan_metrics(p, &m, 1));
+    ck_assert_int_eq(m.nonfinite, 1);
+    ck_assert_int_eq(rn_optimizer_steps(sgd), 0);
+    ck_assert_mem_eq(rn_tensor_data(w.value), before, sizeof before);
+    ((float *)rn_tensor_data(x))[17] = 0.5f;
+    ck_ok(rn_plan_train_step(p, x, labels));
+    ck_ok(rn_plan_metrics(p, &m, 1));
+    ck_assert_int_eq(m.nonfinite, 0);
+    ck_assert_mem_ne(rn_tensor_data(w.value), before, sizeof before);
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
+START_TEST(derived_weights_follow_writes)
+{
+    start();
+    rn_plan *p = make(RN_PLAN_INFER, 0, 0);
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *y = support_tensor(cpu, 2, logits, 2);
+    rn_state_entry w = RN_STATE_ENTRY_INIT;
+    float first[60], zeros[8 * 3 * 9] = {0}, then[60];
+    ck_ok(rn_plan_forward(p, x, y));
+    ck_ok(rn_tensor_read(y, first, sizeof first));
+    ck_ok(rn_model_find_state(model, "stem.conv.weight", &w));
+    ck_ok(rn_tensor_write(w.value, zeros, sizeof zeros));
+    ck_ok(rn_plan_forward(p, x, y));
+    ck_ok(rn_tensor_read(y, then, sizeof then));
+    ck_assert_mem_ne(first, then, sizeof first);
+    for (int i = 10; i < 60; i++)
+        ck_assert_float_eq(then[i], then[i % 10]); /* all images look the same now */
+    ck_ok(rn_model_find_state(model, "stem.bn.running_mean", &w)); /* folded into the weights */
+    for (int i = 0; i < 8; i++)
+        ((float *)rn_tensor_data(w.value))[i] = -2.0f - (float)i;
+    ck_ok(rn_model_mark_written(model));
+    ck_ok(rn_plan_forward(p, x, y));
+    ck_ok(rn_tensor_read(y, first, sizeof first));
+    ck_assert_mem_ne(first, then, sizeof first);
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
+START_TEST(freezing_makes_training_plans_stale)
+{
+    start();
+    rn_plan *train = make(RN_PLAN_TRAIN, 1, 1), *infer = make(RN_PLAN_INFER, 0, 0);
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *y = support_tensor(cpu, 2, logits, 2);
+    rn_tensor *labels = support_labels(cpu, BATCH, 10);
+    rn_state_entry w = RN_STATE_ENTRY_INIT;
+    float before[160];
+    ck_ok(rn_model_set_trainable(model, "fc.weight", 0, NULL));
+    ck_fails(rn_plan_train_step(train, x, labels), RN_E_STATE, "rn_model_set_trainable()");
+    ck_fails(rn_plan_forward(train, x, y), RN_E_STATE, "rn_model_set_trainable()");
+    ck_ok(rn_plan_forward(infer, x, y));
+    rn_plan_release(train);
+    train = make(RN_PLAN_TRAIN, 1, 1);
+    ck_ok(rn_model_find_state(model, "fc.weight", &w));
+    ck_ok(rn_tensor_read(w.value, before, sizeof before));
+    ck_ok(rn_plan_train_step(train, x, labels));
+    ck_assert_mem_eq(rn_tensor_data(w.value), before, sizeof before);
+    rn_tensor_release(labels);
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_plan_release(train);
+    rn_plan_release(infer);
+    stop();
+}
+END_TEST
+
+START_TEST(the_plans_own_input)
+{
+    start();
+    rn_plan *p = make(RN_PLAN_INFER, 0, 0);
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *y = support_tensor(cpu, 2, logits, 2), *own = NULL, *some = NULL;
+    float expected[60], got[60];
+    ck_ok(rn_plan_forward(p, x, y));
+    ck_ok(rn_tensor_read(y, expected, sizeof expected));
+    ck_ok(rn_plan_input(p, &own));
+    ck_ok(rn_tensor_write(own, rn_tensor_data(x), rn_tensor_nbytes(x)));
+    ck_ok(rn_plan_forward(p, own, y));
+    ck_ok(rn_tensor_read(y, got, sizeof got));
+    ck_assert_mem_eq(expected, got, sizeof got);
+    ck_ok(rn_tensor_slice(x, 2, 3, &some)); /* a smaller batch gives the same bits */
+    rn_tensor *part = support_tensor(cpu, 2, (int64_t[]){3, 10}, 4);
+    ck_ok(rn_plan_forward(p, some, part));
+    ck_assert_mem_eq(rn_tensor_data(part), expected + 20, 120);
+    int32_t rank = 0;
+    int64_t dims[RN_MAX_RANK];
+    ck_ok(rn_plan_output_shape(p, 4, &rank, dims));
+    ck_assert_int_eq(rank, 2);
+    ck_assert_int_eq(dims[0], 4);
+    ck_assert_int_eq(dims[1], 10);
+    ck_fails(rn_plan_output_shape(p, 7, &rank, dims), RN_E_INVALID, "n: expected 1 to 6");
+    rn_tensor_release(part);
+    rn_tensor_release(some);
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
+START_TEST(memory_and_reports)
+{
+    static support_text text;
+    start();
+    rn_plan *p = make(RN_PLAN_TRAIN, 1, 1);
+    rn_memory m = RN_MEMORY_INIT;
+    ck_ok(rn_plan_memory(p, &m));
+    ck_assert_uint_ge(m.arena, m.lower_bound);
+    ck_assert_uint_le(m.arena * 10, m.lower_bound * 11); /* within 10 % */
+    ck_assert_uint_eq(m.total, m.arena + m.derived + m.io + m.parameters + m.gradients + m.optimizer);
+    ck_ok(rn_plan_describe(p, support_write, &text));
+    ck_assert_ptr_nonnull(strstr(text.data, "bn_apply+add+relu [block2.bn2]"));
+    ck_assert_ptr_nonnull(strstr(text.data, "sgd"));
+    ck_fails(rn_plan_profile(p, support_write, &text), RN_E_STATE, "rn_plan_set_profiling()");
+    ck_ok(rn_plan_set_profiling(p, 1));
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10);
+    ck_ok(rn_plan_train_step(p, x, labels));
+    text.length = 0;
+    ck_ok(rn_plan_profile(p, support_write, &text));
+    ck_assert_ptr_nonnull(strstr(text.data, "conv_backward_filter"));
+    ck_ok(rn_plan_set_profiling(p, 0));
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
+    rn_plan_release(p);
+    p = make(RN_PLAN_INFER, 0, 0);
+    text.length = 0;
+    ck_ok(rn_plan_describe(p, support_write, &text));
+    ck_assert_ptr_nonnull(strstr(text.data, "conv_forward+bias+add+relu [block2.conv2]"));
+    ck_assert_ptr_null(strstr(text.data, "scale_shift"));
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
+START_TEST(batchnorm_needs_two_values)
+{
+    start();
+    rn_layer *bn = support_bn(ctx, 4);
+    rn_model *m = NULL;
+    rn_plan *p = NULL;
+    ck_ok(rn_model_create(ctx, bn, cpu, &m));
+    rn_plan_options o = RN_PLAN_OPTIONS_INIT;
+    o.mode = RN_PLAN_TRAIN;
+    memcpy(o.input_dims, (int64_t[]){1, 4, 1, 1}, 4 * sizeof(int64_t));
+    ck_fails(rn_plan_create(m, &o, &p), RN_E_SHAPE, "more than 1 value per channel");
+    o.input_dims[0] = 3;
+    ck_ok(rn_plan_create(m, &o, &p));
+    rn_tensor *x = support_tensor(cpu, 4, (int64_t[]){1, 4, 1, 1}, 1), *y = support_tensor(cpu, 4, (int64_t[]){1, 4, 1, 1}, 1);
+    ck_fails(rn_plan_forward(p, x, y), RN_E_SHAPE, "2 to 3 images, got 1");
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_plan_release(p);
+    rn_model_release(m);
+    rn_layer_release(bn);
+    stop();
+}
+END_TEST
+
+SUPPORT_MAIN("plan", options_are_checked, an_optimizer_of_another_model_is_refused, arguments_of_runs_are_checked,
+             training_learns_and_counts, own_loop_equals_train_step, gradients_accumulate,
+             micro_batches_make_one_update, a_loss_that_is_not_finite_changes_nothing, derived_weights_follow_writes,
+             freezing_makes_training_plans_stale, the_plans_own_input, memory_and_reports, batchnorm_needs_two_values)
