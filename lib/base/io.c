@@ -27,7 +27,8 @@ static rn_status open_error(const char *path)
 rn_status rni_file_open(const rn_allocator *allocator, const char *path, rni_file **out, uint64_t *size)
 {
     struct stat about;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* O_NONBLOCK: a pipe without a writer must not hold us up before it is refused. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return open_error(path);
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) {

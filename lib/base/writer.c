@@ -18,6 +18,7 @@ struct rni_writer {
     int fd;
     char *path, *temporary;
     size_t used;
+    int failed; /* bytes are missing: nothing to commit */
     char buffer[BUFFER_SIZE];
 };
 
@@ -61,13 +62,13 @@ static rn_status open_temporary(rni_writer *w)
 {
     const size_t size = strlen(w->path) + 48;
     struct stat old;
-    const mode_t mode = stat(w->path, &old) == 0 ? old.st_mode & 0777 : 0666;
+    const int replaces = stat(w->path, &old) == 0;
     char *const name = rni_alloc(&w->allocator, size);
     if (!name)
         return rni_nomem("a file name", size);
     for (int i = 0; i < MAX_TRIES && w->fd < 0; i++) {
         snprintf(name, size, "%s.%ld-%d.part", w->path, (long)getpid(), i);
-        w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (w->fd < 0 && errno != EEXIST)
             break;
     }
@@ -75,6 +76,8 @@ static rn_status open_temporary(rni_writer *w)
         rni_free(&w->allocator, name);
         return write_error(w, "cannot be written");
     }
+    if (replaces)
+        (void)!fchmod(w->fd, old.st_mode & 0777); /* as the old one was; file systems without modes are let be */
     w->temporary = name;
     return RN_OK;
 }
@@ -88,6 +91,7 @@ rn_status rni_writer_open(const rn_allocator *allocator, const char *path, rni_w
     w->allocator = *allocator;
     w->fd = -1;
     w->used = 0;
+    w->failed = 0;
     w->temporary = NULL;
     w->path = rni_strdup(allocator, path);
     rn_status status = w->path ? RN_OK : rni_nomem("a file name", strlen(path));
@@ -109,8 +113,10 @@ static rn_status write_all(rni_writer *w, const char *data, size_t nbytes)
         const ssize_t put = write_some(w->fd, data, nbytes);
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0)
+        if (put < 0) {
+            w->failed = 1;
             return write_error(w, "cannot be written");
+        }
         data += put;
         nbytes -= (size_t)put;
     }
@@ -156,6 +162,8 @@ static rn_status sync_folder(rni_writer *w)
 
 static rn_status finish(rni_writer *w, int *renamed)
 {
+    if (w->failed)
+        return rni_fail(RN_E_IO, "%s: a write failed before the commit", w->path);
     RNI_TRY(flush_buffer(w));
     if (fsync(w->fd) != 0)
         return write_error(w, "cannot be synced");
