@@ -124,7 +124,7 @@ static rn_status index_names(rn_model *m)
     rn_status status = RN_OK;
     for (size_t i = 0; i < n; i++) {
         m->by_name[i] = (uint32_t)(sorted[i] - m->states);
-        if (i && strcmp(sorted[i]->name, sorted[i - 1]->name) == 0)
+        if (i && status == RN_OK && strcmp(sorted[i]->name, sorted[i - 1]->name) == 0)
             status = rni_fail(RN_E_INVALID, "root: two parameters or buffers are named '%s'", sorted[i]->name);
     }
     rni_free(allocator, sorted);

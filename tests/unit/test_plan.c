@@ -212,17 +212,21 @@ START_TEST(own_loop_equals_train_step)
     ck_ok(rn_model_find_state(model, "stem.conv.weight", &w));
     ck_ok(rn_tensor_read(w.value, after, sizeof after));
     rn_plan_release(whole);
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
     stop();
     start();
+    x = support_tensor(cpu, 4, image, 1);
+    labels = support_labels(cpu, BATCH, 10);
     rn_plan *parts = make(RN_PLAN_TRAIN, 0, 0);
     for (int i = 0; i < 3; i++)
         step_by_hand(parts, x, labels);
     ck_ok(rn_model_find_state(model, "stem.conv.weight", &w));
     ck_assert_mem_eq(rn_tensor_data(w.value), after, sizeof after);
     rn_plan_release(parts);
-    stop();
     rn_tensor_release(x);
     rn_tensor_release(labels);
+    stop();
 }
 END_TEST
 
