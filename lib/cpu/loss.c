@@ -32,7 +32,7 @@ static void add_metrics(rn_step_metrics *m, double loss, int64_t images, int64_t
     m->correct += correct;
     m->steps += 1;
     m->nonfinite += nonfinite;
-    m->step_nonfinite = nonfinite;
+    m->step_nonfinite |= nonfinite; /* stays over micro-batches; the plan clears it */
 }
 
 static int wants_gradient(const rni_cpu_call *c)

@@ -304,6 +304,29 @@ START_TEST(a_loss_that_is_not_finite_changes_nothing)
 }
 END_TEST
 
+START_TEST(one_bad_micro_batch_spoils_the_update)
+{
+    start();
+    rn_plan_options o = options(RN_PLAN_TRAIN, 1, 1);
+    rn_plan *p = NULL;
+    o.accumulate = 2;
+    ck_ok(rn_plan_create(model, &o, &p));
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10);
+    ((float *)rn_tensor_data(x))[17] = NAN;
+    ck_ok(rn_plan_train_step(p, x, labels));
+    ((float *)rn_tensor_data(x))[17] = 0.5f;
+    ck_ok(rn_plan_train_step(p, x, labels));
+    ck_assert_int_eq(rn_optimizer_steps(sgd), 0);
+    for (int i = 0; i < 2; i++)
+        ck_ok(rn_plan_train_step(p, x, labels));
+    ck_assert_int_eq(rn_optimizer_steps(sgd), 1);
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
 START_TEST(derived_weights_follow_writes)
 {
     start();
@@ -454,5 +477,6 @@ END_TEST
 
 SUPPORT_MAIN("plan", options_are_checked, an_optimizer_of_another_model_is_refused, arguments_of_runs_are_checked,
              training_learns_and_counts, own_loop_equals_train_step, gradients_accumulate,
-             micro_batches_make_one_update, a_loss_that_is_not_finite_changes_nothing, derived_weights_follow_writes,
+             micro_batches_make_one_update, a_loss_that_is_not_finite_changes_nothing,
+             one_bad_micro_batch_spoils_the_update, derived_weights_follow_writes,
              freezing_makes_training_plans_stale, the_plans_own_input, memory_and_reports, batchnorm_needs_two_values)

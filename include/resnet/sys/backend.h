@@ -229,7 +229,7 @@ typedef struct rn_adam_params {
 typedef struct rn_step_metrics {
     double loss_sum, last_loss, grad_norm;
     int64_t count, correct, steps, nonfinite;
-    int64_t step_nonfinite; /**< 1: the loss of the running step is not finite */
+    int64_t step_nonfinite; /**< 1: a loss of the running update is not finite; loss ops only set it */
 } rn_step_metrics;
 
 typedef struct rn_op {
