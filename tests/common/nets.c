@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static rn_layer *made(rn_status status, rn_layer *layer)
+static rn_layer *made(rn_status status, rn_layer *const *layer)
 {
-    return status == RN_OK ? layer : NULL;
+    return status == RN_OK ? *layer : NULL;
 }
 
 rn_layer *net_conv(rn_context *ctx, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups,
@@ -22,7 +22,7 @@ rn_layer *net_conv(rn_context *ctx, int64_t in, int64_t out, int64_t kernel, int
     o.padding[0] = o.padding[1] = (kernel - 1) / 2;
     o.groups = groups;
     o.bias = bias;
-    return made(rn_conv2d_create(ctx, &o, &layer), layer);
+    return made(rn_conv2d_create(ctx, &o, &layer), &layer);
 }
 
 rn_layer *net_bn(rn_context *ctx, int64_t channels)
@@ -30,7 +30,7 @@ rn_layer *net_bn(rn_context *ctx, int64_t channels)
     rn_layer *layer = NULL;
     rn_batchnorm2d_options o = RN_BATCHNORM2D_OPTIONS_INIT;
     o.channels = channels;
-    return made(rn_batchnorm2d_create(ctx, &o, &layer), layer);
+    return made(rn_batchnorm2d_create(ctx, &o, &layer), &layer);
 }
 
 rn_layer *net_linear(rn_context *ctx, int64_t in, int64_t out)
@@ -39,37 +39,37 @@ rn_layer *net_linear(rn_context *ctx, int64_t in, int64_t out)
     rn_linear_options o = RN_LINEAR_OPTIONS_INIT;
     o.in_features = in;
     o.out_features = out;
-    return made(rn_linear_create(ctx, &o, &layer), layer);
+    return made(rn_linear_create(ctx, &o, &layer), &layer);
 }
 
 rn_layer *net_relu(rn_context *ctx)
 {
     rn_layer *layer = NULL;
-    return made(rn_relu_create(ctx, &layer), layer);
+    return made(rn_relu_create(ctx, &layer), &layer);
 }
 
 rn_layer *net_dropout(rn_context *ctx, double p)
 {
     rn_layer *layer = NULL;
-    return made(rn_dropout_create(ctx, p, &layer), layer);
+    return made(rn_dropout_create(ctx, p, &layer), &layer);
 }
 
 static rn_layer *net_gap(rn_context *ctx)
 {
     rn_layer *layer = NULL;
-    return made(rn_global_avgpool2d_create(ctx, &layer), layer);
+    return made(rn_global_avgpool2d_create(ctx, &layer), &layer);
 }
 
 static rn_layer *net_flatten(rn_context *ctx)
 {
     rn_layer *layer = NULL;
-    return made(rn_flatten_create(ctx, &layer), layer);
+    return made(rn_flatten_create(ctx, &layer), &layer);
 }
 
 static rn_layer *net_softmax(rn_context *ctx)
 {
     rn_layer *layer = NULL;
-    return made(rn_softmax_create(ctx, &layer), layer);
+    return made(rn_softmax_create(ctx, &layer), &layer);
 }
 
 rn_layer *net_pool(rn_context *ctx, int average, int64_t kernel, int64_t stride, int64_t padding, uint64_t flags)
@@ -80,7 +80,7 @@ rn_layer *net_pool(rn_context *ctx, int average, int64_t kernel, int64_t stride,
     o.kernel[0] = o.kernel[1] = kernel;
     o.stride[0] = o.stride[1] = stride;
     o.padding[0] = o.padding[1] = padding;
-    return made(average ? rn_avgpool2d_create(ctx, &o, &layer) : rn_maxpool2d_create(ctx, &o, &layer), layer);
+    return made(average ? rn_avgpool2d_create(ctx, &o, &layer) : rn_maxpool2d_create(ctx, &o, &layer), &layer);
 }
 
 rn_layer *net_pad_shortcut(rn_context *ctx, int64_t stride, int64_t before, int64_t after)
@@ -90,7 +90,7 @@ rn_layer *net_pad_shortcut(rn_context *ctx, int64_t stride, int64_t before, int6
     o.stride[0] = o.stride[1] = stride;
     o.channels_before = before;
     o.channels_after = after;
-    return made(rn_pad_shortcut_create(ctx, &o, &layer), layer);
+    return made(rn_pad_shortcut_create(ctx, &o, &layer), &layer);
 }
 
 rn_layer *net_chain(rn_context *ctx, size_t count, rn_layer *const *children)
@@ -119,7 +119,7 @@ static rn_layer *residual(rn_context *ctx, rn_layer *branch, rn_layer *shortcut,
     rn_status status = rn_residual_create(ctx, branch, shortcut, &o, &layer);
     rn_layer_release(branch);
     rn_layer_release(shortcut);
-    return made(status, layer);
+    return made(status, &layer);
 }
 
 rn_layer *net_block(rn_context *ctx, int64_t in, int64_t out, int64_t stride, rn_layer *shortcut, uint64_t flags)
@@ -171,7 +171,7 @@ static rn_layer *small_net_dropout(rn_context *ctx) { return net_small(ctx, 5, 0
 static rn_layer *identity(rn_context *ctx)
 {
     rn_layer *layer = NULL;
-    return made(rn_identity_create(ctx, &layer), layer);
+    return made(rn_identity_create(ctx, &layer), &layer);
 }
 
 static rn_layer *batchnorm_plain(rn_context *ctx)
@@ -180,7 +180,7 @@ static rn_layer *batchnorm_plain(rn_context *ctx)
     rn_batchnorm2d_options o = RN_BATCHNORM2D_OPTIONS_INIT;
     o.channels = 3;
     o.flags = RN_BATCHNORM_NOT_AFFINE | RN_BATCHNORM_CUMULATIVE;
-    return made(rn_batchnorm2d_create(ctx, &o, &layer), layer);
+    return made(rn_batchnorm2d_create(ctx, &o, &layer), &layer);
 }
 
 static rn_layer *flatten_linear(rn_context *ctx)

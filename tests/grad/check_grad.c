@@ -23,7 +23,7 @@
 
 enum { STEPS = 3 };
 static const double steps[STEPS] = {0x1p-15, 0x1p-17, 0x1p-19};
-static const double relative_bound = 1e-6, absolute_bound = 1e-8;
+static const double relative_bound = 2e-7, absolute_bound = 1e-8;
 
 typedef struct fixture {
     const net_case *net;

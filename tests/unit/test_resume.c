@@ -268,6 +268,7 @@ START_TEST(with_accumulation)
 {
     setting how = {1, 0, 2};
     check_resume(how, 4, 6);
+    check_resume(how, 5, 6); /* half of an update's gradients are there */
 }
 END_TEST
 
