@@ -12,6 +12,26 @@ static const rni_conv_reference *reference(int32_t dtype)
     return dtype == RN_F64 ? &rni_conv_reference_f64 : &rni_conv_reference_f32;
 }
 
+const rni_conv_kernels *rni_conv_kernels_of(int32_t level)
+{
+#if defined(RNI_CPU_AVX512)
+    if (level >= RN_CPU_AVX512)
+        return &rni_conv_kernels_avx512;
+#endif
+#if defined(RNI_CPU_AVX2)
+    if (level >= RN_CPU_AVX2)
+        return &rni_conv_kernels_avx2;
+#endif
+    (void)level;
+    return NULL;
+}
+
+/* NULL: the reference. */
+static const rni_conv_kernels *fast(int32_t level, int32_t dtype)
+{
+    return dtype == RN_F32 ? rni_conv_kernels_of(level) : NULL;
+}
+
 static const rn_value *input(const rn_op *op, const rn_value *values, uint32_t i)
 {
     return i < op->num_in && op->in[i] != RN_NO_VALUE ? &values[op->in[i]] : NULL;
@@ -114,8 +134,13 @@ static rn_status check_channels(const rn_op *op, const char *name, const rn_valu
     return check_dims(op, name, v, 1, &p->out_channels);
 }
 
-static uint64_t reference_packed_bytes(const rn_conv_params *p, int32_t dtype)
+static uint64_t packed_bytes(const rni_conv_kernels *k, const rn_op *op, int32_t dtype)
 {
+    const rn_conv_params *const p = op->params;
+    if (k) {
+        const rni_conv_pass pass = rni_conv_pass_of(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0);
+        return (uint64_t)rni_conv_packed_floats(&pass) * sizeof(float);
+    }
     return (uint64_t)(p->out_channels * (p->in_channels / p->groups) * p->kernel[0] * p->kernel[1]) *
            rn_dtype_size(dtype);
 }
@@ -123,28 +148,32 @@ static uint64_t reference_packed_bytes(const rn_conv_params *p, int32_t dtype)
 static rn_status query_pack(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rn_value *const scale = input(op, values, 1), *const packed = output(op, values, 0);
-    (void)cpu;
     RNI_TRY(check_params(op));
     RNI_TRY(check_compute_dtype(op, packed));
     RNI_TRY(check_weights(op, "weight", input(op, values, 0)));
     if (scale)
         RNI_TRY(check_channels(op, "scale", scale, packed->dtype));
-    info->out_bytes = reference_packed_bytes(op->params, packed->dtype);
+    info->out_bytes = packed_bytes(fast(cpu->level, packed->dtype), op, packed->dtype);
     return RN_OK;
 }
 
 static rn_status run_pack(const rni_cpu_call *call)
 {
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
-    reference(dtype)->pack(call->op->params, (call->op->flags & RN_OPF_BACKWARD_DATA) != 0, rni_cpu_in(call, 0),
-                           rni_cpu_in(call, 1), rni_cpu_out(call, 0));
+    const int backward_data = (call->op->flags & RN_OPF_BACKWARD_DATA) != 0;
+    const rni_conv_kernels *const k = fast(call->level, dtype);
+    if (k) {
+        const rni_conv_pass pass = rni_conv_pass_of(k, call->op->params, backward_data);
+        return rni_conv_fast_pack(call, &pass, rni_cpu_in(call, 0), rni_cpu_in(call, 1), rni_cpu_out(call, 0));
+    }
+    reference(dtype)->pack(call->op->params, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
+                           rni_cpu_out(call, 0));
     return RN_OK;
 }
 
 static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rn_value *const x = input(op, values, 0), *const y = output(op, values, 0);
-    (void)cpu;
     RNI_TRY(check_params(op));
     RNI_TRY(check_images(op, x, y));
     RNI_TRY(check_dtype(op, "packed weight", input(op, values, 1), x->dtype));
@@ -162,6 +191,11 @@ static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_val
             return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "statistics come without residual and ReLU");
         RNI_TRY(check_channels(op, "mean", output(op, values, 1), x->dtype));
         RNI_TRY(check_channels(op, "variance", output(op, values, 2), x->dtype));
+        const rni_conv_kernels *const k = fast(cpu->level, x->dtype);
+        if (k) {
+            const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
+            info->workspace = rni_conv_stats_bytes(&pass, x->dims[0]);
+        }
     }
     return RN_OK;
 }
@@ -170,6 +204,7 @@ static rni_conv gather(const rni_cpu_call *call)
 {
     const rn_conv_params *const p = call->op->params;
     rni_conv c = {.call = call, .p = p, .batch = call->run->batch, .flags = call->op->flags};
+    c.workspace = rni_cpu_workspace(call);
     c.in_per_group = p->in_channels / p->groups;
     c.out_per_group = p->out_channels / p->groups;
     return c;
@@ -185,7 +220,9 @@ static rn_status run_forward(const rni_cpu_call *call)
     c.y = rni_cpu_out(call, 0);
     c.mean = rni_cpu_out(call, 1);
     c.var = rni_cpu_out(call, 2);
-    return reference(rni_cpu_in_value(call, 0)->dtype)->forward(&c);
+    const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
+    const rni_conv_kernels *const k = fast(call->level, dtype);
+    return k ? rni_conv_fast_forward(&c, k) : reference(dtype)->forward(&c);
 }
 
 static rn_status query_backward_data(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -203,16 +240,20 @@ static rn_status run_backward_data(const rni_cpu_call *call)
     c.dy = rni_cpu_in(call, 0);
     c.w = rni_cpu_in(call, 1);
     c.dx = rni_cpu_out(call, 0);
-    return reference(rni_cpu_out_value(call, 0)->dtype)->backward_data(&c);
+    const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
+    const rni_conv_kernels *const k = fast(call->level, dtype);
+    return k ? rni_conv_fast_backward_data(&c, k) : reference(dtype)->backward_data(&c);
 }
 
 static rn_status query_backward_filter(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
-    (void)cpu;
-    (void)info;
+    const rn_value *const x = input(op, values, 0);
+    const rni_conv_kernels *const k = fast(cpu->level, x->dtype);
     RNI_TRY(check_params(op));
-    RNI_TRY(check_images(op, input(op, values, 0), input(op, values, 1)));
-    return check_weights(op, "weight gradient", output(op, values, 0));
+    RNI_TRY(check_images(op, x, input(op, values, 1)));
+    RNI_TRY(check_weights(op, "weight gradient", output(op, values, 0)));
+    info->workspace = k ? rni_conv_filter_bytes(k, op->params, x->dims[0]) : 0;
+    return RN_OK;
 }
 
 static rn_status run_backward_filter(const rni_cpu_call *call)
@@ -221,7 +262,9 @@ static rn_status run_backward_filter(const rni_cpu_call *call)
     c.x = rni_cpu_in(call, 0);
     c.dy = rni_cpu_in(call, 1);
     c.dw = rni_cpu_out(call, 0);
-    return reference(rni_cpu_in_value(call, 0)->dtype)->backward_filter(&c);
+    const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
+    const rni_conv_kernels *const k = fast(call->level, dtype);
+    return k ? rni_conv_fast_backward_filter(&c, k) : reference(dtype)->backward_filter(&c);
 }
 
 const rni_cpu_driver rni_cpu_pack = {query_pack, run_pack};

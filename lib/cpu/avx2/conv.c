@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* 16 registers: up to 12 sums, the rest for weights and one input. */
+#include "cpu/conv_kernels.h"
+
+enum { MAX_PIXELS = 12, MAX_VECTORS = 2, MAX_CHANNELS = 12 };
+#include "cpu/vec/conv_filter.h"
+#include "cpu/vec/conv_moments.h"
+#include "cpu/vec/conv_windows.h"
+
+TILES(UP_TO_12, 1, 0)
+TILES(UP_TO_6, 2, 0)
+TILES(UP_TO_12, 1, 1)
+
+static void windows(const rni_conv_windows *g, const rni_conv_block *b)
+{
+    if (g->triple)
+        RUN_TILES(1, 1);
+    else
+        b->vectors == 1 ? RUN_TILES(1, 0) : RUN_TILES(2, 0);
+}
+
+FILTER_TILES(UP_TO_12, 1, 0)
+FILTER_TILES(UP_TO_6, 2, 0)
+FILTER_TILES(UP_TO_4, 1, 1)
+
+static void filter(const rni_conv_filter *g, const rni_conv_filter_block *b)
+{
+    run_filter(g->triple ? FILTER_KIND(1, 1) : b->vectors == 1 ? FILTER_KIND(1, 0) : FILTER_KIND(2, 0), g, b);
+}
+
+const rni_conv_kernels rni_conv_kernels_avx2 = {LANES, 2, 1, 2, windows, filter, moments};

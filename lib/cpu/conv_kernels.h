@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fast convolution kernels (f32) and what they are told. A kernel level works in vectors of `lanes` output
+ * channels; a block is up to max_vectors of them.
+ *
+ * Two kernels do the arithmetic. `windows` multiplies windows by packed weights: forward, and data gradients as windows
+ * over dy. `filter` sums x dy over pixels: weight gradients. All distances are in floats.
+ */
+#ifndef RNI_CPU_CONV_KERNELS_H
+#define RNI_CPU_CONV_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Most output channels in a block, at any level. */
+enum { RNI_CONV_MAX_BLOCK = 32 };
+
+/*
+ *   y[h, w, o] = sum over r, s, i of x[h * step[0] + first[0] + r * dilation[0], (the same for w, s), i] * weight[r, s, i, o]
+ * where taps outside of x are left out.
+ */
+typedef struct rni_conv_windows {
+    int64_t taps[2], first[2], step[2], dilation[2];
+    int64_t channels; /* i */
+    int64_t in_height, in_width;
+    int64_t in_pixel, in_row; /* between neighbours in x */
+    int64_t out_width;
+    int64_t out_pixel, out_row; /* in y and residual */
+    int32_t triple;             /* weights are [r][i][3 s][o] for the three-tap kernel, else [r][s][i][o] */
+    int32_t dense;              /* the taps of a row and their channels are contiguous in x */
+    int32_t relu, reserved;
+} rni_conv_windows;
+
+/* What a call computes: some rows of one image, `vectors` vectors of output channels. */
+typedef struct rni_conv_block {
+    const float *x, *weight;
+    const float *bias, *residual; /* may be NULL */
+    float *y;
+    int64_t first_row, last_row;
+    int32_t vectors, tail; /* tail: channels in the last vector, 1 to lanes */
+} rni_conv_block;
+
+/*
+ *   sum[r, s, i, o] += sum over rows h and columns w of dy[h, w, o] * x[h * step[0] + first[0] + r * dilation[0], ..., i]
+ */
+typedef struct rni_conv_filter {
+    int64_t taps[2], first[2], step[2], dilation[2];
+    int64_t channels; /* i */
+    int64_t in_height, in_width, out_height, out_width;
+    int64_t in_pixel, in_row, in_image;
+    int64_t out_pixel, out_row; /* in dy; images follow one another */
+    int32_t triple, dense;      /* as above */
+} rni_conv_filter;
+
+/* Rows first_row..last_row-1 of dy, counted through all images; `sum` is laid out as weights are. */
+typedef struct rni_conv_filter_block {
+    const float *x, *dy;
+    float *sum;
+    int64_t first_row, last_row;
+    int32_t vectors, tail;
+} rni_conv_filter_block;
+
+/* Per channel: the mean is first + offset, squares the sum of squared deviations. */
+typedef struct rni_conv_moments {
+    float *first, *offset, *squares;
+} rni_conv_moments;
+
+typedef struct rni_conv_kernels {
+    int32_t lanes;
+    int32_t max_vectors;    /* of a block */
+    int32_t triple_vectors; /* the three-tap kernel is better for blocks of up to so many */
+    int32_t filter_vectors; /* of a block of `filter` when not triple; triple has 1 */
+    void (*windows)(const rni_conv_windows *g, const rni_conv_block *b);
+    void (*filter)(const rni_conv_filter *g, const rni_conv_filter_block *b);
+    /* Of the channels of `pixels` pixels. */
+    void (*moments)(const float *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
+                    const rni_conv_moments *out);
+} rni_conv_kernels;
+
+extern const rni_conv_kernels rni_conv_kernels_avx2, rni_conv_kernels_avx512;
+
+#endif

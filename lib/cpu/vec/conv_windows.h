@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The windows kernel for one level. A tile is P neighbouring output pixels of a row by V vectors of output channels,
+ * held in registers; every function below is compiled for fixed P and V. Sums run over r, s, i (or r, i, s with
+ * `triple`) in this order for every pixel, whatever tile it falls in, so results do not depend on how a row is cut.
+ */
+#include "cpu/conv_kernels.h"
+#include "cpu/vec/conv_vector.h"
+
+typedef struct sums {
+    vec a[MAX_PIXELS][MAX_VECTORS];
+} sums;
+
+/* a[p] += x[p] * weight over n channels of one tap, for the pixels lo..hi-1 of the tile. */
+RNI_INLINE void add_tap(sums *t, const int P, const int V, const int lo, const int hi, const float *x, int64_t pixel,
+                    const float *weight, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++, weight += V * LANES) {
+        vec w[MAX_VECTORS];
+        UNROLL for (int v = 0; v < V; v++)
+            w[v] = v_load(weight + v * LANES);
+        UNROLL for (int p = 0; p < P; p++)
+            if (p >= lo && p < hi) {
+                const vec q = v_set(x[p * pixel + i]);
+                UNROLL for (int v = 0; v < V; v++)
+                    t->a[p][v] = v_fma(q, w[v], t->a[p][v]);
+            }
+    }
+}
+
+/* The three taps of a row at once: each input pixel q is read once for the outputs q, q-1 and q-2. */
+RNI_INLINE void add_three_taps(sums *t, const int P, const int V, const int lo, const int hi, const float *x,
+                           int64_t pixel, const float *weight, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++, weight += 3 * V * LANES) {
+        vec w[3][MAX_VECTORS];
+        UNROLL for (int v = 0; v < 3 * V; v++)
+            w[v / V][v % V] = v_load(weight + v * LANES);
+        UNROLL for (int q = 0; q < P + 2; q++)
+            if (q >= lo && q < hi) {
+                const vec b = v_set(x[q * pixel + i]);
+                UNROLL for (int s = 0; s < 3; s++)
+                    if (q - s >= 0 && q - s < P)
+                        UNROLL for (int v = 0; v < V; v++)
+                            t->a[q - s][v] = v_fma(b, w[s][v], t->a[q - s][v]);
+            }
+    }
+}
+
+/* What a tile knows of its place. */
+typedef struct place {
+    const float *x, *weight; /* of the first row of taps that lies inside, its first tap */
+    int64_t rows;            /* how many do */
+    int64_t column;          /* of the first pixel's first tap in x */
+} place;
+
+RNI_INLINE place find_place(const rni_conv_windows *g, const rni_conv_block *b, const int V, int64_t row, int64_t col)
+{
+    const int64_t top = row * g->step[0] + g->first[0];
+    int64_t r0 = 0, r1 = g->taps[0];
+    while (r0 < r1 && top + r0 * g->dilation[0] < 0)
+        r0++;
+    while (r1 > r0 && top + (r1 - 1) * g->dilation[0] >= g->in_height)
+        r1--;
+    const int64_t column = col * g->step[1] + g->first[1];
+    return (place){b->x + ((top + r0 * g->dilation[0]) * g->in_row + column * g->in_pixel),
+                   b->weight + r0 * g->taps[1] * g->channels * V * LANES, r1 - r0, column};
+}
+
+/* Adds tap s of the rows for those pixels whose tap lies inside. */
+RNI_INLINE void add_edge_tap(sums *t, const int P, const int V, const rni_conv_windows *g, int64_t column, const float *x,
+                         const float *weight)
+{
+    const int64_t pixel = g->step[1] * g->in_pixel, n = g->channels;
+    int lo = 0, hi = P;
+    while (lo < P && column + lo * g->step[1] < 0)
+        lo++;
+    while (hi > lo && column + (hi - 1) * g->step[1] >= g->in_width)
+        hi--;
+    if (lo == 0 && hi == P)
+        add_tap(t, P, V, 0, P, x, pixel, weight, n);
+    else if (lo == 1 && hi == P)
+        add_tap(t, P, V, 1, P, x, pixel, weight, n);
+    else if (lo == 0 && hi == P - 1)
+        add_tap(t, P, V, 0, P - 1, x, pixel, weight, n);
+    else if (lo < hi)
+        add_tap(t, P, V, lo, hi, x, pixel, weight, n);
+}
+
+RNI_INLINE void sum_taps(sums *t, const int P, const int V, const rni_conv_windows *g, const place *at)
+{
+    const int64_t pixel = g->step[1] * g->in_pixel, row = g->dilation[0] * g->in_row;
+    const int64_t tap = g->channels * V * LANES, last = (g->taps[1] - 1) * g->dilation[1];
+    const int inside = at->column >= 0 && at->column + (P - 1) * g->step[1] + last < g->in_width;
+    const int dense = inside && g->dense;
+    const float *x = at->x, *weight = at->weight;
+    for (int64_t r = 0; r < at->rows; r++, x += row, weight += g->taps[1] * tap) {
+        if (dense)
+            add_tap(t, P, V, 0, P, x, pixel, weight, g->taps[1] * g->channels);
+        else
+            for (int64_t s = 0; s < g->taps[1]; s++)
+                add_edge_tap(t, P, V, g, at->column + s * g->dilation[1], x + s * g->dilation[1] * g->in_pixel,
+                             weight + s * tap);
+    }
+}
+
+RNI_INLINE void sum_three_taps(sums *t, const int P, const int V, const rni_conv_windows *g, const place *at)
+{
+    const int64_t row = g->dilation[0] * g->in_row, n = g->channels;
+    const int lo = at->column < 0 ? (int)-at->column : 0;
+    const int64_t over = at->column + P + 2 - g->in_width;
+    const int hi = over > 0 ? P + 2 - (int)over : P + 2;
+    const float *x = at->x, *weight = at->weight;
+    for (int64_t r = 0; r < at->rows; r++, x += row, weight += 3 * n * V * LANES) {
+        if (lo == 0 && hi == P + 2)
+            add_three_taps(t, P, V, 0, P + 2, x, g->in_pixel, weight, n);
+        else if (lo == 1 && hi == P + 2)
+            add_three_taps(t, P, V, 1, P + 2, x, g->in_pixel, weight, n);
+        else if (lo == 0 && hi == P + 1)
+            add_three_taps(t, P, V, 0, P + 1, x, g->in_pixel, weight, n);
+        else
+            add_three_taps(t, P, V, lo, hi, x, g->in_pixel, weight, n);
+    }
+}
+
+/* Bias, residual, ReLU, store. */
+RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b, int64_t at)
+{
+    const mask tail = v_first(b->tail);
+    if (b->bias)
+        UNROLL for (int v = 0; v < V; v++) {
+            const float *const bias = b->bias + v * LANES;
+            const vec add = v == V - 1 ? v_load_m(bias, tail) : v_load(bias);
+            UNROLL for (int p = 0; p < P; p++)
+                t->a[p][v] = v_add(t->a[p][v], add);
+        }
+    if (b->residual)
+        UNROLL for (int p = 0; p < P; p++)
+            UNROLL for (int v = 0; v < V; v++) {
+                const float *const r = b->residual + at + p * g->out_pixel + v * LANES;
+                t->a[p][v] = v_add(t->a[p][v], v == V - 1 ? v_load_m(r, tail) : v_load(r));
+            }
+    if (g->relu)
+        UNROLL for (int p = 0; p < P; p++)
+            UNROLL for (int v = 0; v < V; v++)
+                t->a[p][v] = v_relu(t->a[p][v]);
+    float *y = b->y + at;
+    if (b->tail == LANES)
+        UNROLL for (int p = 0; p < P; p++)
+            UNROLL for (int v = 0; v < V; v++)
+                v_store(y + p * g->out_pixel + v * LANES, t->a[p][v]);
+    else
+        UNROLL for (int p = 0; p < P; p++) {
+            UNROLL for (int v = 0; v < V - 1; v++)
+                v_store(y + p * g->out_pixel + v * LANES, t->a[p][v]);
+            v_store_m(y + p * g->out_pixel + (V - 1) * LANES, t->a[p][V - 1], tail);
+        }
+}
+
+RNI_INLINE void run_tile(const int P, const int V, const int triple, const rni_conv_windows *g, const rni_conv_block *b,
+                     int64_t row, int64_t col)
+{
+    sums t;
+    UNROLL for (int p = 0; p < P; p++)
+        UNROLL for (int v = 0; v < V; v++)
+            t.a[p][v] = v_zero();
+    const place at = find_place(g, b, V, row, col);
+    if (triple)
+        sum_three_taps(&t, P, V, g, &at);
+    else
+        sum_taps(&t, P, V, g, &at);
+    finish(&t, P, V, g, b, row * g->out_row + col * g->out_pixel);
+}
+
+typedef void tile_fn(const rni_conv_windows *g, const rni_conv_block *b, int64_t row, int64_t col);
+
+#define TILE(P, V, TRIPLE)                                                                                      \
+    static void tile_##P##x##V##_##TRIPLE(const rni_conv_windows *g, const rni_conv_block *b, int64_t row,      \
+                                          int64_t col)                                                          \
+    {                                                                                                           \
+        run_tile(P, V, TRIPLE, g, b, row, col);                                                                 \
+    }
+
+/* Tiles and their table. */
+#define TILE_NAME(P, V, T) tile_##P##x##V##_##T,
+#define TILES(LIST, V, T) LIST(TILE, V, T) static tile_fn *const tiles_##V##_##T[] = {NULL, LIST(TILE_NAME, V, T)};
+
+/* Cuts each row into tiles of nearly equal width. */
+RNI_INLINE void run_rows(const rni_conv_windows *g, const rni_conv_block *b, tile_fn *const *tiles, int64_t most)
+{
+    const int64_t count = (g->out_width + most - 1) / most, width = g->out_width / count;
+    for (int64_t row = b->first_row; row < b->last_row; row++) {
+        int64_t col = 0, wider = g->out_width % count;
+        for (int64_t i = 0; i < count; i++, wider--) {
+            const int64_t pixels = width + (wider > 0);
+            tiles[pixels](g, b, row, col);
+            col += pixels;
+        }
+    }
+}
+
+#define RUN_TILES(V, T) run_rows(g, b, tiles_##V##_##T, (int64_t)(sizeof tiles_##V##_##T / sizeof(tile_fn *)) - 1)
