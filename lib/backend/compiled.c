@@ -42,13 +42,16 @@ static rn_status run_ops(const rni_compiled *c, const rn_run *run)
 static rn_status run_watched(const rni_compiled *c, const rn_run *run)
 {
     rn_run one = *run;
+    if (run->first_op > c->desc->num_ops || run->num_ops > c->desc->num_ops - run->first_op)
+        return rni_fail(RN_E_INTERNAL, "ops %u to %u of a program of %u", run->first_op, run->first_op + run->num_ops,
+                        c->desc->num_ops);
     one.num_ops = 1;
     for (; one.first_op < run->first_op + run->num_ops; one.first_op++) {
         const rn_op *const op = &c->desc->ops[one.first_op];
         int had_nan;
-        RNI_TRY(rni_validate_before(op, c->desc->values, run, &had_nan));
+        RNI_TRY(rni_validate_before(op, c->desc, run, &had_nan));
         RNI_TRY(run_ops(c, &one));
-        RNI_TRY(rni_validate_after(op, c->desc->values, run, had_nan));
+        RNI_TRY(rni_validate_after(op, c->desc, run, had_nan));
     }
     return RN_OK;
 }

@@ -59,17 +59,31 @@ static rn_status load_path(rn_context *ctx, const char *path)
     return status;
 }
 
-/* libresnet-<name>.so in backend_dir, or else where the library was installed for. */
-static rn_status load_name(rn_context *ctx, const char *name)
+/* libresnet-<name>.so in a folder. A relative folder would depend on the current one. */
+static rn_status load_from(rn_context *ctx, const char *folder, const char *name)
 {
     char path[PATH_SIZE];
-    const char *const folder = ctx->backend_dir ? ctx->backend_dir : RNI_MODULE_DIR;
     if (folder[0] != '/')
         return rni_fail(RN_E_INVALID, "backend_dir: expected an absolute path, got '%s'", folder);
     const int length = snprintf(path, sizeof path, "%s/libresnet-%s.so", folder, name);
     if (length < 0 || length >= PATH_SIZE)
         return rni_fail(RN_E_INVALID, "name_or_path: longer than %d bytes", PATH_SIZE);
     return load_path(ctx, path);
+}
+
+/* In backend_dir, then where the library was installed for. What is wrong with a module that is there is told. */
+static rn_status load_name(rn_context *ctx, const char *name)
+{
+    if (ctx->backend_dir) {
+        const rn_status found = load_from(ctx, ctx->backend_dir, name);
+        if (found != RN_E_NOT_FOUND)
+            return found;
+    }
+    const rn_status status = load_from(ctx, RNI_MODULE_DIR, name);
+    if (status == RN_E_NOT_FOUND && ctx->backend_dir)
+        return rni_fail(RN_E_NOT_FOUND, "libresnet-%s.so: is neither in %s nor in %s", name, ctx->backend_dir,
+                        RNI_MODULE_DIR);
+    return status;
 }
 
 rn_status rn_context_load_backend(rn_context *ctx, const char *name_or_path)
@@ -83,9 +97,13 @@ rn_status rn_context_load_backend(rn_context *ctx, const char *name_or_path)
 
 void rni_registry_find_modules(rn_context *ctx)
 {
+    char before[RNI_MESSAGE_SIZE];
+    snprintf(before, sizeof before, "%s", rn_error_message());
     const rn_status status = load_name(ctx, "cuda");
-    if (status < 0)
+    if (status < 0) {
         rni_log(ctx, RN_LOG_INFO, "no CUDA devices: %s", rn_error_message());
+        rni_fail(status, "%s", before); /* making the context does not fail for it */
+    }
 }
 
 void rni_plugin_unload(rn_context *ctx)

@@ -143,7 +143,7 @@ static rn_status copy_foreign(rn_device *cpu, const DLTensor *d, rn_dtype dtype,
 {
     rn_tensor *t = NULL;
     RNI_TRY(rn_tensor_create(cpu, dtype, d->ndim, d->shape, &t));
-    if (is_contiguous(d))
+    if (t->nbytes && is_contiguous(d)) /* the data of an empty one may be NULL */
         memcpy(rni_tensor_address(t), data, t->nbytes);
     else
         gather(d, rn_dtype_size(dtype), t->count, data, rni_tensor_address(t));
@@ -183,7 +183,7 @@ rn_status rn_tensor_from_dlpack(rn_context *ctx, struct DLManagedTensorVersioned
     const rn_dtype dtype = dtype_of(d->dtype);
     RNI_TRY(check_foreign(d, dtype, &nbytes));
     RNI_TRY(rn_context_find_device(ctx, "cpu", &cpu));
-    char *const data = (char *)d->data + d->byte_offset;
+    char *const data = nbytes ? (char *)d->data + d->byte_offset : NULL;
     const int share = nbytes && is_contiguous(d) && !(managed->flags & DLPACK_FLAG_BITMASK_READ_ONLY) &&
                       (uintptr_t)data % rn_dtype_size(dtype) == 0;
     if (share)
