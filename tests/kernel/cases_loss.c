@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Softmax and losses. */
+#include "op_case.h"
+#include <math.h>
+#include <string.h>
+
+static void begin(oc_case *c, const char *name)
+{
+    const int64_t batch = c->run.batch;
+    oc_begin(c, name);
+    c->run.batch = batch;
+}
+
+/* Softmax and what is added up in it are at most 1. */
+static void fill_scale(oc_case *c, uint32_t value, double scale)
+{
+    double *const s = oc_scale(c, value);
+    for (size_t i = 0; i < c->values[value].count; i++)
+        s[i] = scale;
+}
+
+static void make_softmax(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    oc_shape(c, rng, index, dims);
+    begin(c, "softmax");
+    oc_op(c, RN_OP_SOFTMAX, 0, 0);
+    const uint32_t x = index & 1 ? oc_matrix(c, rng, dims[0], dims[1], OC_NORMAL) : oc_image(c, rng, dims, OC_NORMAL);
+    if (index % 4 == 2) /* exp must not overflow */
+        for (size_t i = 0; i < c->values[x].count; i++)
+            c->values[x].data[i] = (double)(float)(c->values[x].data[i] * 1000);
+    oc_in(c, x);
+    const uint32_t y = index & 1 ? oc_matrix(c, rng, dims[0], dims[1], OC_UNSET) : oc_image(c, rng, dims, OC_UNSET);
+    oc_out(c, y, OC_BOUND);
+    fill_scale(c, y, 1);
+    c->per_image = 1;
+}
+
+static void make_softmax_backward(oc_case *c, oc_rng *rng, int index)
+{
+    const int64_t rows = oc_range(rng, 1, 9), k = index + 1;
+    c->run.batch = oc_range(rng, 1, rows);
+    begin(c, "softmax_backward");
+    oc_op(c, RN_OP_SOFTMAX_BACKWARD, 0, 0);
+    const uint32_t dy = oc_matrix(c, rng, rows, k, OC_NORMAL), y = oc_matrix(c, rng, rows, k, OC_POSITIVE);
+    const uint32_t dx = oc_matrix(c, rng, rows, k, OC_UNSET);
+    oc_in(c, dy);
+    oc_in(c, y);
+    oc_out(c, dx, OC_BOUND);
+    double *const scale = oc_scale(c, dx);
+    for (int64_t r = 0; r < rows; r++) {
+        double s = 0;
+        for (int64_t j = 0; j < k; j++)
+            s += fabs(c->values[dy].data[r * k + j] * c->values[y].data[r * k + j]);
+        for (int64_t j = 0; j < k; j++)
+            scale[r * k + j] = c->values[y].data[r * k + j] * (fabs(c->values[dy].data[r * k + j]) + s);
+    }
+    c->terms = (double)k;
+}
+
+static void cross_entropy_of(oc_case *c, oc_rng *rng, int64_t rows, int64_t k, int index)
+{
+    begin(c, index % 3 == 2 ? "cross_entropy no_grad" : "cross_entropy");
+    oc_op(c, RN_OP_CROSS_ENTROPY, index % 3 == 2 ? RN_OPF_NO_GRAD : 0, sizeof(rn_cross_entropy_params));
+    c->params.cross_entropy.label_smoothing = index % 2 ? 0.1 : 0;
+    c->run.grad_scale = index % 4 == 1 ? 128 : 1;
+    oc_in(c, oc_matrix(c, rng, rows, k, index % 5 == 4 ? OC_TIES : OC_NORMAL));
+    const uint32_t labels = oc_add(c, rng, RN_I64, RN_LAYOUT_PLAIN, 1, &rows, 1, OC_GIVEN);
+    for (int64_t i = 0; i < rows; i++)
+        c->values[labels].data[i] = (double)oc_range(rng, 0, k - 1);
+    oc_in(c, labels);
+    const uint32_t dx = index % 3 == 2 ? RN_NO_VALUE : oc_matrix(c, rng, rows, k, OC_UNSET);
+    oc_out(c, dx, OC_BOUND);
+    if (dx != RN_NO_VALUE)
+        fill_scale(c, dx, c->run.grad_scale / (double)c->run.batch);
+    oc_out(c, oc_metrics(c, rng), OC_METRICS);
+    c->bytes = 8.0 * (double)(rows * k);
+}
+
+static void make_cross_entropy(oc_case *c, oc_rng *rng, int index)
+{
+    const int64_t rows = index % 8 == 7 ? oc_range(rng, 100, 300) : oc_range(rng, 1, 9);
+    c->run.batch = oc_range(rng, 1, rows);
+    cross_entropy_of(c, rng, rows, index + 1, index);
+}
+
+static int bench_cross_entropy(oc_case *c, oc_rng *rng, int index)
+{
+    static const int64_t shapes[][2] = {{100, 10}, {16, 1000}};
+    if (index >= 2)
+        return 0;
+    c->run.batch = shapes[index][0];
+    cross_entropy_of(c, rng, shapes[index][0], shapes[index][1], 0);
+    return 1;
+}
+
+static void make_mse(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    oc_shape(c, rng, index, dims);
+    begin(c, "mse");
+    oc_op(c, RN_OP_MSE, index % 3 == 2 ? RN_OPF_NO_GRAD : 0, 0);
+    c->run.grad_scale = index % 4 == 1 ? 128 : 1;
+    const int image = index % 2;
+    const uint32_t x = image ? oc_image(c, rng, dims, OC_NORMAL) : oc_matrix(c, rng, dims[0], dims[1], OC_NORMAL);
+    oc_in(c, x);
+    oc_in(c, image ? oc_add(c, rng, OC_T, RN_LAYOUT_PLAIN, 4, dims, 1, OC_NORMAL)
+                   : oc_matrix(c, rng, dims[0], dims[1], OC_NORMAL));
+    const uint32_t dx = index % 3 == 2 ? RN_NO_VALUE
+                        : image        ? oc_image(c, rng, dims, OC_UNSET)
+                                       : oc_matrix(c, rng, dims[0], dims[1], OC_UNSET);
+    oc_out(c, dx, OC_BOUND);
+    if (dx != RN_NO_VALUE)
+        fill_scale(c, dx, 8 * c->run.grad_scale / (double)c->values[x].count * (double)dims[0] / (double)c->run.batch);
+    oc_out(c, oc_metrics(c, rng), OC_METRICS);
+}
+
+const oc_family oc_loss_families[] = {
+    {"softmax", make_softmax, NULL},
+    {"softmax_backward", make_softmax_backward, NULL},
+    {"cross_entropy", make_cross_entropy, bench_cross_entropy},
+    {"mse", make_mse, NULL},
+    {NULL, NULL, NULL},
+};

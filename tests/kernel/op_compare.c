@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "op_runner.h"
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static rn_dtype dtype_of(const oc_value *v, rn_dtype compute)
+{
+    return v->v.dtype == OC_T ? compute : v->v.dtype;
+}
+
+/* Elements that the run touched. */
+static size_t used(const oc_value *v, int64_t batch)
+{
+    return v->v.batch_axis == 0 ? v->count / (size_t)v->v.dims[0] * (size_t)batch : v->count;
+}
+
+static double tolerance(const oc_case *c, const oc_value *v, rn_dtype compute, double scale)
+{
+    const int single = dtype_of(v, compute) == RN_F32 || compute == RN_F32;
+    const double eps = single ? (double)FLT_EPSILON : DBL_EPSILON;
+    return c->factor * sqrt(c->terms) * eps * scale + (single ? (double)FLT_MIN : DBL_MIN);
+}
+
+static int within(const oc_case *c, const oc_value *v, rn_dtype compute, double got, double expected, double scale)
+{
+    if (isnan(expected) || isnan(got))
+        return isnan(expected) && isnan(got);
+    if (v->check == OC_EXACT)
+        return got == (dtype_of(v, compute) == RN_F32 ? (double)(float)expected : expected);
+    return got == expected || fabs(got - expected) <= tolerance(c, v, compute, scale);
+}
+
+/* Numbers that are counted are exact; the others are sums in double of what the compute type gave. */
+static int metric_within(size_t field, double got, double expected)
+{
+    return field >= 3 ? got == expected : fabs(got - expected) <= 64 * (double)FLT_EPSILON * fabs(expected);
+}
+
+int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+               const oc_result *scale, char message[300])
+{
+    for (uint32_t i = 0; i < c->num_values; i++) {
+        const oc_value *const v = &c->values[i];
+        if (v->check == OC_INPUT || v->check == OC_OPAQUE)
+            continue;
+        for (size_t k = 0; k < used(v, c->run.batch); k++) {
+            const double a = got->data[i][k], b = expected->data[i][k];
+            const double s = v->scale ? v->scale[k] : scale->data[i] ? scale->data[i][k] : 0;
+            if (v->check == OC_METRICS ? metric_within(k, a, b) : within(c, v, dtype, a, b, s))
+                continue;
+            snprintf(message, 300, "value %u, element %zu of %zu: %.9g, expected %.9g, off by %.3g of %.3g allowed",
+                     (unsigned)i, k, v->count, a, b, fabs(a - b), tolerance(c, v, dtype, s));
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int oc_equal(const oc_case *c, const oc_result *a, const oc_result *b, int64_t images, char message[300])
+{
+    for (uint32_t i = 0; i < c->num_values; i++) {
+        const oc_value *const v = &c->values[i];
+        const size_t count = used(v, images > 0 ? images : c->run.batch);
+        if (v->check == OC_INPUT || v->check == OC_OPAQUE || (images > 0 && v->v.batch_axis != 0))
+            continue;
+        for (size_t k = 0; k < count; k++) {
+            if (memcmp(&a->data[i][k], &b->data[i][k], sizeof(double)) == 0)
+                continue;
+            snprintf(message, 300, "value %u, element %zu: %.9g and %.9g are not the same bits", (unsigned)i, k,
+                     a->data[i][k], b->data[i][k]);
+            return 0;
+        }
+    }
+    return 1;
+}
