@@ -8,9 +8,9 @@ typedef struct loading {
     const rn_context *ctx;
     rn_checkpoint *c;
     rni_st_file *file;
-    char *states;     /* of the model, entry after entry */
+    char *states; /* of the model, entry after entry */
     char *moments[2]; /* flat, as the parameters are */
-    char *gradients;  /* flat; NULL when the file has none */
+    char *gradients; /* flat; NULL when the file has none */
     double lr, sums[RNI_CP_PLAN_SUMS], progress[RNI_CP_MAX_PROGRESS];
     int64_t steps, counters[RNI_CP_PLAN_COUNTERS], position[2], host[2];
     size_t num_progress;
@@ -96,8 +96,8 @@ static rn_status read_state(const loading *l, const char *part, const rni_state 
     const rni_st_tensor *t;
     rni_text name = {.allocator = &l->ctx->allocator};
     rni_text_append(&name, "%s.%s", part, state->name);
-    rn_status status = name.failed ? rni_nomem("a name", name.length)
-                                   : check_tensor(l, name.data, v->dtype, v->rank, v->dims, &t);
+    rn_status status =
+        name.failed ? rni_nomem("a name", name.length) : check_tensor(l, name.data, v->dtype, v->rank, v->dims, &t);
     rni_text_free(&name);
     if (status >= 0)
         status = rni_st_read(l->file, t, 0, dst, t->count);

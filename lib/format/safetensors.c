@@ -12,8 +12,8 @@ struct rni_st_file {
     char *path;
     rni_file *file;
     uint64_t size, data; /* of the file; where its data begin */
-    json_t *header;      /* names, type names and metadata point into it */
-    json_t *metadata;    /* borrowed from header, or NULL */
+    json_t *header; /* names, type names and metadata point into it */
+    json_t *metadata; /* borrowed from header, or NULL */
     rni_st_tensor *tensors;
     size_t count;
     int64_t *dims; /* of all tensors */
@@ -36,8 +36,8 @@ static rn_status read_header_size(rni_st_file *f, uint64_t *n)
     for (int i = 7; i >= 0; i--)
         *n = *n << 8 | bytes[i];
     if (*n > RNI_ST_MAX_HEADER)
-        return rni_fail(RN_E_FORMAT, "%s: a header of %llu bytes, expected at most %d", f->path,
-                        (unsigned long long)*n, (int)RNI_ST_MAX_HEADER);
+        return rni_fail(RN_E_FORMAT, "%s: a header of %llu bytes, expected at most %d", f->path, (unsigned long long)*n,
+                        (int)RNI_ST_MAX_HEADER);
     if (*n > f->size - sizeof bytes)
         return rni_fail(RN_E_FORMAT, "%s: a header of %llu bytes in a file of %llu", f->path, (unsigned long long)*n,
                         (unsigned long long)f->size);
@@ -83,7 +83,8 @@ static rn_status take_metadata(rni_st_file *f)
         return RN_OK;
     if (!json_is_object(f->metadata))
         return rni_fail(RN_E_FORMAT, "%s: __metadata__ is no object", f->path);
-    json_object_foreach(f->metadata, key, value) {
+    json_object_foreach(f->metadata, key, value)
+    {
         char text[RNI_ST_NAME_TEXT];
         if (!json_is_string(value))
             return rni_fail(RN_E_FORMAT, "%s: __metadata__: %s is no text", f->path, rni_st_name_text(text, key));
@@ -166,8 +167,7 @@ static rn_status make_tables(rni_st_file *f)
     const char *name;
     json_t *entry;
     size_t total = 0;
-    json_object_foreach(f->header, name, entry)
-        total += json_array_size(json_object_get(entry, "shape"));
+    json_object_foreach(f->header, name, entry) total += json_array_size(json_object_get(entry, "shape"));
     f->tensors = rni_calloc(f->allocator, json_object_size(f->header) + 1, sizeof *f->tensors);
     f->dims = rni_calloc(f->allocator, total + 1, sizeof *f->dims);
     if (!f->tensors || !f->dims)
@@ -181,7 +181,8 @@ static rn_status take_tensors(rni_st_file *f)
     json_t *entry;
     RNI_TRY(make_tables(f));
     int64_t *dims = f->dims;
-    json_object_foreach(f->header, name, entry) {
+    json_object_foreach(f->header, name, entry)
+    {
         if (strcmp(name, "__metadata__") == 0)
             continue;
         RNI_TRY(take_tensor(f, name, entry, dims));

@@ -17,8 +17,8 @@ typedef struct rni_st_file rni_st_file;
 typedef struct rni_st_tensor {
     const char *name;
     const char *dtype_name; /* as in the file: "F32", "BOOL" */
-    rn_dtype dtype;         /* 0 for a type that only the file knows */
-    int32_t rank;           /* may be above RN_MAX_RANK */
+    rn_dtype dtype; /* 0 for a type that only the file knows */
+    int32_t rank; /* may be above RN_MAX_RANK */
     const int64_t *dims;
     int64_t count;
     uint64_t begin, end; /* bytes from the start of the data */
@@ -60,7 +60,7 @@ typedef struct rni_st_item {
     int32_t rank;
     int64_t dims[RN_MAX_RANK];
     uint64_t bytes;
-    const void *data;           /* in host memory, or */
+    const void *data; /* in host memory, or */
     const rni_storage *storage; /* on a device, from offset */
     uint64_t offset;
 } rni_st_item;

@@ -58,7 +58,7 @@ typedef struct loading {
     const rn_allocator *allocator;
     rni_st_file *file;
     const rni_st_tensor **source; /* per state entry: where it comes from, or NULL */
-    unsigned char *zero;          /* per state entry: absent, taken as 0 */
+    unsigned char *zero; /* per state entry: absent, taken as 0 */
     name_list missing, unexpected, misshapen;
 } loading;
 

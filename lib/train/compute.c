@@ -104,8 +104,7 @@ static rn_status prepare(rn_loss *loss, const rn_tensor *pred, const int64_t dim
     return status;
 }
 
-rn_status rn_loss_compute(rn_loss *loss, const rn_tensor *pred, const rn_tensor *target, rn_tensor *dpred,
-                          float *value)
+rn_status rn_loss_compute(rn_loss *loss, const rn_tensor *pred, const rn_tensor *target, rn_tensor *dpred, float *value)
 {
     RNI_REQUIRE(loss);
     RNI_REQUIRE(pred);

@@ -38,8 +38,8 @@ rn_status rn_cross_entropy_create(rn_context *ctx, const rn_cross_entropy_option
     rn_cross_entropy_options o = cross_entropy_defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_cross_entropy_options"));
     RNI_TRY(rni_option_flags(o.flags, 0, "rn_cross_entropy_options.flags"));
-    RNI_TRY(rni_option(o.label_smoothing >= 0.0 && o.label_smoothing < 1.0,
-                       "rn_cross_entropy_options.label_smoothing", o.label_smoothing, "0 or more and below 1"));
+    RNI_TRY(rni_option(o.label_smoothing >= 0.0 && o.label_smoothing < 1.0, "rn_cross_entropy_options.label_smoothing",
+                       o.label_smoothing, "0 or more and below 1"));
     return create(ctx, RN_OP_CROSS_ENTROPY, o.label_smoothing, out);
 }
 
@@ -94,8 +94,8 @@ rn_status rni_loss_append(const rn_loss *loss, rni_program *p, uint32_t pred, ui
     const rn_cross_entropy_params params = {.label_smoothing = loss->label_smoothing};
     const int has_params = loss->op == RN_OP_CROSS_ENTROPY;
     const uint32_t in[] = {pred, labels}, out[] = {gradient, metrics};
-    RNI_TRY(rni_program_append(p, loss->op, with_grad ? 0 : RN_OPF_NO_GRAD, in, 2, out, 2,
-                               has_params ? &params : NULL, has_params ? sizeof params : 0, "loss"));
+    RNI_TRY(rni_program_append(p, loss->op, with_grad ? 0 : RN_OPF_NO_GRAD, in, 2, out, 2, has_params ? &params : NULL,
+                               has_params ? sizeof params : 0, "loss"));
     *target = labels;
     if (dpred)
         *dpred = gradient;

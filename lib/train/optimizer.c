@@ -181,8 +181,7 @@ rn_status rn_optimizer_step(rn_optimizer *opt)
     base[RN_ROLE_PARAM] = m->params->data;
     base[RN_ROLE_PARAM_GRAD] = m->grads->data;
     base[RN_ROLE_STATE] = opt->state ? opt->state->data : NULL;
-    const rn_run run = {
-        .batch = 1, .lr = rni_optimizer_lrs(opt), .optimizer_step = opt->steps + 1, .grad_scale = 1.0};
+    const rn_run run = {.batch = 1, .lr = rni_optimizer_lrs(opt), .optimizer_step = opt->steps + 1, .grad_scale = 1.0};
     RNI_TRY(rni_own_run(&opt->own, base, &run));
     opt->steps++;
     rni_model_stepped(m);

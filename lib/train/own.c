@@ -9,8 +9,8 @@ rn_status rni_own_begin(rni_own *own, rn_device *dev)
     own->dev = dev;
     rni_program_init(&own->program, &dev->ctx->allocator);
     const int64_t bytes = (int64_t)sizeof(rn_step_metrics);
-    rn_status status = rni_program_value(&own->program, RN_U8, RN_ROLE_METRICS, RN_LAYOUT_PLAIN, 1, &bytes, 0,
-                                         &own->metrics_value);
+    rn_status status =
+        rni_program_value(&own->program, RN_U8, RN_ROLE_METRICS, RN_LAYOUT_PLAIN, 1, &bytes, 0, &own->metrics_value);
     if (status >= 0)
         status = rni_device_alloc(dev, sizeof(rn_step_metrics), "metrics", &own->metrics);
     if (status < 0)

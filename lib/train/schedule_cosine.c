@@ -17,8 +17,8 @@ rn_status rn_cosine_schedule_options_init(rn_cosine_schedule_options *options, s
 
 rn_status rn_one_cycle_schedule_options_init(rn_one_cycle_schedule_options *options, size_t struct_size)
 {
-    return rni_abi_init(options, struct_size, &one_cycle_defaults, sizeof one_cycle_defaults,
-                        sizeof one_cycle_defaults, "rn_one_cycle_schedule_options");
+    return rni_abi_init(options, struct_size, &one_cycle_defaults, sizeof one_cycle_defaults, sizeof one_cycle_defaults,
+                        "rn_one_cycle_schedule_options");
 }
 
 static double cosine_lr(const rn_schedule *s, int64_t step)
@@ -101,8 +101,7 @@ static rn_status check_one_cycle(const rn_one_cycle_schedule_options *o)
     return rni_option_at_least("rn_one_cycle_schedule_options.steps", o->steps, 2);
 }
 
-rn_status rn_one_cycle_schedule_create(rn_context *ctx, const rn_one_cycle_schedule_options *options,
-                                       rn_schedule **out)
+rn_status rn_one_cycle_schedule_create(rn_context *ctx, const rn_one_cycle_schedule_options *options, rn_schedule **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(out);

@@ -16,8 +16,8 @@ rn_status rn_step_schedule_options_init(rn_step_schedule_options *options, size_
 
 rn_status rn_multistep_schedule_options_init(rn_multistep_schedule_options *options, size_t struct_size)
 {
-    return rni_abi_init(options, struct_size, &multistep_defaults, sizeof multistep_defaults,
-                        sizeof multistep_defaults, "rn_multistep_schedule_options");
+    return rni_abi_init(options, struct_size, &multistep_defaults, sizeof multistep_defaults, sizeof multistep_defaults,
+                        "rn_multistep_schedule_options");
 }
 
 static double step_lr(const rn_schedule *s, int64_t step)
@@ -92,8 +92,7 @@ static rn_status check_milestones(const rn_multistep_schedule_options *o)
     return RN_OK;
 }
 
-rn_status rn_multistep_schedule_create(rn_context *ctx, const rn_multistep_schedule_options *options,
-                                       rn_schedule **out)
+rn_status rn_multistep_schedule_create(rn_context *ctx, const rn_multistep_schedule_options *options, rn_schedule **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(out);

@@ -3,8 +3,9 @@
 
 static int same_settings(const rn_optimizer *opt, uint32_t a, uint32_t b)
 {
-    return !opt || a == b || (opt->groups[a].lr_factor == opt->groups[b].lr_factor &&
-                              opt->groups[a].weight_decay == opt->groups[b].weight_decay);
+    return !opt || a == b ||
+           (opt->groups[a].lr_factor == opt->groups[b].lr_factor &&
+            opt->groups[a].weight_decay == opt->groups[b].weight_decay);
 }
 
 static void append(rn_segment *segments, uint64_t *count, int joins, const rn_optimizer *opt, const rni_state *s,

@@ -68,7 +68,8 @@ static double expected_loss(const rn_tensor *x, const int64_t *labels, double e,
 static void check_cross_entropy(rn_dtype dtype, double smoothing, float scale, double tolerance)
 {
     static const int64_t dims[] = {N, K};
-    rn_tensor *x = make(dtype, 2, dims, 3, scale), *dx = make(dtype, 2, dims, 9, 1), *labels = support_labels(cpu, N, K);
+    rn_tensor *x = make(dtype, 2, dims, 3, scale), *dx = make(dtype, 2, dims, 9, 1),
+              *labels = support_labels(cpu, N, K);
     double gradient[N * K];
     float value = -1;
     rn_loss *loss = cross_entropy(smoothing);
@@ -101,7 +102,8 @@ END_TEST
 
 static void check_mse(rn_dtype dtype, int32_t rank, const int64_t *dims, double tolerance)
 {
-    rn_tensor *x = make(dtype, rank, dims, 1, 2), *y = make(dtype, rank, dims, 2, 1), *dx = make(dtype, rank, dims, 3, 1);
+    rn_tensor *x = make(dtype, rank, dims, 1, 2), *y = make(dtype, rank, dims, 2, 1),
+              *dx = make(dtype, rank, dims, 3, 1);
     const int64_t count = rn_tensor_count(x);
     double sum = 0;
     float value = -1;
@@ -288,8 +290,10 @@ END_TEST
 START_TEST(topk_counts)
 {
     static const int64_t dims[] = {4, 3};
-    static const float rows[] = {1, 2, 3, /* label 0: third */ 5, 5, 1, /* label 1: tied with 0, second */
-                                 0, NAN, 1, /* label 1: no number, never */ 9, 8, 7 /* label 0: first */};
+    static const float rows[] = {1, 2,   3, /* label 0: third */ 5,
+                                 5, 1, /* label 1: tied with 0, second */
+                                 0, NAN, 1, /* label 1: no number, never */ 9,
+                                 8, 7 /* label 0: first */};
     static const int64_t wanted[] = {0, 1, 1, 0};
     int64_t correct = -1;
     ctx = support_context(&cpu);

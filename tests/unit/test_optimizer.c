@@ -362,7 +362,8 @@ START_TEST(sgd_refuses)
     start();
     rn_sgd_options o = RN_SGD_OPTIONS_INIT;
     o.lr = -1;
-    ck_fails(rn_sgd_create(model, &o, &opt), RN_E_INVALID, "rn_sgd_options.lr is -1, expected a finite number, 0 or more");
+    ck_fails(rn_sgd_create(model, &o, &opt), RN_E_INVALID,
+             "rn_sgd_options.lr is -1, expected a finite number, 0 or more");
     o.lr = INFINITY;
     ck_fails(rn_sgd_create(model, &o, &opt), RN_E_INVALID, "rn_sgd_options.lr is inf");
     o = (rn_sgd_options)RN_SGD_OPTIONS_INIT;
@@ -397,7 +398,8 @@ START_TEST(adam_and_groups_refuse)
     start();
     rn_adam_options o = RN_ADAM_OPTIONS_INIT;
     o.beta1 = 1.0;
-    ck_fails(rn_adam_create(model, &o, &opt), RN_E_INVALID, "rn_adam_options.beta1 is 1, expected 0 or more and below 1");
+    ck_fails(rn_adam_create(model, &o, &opt), RN_E_INVALID,
+             "rn_adam_options.beta1 is 1, expected 0 or more and below 1");
     o.beta1 = 0.9;
     o.beta2 = -0.1;
     ck_fails(rn_adam_create(model, &o, &opt), RN_E_INVALID, "rn_adam_options.beta2 is -0.1");

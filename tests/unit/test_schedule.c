@@ -134,8 +134,7 @@ START_TEST(one_cycle_is_OneCycleLR)
                                     0.020186420193096678,
                                     0.0004,
                                     0.0004};
-    static const double linear[] = {0.04,    0.28,    0.37336, 0.32008,  0.2668,
-                                    0.21352, 0.16024, 0.10696, 0.05368, 0.0004};
+    static const double linear[] = {0.04, 0.28, 0.37336, 0.32008, 0.2668, 0.21352, 0.16024, 0.10696, 0.05368, 0.0004};
     static const double early_peak[] = {0.37387495373796559, 0.23886139464505143, 0.079656416111124825, 0.01};
     static const double all_rise[] = {0.04, 0.16, 0.28, 0.4};
     ctx = support_context(&cpu);
@@ -165,8 +164,8 @@ static void check_plateau(const rn_plateau_schedule_options *o, const double *me
 
 START_TEST(plateau_is_ReduceLROnPlateau)
 {
-    static const double metrics[] = {1.0, 0.9, 0.91, 0.92, 0.89995, 0.5, 0.6, 0.7, 0.8, 0.9,
-                                     0.55, 0.51, 0.49, NAN, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5};
+    static const double metrics[] = {1.0,  0.9,  0.91, 0.92, 0.89995, 0.5, 0.6, 0.7, 0.8, 0.9,
+                                     0.55, 0.51, 0.49, NAN,  0.5,     0.5, 0.5, 0.5, 0.5, 0.5};
     static const double expected[] = {0.1,   0.1,    0.1,    0.05,   0.05,   0.05, 0.05, 0.025, 0.025, 0.025,
                                       0.025, 0.0125, 0.0125, 0.0125, 0.0125, 0.01, 0.01, 0.01,  0.01,  0.01};
     static const double rising[] = {0.1, 0.2, 0.2, 0.2, 0.2, 0.20001, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3};
