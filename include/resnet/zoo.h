@@ -31,7 +31,7 @@ enum {
 typedef struct rn_cifar_resnet_options {
     size_t struct_size;
     uint64_t flags;      /**< RN_CIFAR_* */
-    int64_t depth;       /**< 6n+2, n >= 1: 8, 14, 20, ... */
+    int64_t depth;       /**< 6n+2, n from 1 to 1,000: 8, 14, 20, ... */
     int64_t classes;     /**< 1 or more */
     int64_t in_channels; /**< 1 or more */
     int32_t shortcut;    /**< RN_SHORTCUT_* */

@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include <inttypes.h>
 
+/* The deepest net that was published has 1,202 layers. */
+enum { MAX_DEPTH = 6 * 1000 + 2 };
+
 /* Appends a layer that was just made, and gives up this reference; `status` is that of making it. */
 static rn_status append_new(rn_layer *seq, const char *name, rn_status status, rn_layer *child)
 {
@@ -193,8 +196,9 @@ static rn_status check_options(const rn_cifar_resnet_options *o)
 {
     if (o->flags & ~(uint64_t)(RN_CIFAR_PLAIN | RN_CIFAR_ZEROS_AFTER))
         return rni_fail(RN_E_INVALID, "options.flags: unknown flag in 0x%" PRIx64, o->flags);
-    if (o->depth < 8 || (o->depth - 2) % 6 != 0)
-        return rni_fail(RN_E_INVALID, "options.depth: expected 6n+2 (8, 14, 20, ...), got %" PRId64, o->depth);
+    if (o->depth < 8 || o->depth > MAX_DEPTH || (o->depth - 2) % 6 != 0)
+        return rni_fail(RN_E_INVALID, "options.depth: expected 6n+2 (8, 14, 20, ... %d), got %" PRId64, MAX_DEPTH,
+                        o->depth);
     if (o->classes < 1)
         return rni_fail(RN_E_INVALID, "options.classes: expected 1 or more, got %" PRId64, o->classes);
     if (o->in_channels < 1)
