@@ -51,6 +51,7 @@ static rn_status run_watched(const rni_compiled *c, const rn_run *run)
         int had_nan;
         RNI_TRY(rni_validate_before(op, c->desc, run, &had_nan));
         RNI_TRY(run_ops(c, &one));
+        RNI_TRY(rni_device_wait(c->dev));
         RNI_TRY(rni_validate_after(op, c->desc, run, had_nan));
     }
     return RN_OK;

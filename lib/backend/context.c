@@ -57,10 +57,11 @@ static rn_status host_parallel(void *host, rn_task_fn task, void *arg, size_t co
     return rni_pool_run(((rn_context *)host)->pool, task, arg, count);
 }
 
-static rn_status check_allocator(const rn_allocator *a)
+/* The host's allocator, or the C library's. */
+static rn_status read_allocator(const rn_allocator *given, rn_allocator *a)
 {
-    if (a->struct_size < sizeof *a)
-        return rni_fail(RN_E_VERSION, "options.allocator: struct_size is %zu, expected %zu", a->struct_size, sizeof *a);
+    *a = rni_default_allocator;
+    RNI_TRY(rni_abi_read(a, sizeof *a, sizeof *a, given, "options.allocator"));
     if (!a->alloc || !a->free)
         return rni_fail(RN_E_INVALID, "options.allocator: alloc or free is NULL");
     return RN_OK;
@@ -76,7 +77,9 @@ static rn_status check_options(const rn_context_options *o)
     if (o->log_level < RN_LOG_NONE || o->log_level > RN_LOG_DEBUG)
         return rni_fail(RN_E_INVALID, "options.log_level: expected %d to %d, got %d", RN_LOG_NONE, RN_LOG_DEBUG,
                         (int)o->log_level);
-    return o->allocator ? check_allocator(o->allocator) : RN_OK;
+    if (o->backend_dir && o->backend_dir[0] != '/')
+        return rni_fail(RN_E_INVALID, "options.backend_dir: expected an absolute path, got '%s'", o->backend_dir);
+    return RN_OK;
 }
 
 static rn_status fill(rn_context *ctx, const rn_context_options *o)
@@ -102,7 +105,8 @@ rn_status rn_context_create(const rn_context_options *options, rn_context **out)
     rn_context_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_context_options"));
     RNI_TRY(check_options(&o));
-    const rn_allocator allocator = o.allocator ? *o.allocator : rni_default_allocator;
+    rn_allocator allocator;
+    RNI_TRY(read_allocator(o.allocator, &allocator));
     rn_context *const ctx = rni_calloc(&allocator, 1, sizeof *ctx);
     if (!ctx)
         return rni_nomem("a context", sizeof *ctx);

@@ -47,6 +47,7 @@ rn_status rni_device_wait(rn_device *dev)
         return status;
     if (fault.status >= 0)
         return RN_OK;
+    fault.message[sizeof fault.message - 1] = '\0';
     dev->fault = fault;
     return rni_fail(fault.status, "%s", fault.message);
 }

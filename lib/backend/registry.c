@@ -43,6 +43,8 @@ static rn_status fill_device(rn_device *d, int32_t index)
     RNI_TRY(d->backend->queue_create(d->dev, &d->queue));
     d->info.struct_size = sizeof d->info;
     RNI_TRY(d->backend->device_info(d->dev, &d->info));
+    d->info.name[sizeof d->info.name - 1] = '\0';
+    d->info.description[sizeof d->info.description - 1] = '\0';
     return name_is_free(d->ctx, d->info.name);
 }
 

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATH_SIZE = 1024, MAX_THREADS = 1024 };
 
@@ -104,6 +105,9 @@ int32_t rni_available_threads(void)
     int32_t threads = 1;
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         threads = (int32_t)CPU_COUNT(&set);
+    else /* more processors than the set has room for */
+        threads = (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    threads = threads > MAX_THREADS ? MAX_THREADS : threads;
     threads = tighter(threads, quota_threads());
     return threads < 1 ? 1 : threads;
 }

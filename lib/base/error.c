@@ -6,6 +6,17 @@
 
 static _Thread_local char message[RNI_MESSAGE_SIZE];
 
+/* A message is one line, whatever was in a path or in a name from a file. */
+static void set_message(const char *text)
+{
+    size_t i = 0;
+    for (; text[i] && i < RNI_MESSAGE_SIZE - 1; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        message[i] = c < 0x20 || c == 0x7f ? '?' : text[i];
+    }
+    message[i] = '\0';
+}
+
 rn_status rni_fail(rn_status status, const char *format, ...)
 {
     char text[RNI_MESSAGE_SIZE]; /* arguments may point into the old message */
@@ -13,7 +24,7 @@ rn_status rni_fail(rn_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    memcpy(message, text, sizeof message);
+    set_message(text);
     return status;
 }
 
@@ -29,8 +40,7 @@ rn_status rni_fail_prefix(rn_status status, const char *format, ...)
     if (length >= RNI_MESSAGE_SIZE)
         length = RNI_MESSAGE_SIZE - 1;
     snprintf(text + length, sizeof text - (size_t)length, ": %s", message);
-    text[RNI_MESSAGE_SIZE - 1] = '\0';
-    memcpy(message, text, sizeof message);
+    set_message(text);
     return status;
 }
 

@@ -100,10 +100,11 @@ typedef struct unpacking {
 
 static rn_status grow_output(unpacking *u)
 {
-    if (u->capacity >= u->max_bytes)
+    /* One byte more than allowed: only one that is really there is too many. */
+    if (u->capacity > u->max_bytes)
         return rni_fail(RN_E_FORMAT, "%s: unpacks to more than %zu bytes", u->path, u->max_bytes);
     const size_t doubled = u->capacity ? u->capacity * 2 : 1 << 16;
-    const size_t wanted = doubled > u->max_bytes ? u->max_bytes : doubled;
+    const size_t wanted = doubled > u->max_bytes ? u->max_bytes + 1 : doubled;
     unsigned char *const grown = rni_realloc(u->allocator, u->data, wanted);
     if (!grown)
         return rni_nomem(u->path, wanted);
@@ -146,6 +147,8 @@ static rn_status unpack(unpacking *u, void *packed, size_t size)
         inflateReset(&u->stream);
         status = inflate_member(u);
     }
+    if (status == RN_OK && u->used > u->max_bytes)
+        status = grow_output(u);
     inflateEnd(&u->stream);
     return status;
 }

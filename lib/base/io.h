@@ -30,7 +30,7 @@ rn_status rni_writer_write(rni_writer *writer, const void *data, size_t nbytes);
 rn_status rni_writer_commit(rni_writer *writer); /* the writer is gone either way */
 void rni_writer_abort(rni_writer *writer);       /* NULL is accepted */
 
-/* Tests only: the n-th write from now fails (0: never), as a full disk would. */
+/* Tests only: the n-th write of this thread from now fails, and all after it (0: never), as a full disk would. */
 void rni_io_fail_after(int64_t n);
 
 #endif

@@ -233,10 +233,18 @@ static void run_alone(rn_task_fn task, void *arg, size_t count)
         task(arg, i);
 }
 
+static rn_status run_by_host(rni_pool *pool, rn_task_fn task, void *arg, size_t count)
+{
+    const rn_status status = pool->parallel(pool->user, task, arg, count);
+    if (status == RN_OK)
+        return RN_OK;
+    return rni_fail(status < 0 ? status : RN_E_USER, "options.parallel: the host's parallel-for returned %d", (int)status);
+}
+
 rn_status rni_pool_run(rni_pool *pool, rn_task_fn task, void *arg, size_t count)
 {
     if (pool->parallel && count > 1)
-        return pool->parallel(pool->user, task, arg, count);
+        return run_by_host(pool, task, arg, count);
     if (count <= 1 || pool->num_workers == 0) {
         run_alone(task, arg, count);
         return RN_OK;

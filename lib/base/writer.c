@@ -5,7 +5,6 @@
 #include "base/io.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,21 +21,21 @@ struct rni_writer {
     char buffer[BUFFER_SIZE];
 };
 
-/* Writes until one fails, for tests; 0: none does. */
-static atomic_llong fail_after;
+/* The calling thread's writes until one fails, for tests; 0: none does. */
+static _Thread_local int64_t fail_after;
 
 void rni_io_fail_after(int64_t n)
 {
-    atomic_store(&fail_after, n);
+    fail_after = n;
 }
 
 static ssize_t write_some(int fd, const void *data, size_t nbytes)
 {
-    if (atomic_load(&fail_after) > 0 && atomic_fetch_sub(&fail_after, 1) == 1) {
-        atomic_store(&fail_after, 1); /* a full disk stays full */
+    if (fail_after == 1) { /* and stays so, as a full disk does */
         errno = ENOSPC;
         return -1;
     }
+    fail_after -= fail_after > 0;
     return write(fd, data, nbytes);
 }
 
@@ -73,8 +72,9 @@ static rn_status open_temporary(rni_writer *w)
             break;
     }
     if (w->fd < 0) {
+        const rn_status status = write_error(w, "cannot be written");
         rni_free(&w->allocator, name);
-        return write_error(w, "cannot be written");
+        return status;
     }
     if (replaces)
         (void)!fchmod(w->fd, old.st_mode & 0777); /* as the old one was; file systems without modes are let be */

@@ -55,6 +55,21 @@ static uint16_t to_f16(float f)
     return (uint16_t)(sign | ((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13));
 }
 
+/*
+ * To f32 on the way to a smaller type: what is not exact gets an odd last bit, so that the second rounding sees which side
+ * the number is on (Boldo and Melquiond, "When double rounding is odd", 2005).
+ */
+static float narrow(double d)
+{
+    const float f = (float)d;
+    uint32_t bits = float_to_bits(f);
+    if (isnan(d) || (double)f == d)
+        return f;
+    if (fabs((double)f) > fabs(d))
+        bits--;
+    return bits_to_float(bits | 1);
+}
+
 /* A number wide enough for all types; integers are kept beside, since a double does not hold all of them. */
 typedef struct number {
     double real;
@@ -114,16 +129,16 @@ static void store(rn_dtype dtype, void *dst, int64_t i, number n)
     const double real = n.is_whole ? (double)n.whole : n.real;
     switch (dtype) {
     case RN_F32:
-        ((float *)dst)[i] = (float)real;
+        ((float *)dst)[i] = n.is_whole ? (float)n.whole : (float)n.real;
         break;
     case RN_F64:
         ((double *)dst)[i] = real;
         break;
     case RN_BF16:
-        ((uint16_t *)dst)[i] = to_bf16((float)real);
+        ((uint16_t *)dst)[i] = to_bf16(narrow(real));
         break;
     case RN_F16:
-        ((uint16_t *)dst)[i] = to_f16((float)real);
+        ((uint16_t *)dst)[i] = to_f16(narrow(real));
         break;
     case RN_I64:
         ((int64_t *)dst)[i] = whole_of(n, INT64_MIN, INT64_MAX);

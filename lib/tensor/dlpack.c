@@ -56,7 +56,7 @@ static void describe(exported *e, const rn_tensor *t, uint64_t flags)
     e->managed.manager_ctx = e;
     e->managed.deleter = delete_exported;
     e->managed.flags = flags & RN_DLPACK_COPY ? DLPACK_FLAG_BITMASK_IS_COPIED : 0;
-    e->managed.dl_tensor = (DLTensor){.data = rni_tensor_address(t),
+    e->managed.dl_tensor = (DLTensor){.data = t->nbytes ? rni_tensor_address(t) : NULL, /* as DLPack demands */
                                       .device = {(DLDeviceType)t->dev->info.dlpack_type, t->dev->info.dlpack_id},
                                       .ndim = t->rank,
                                       .dtype = type_of(t->dtype),
@@ -64,16 +64,19 @@ static void describe(exported *e, const rn_tensor *t, uint64_t flags)
                                       .strides = e->strides};
 }
 
-/* The tensor itself, or a copy; one reference. */
+/* The tensor itself, or a copy, with no work under way; one reference. */
 static rn_status take(rn_tensor *t, uint64_t flags, rn_tensor **out)
 {
     if (!(flags & RN_DLPACK_COPY)) {
+        RNI_TRY(rni_device_wait(t->dev));
         *out = rn_tensor_retain(t);
         return RN_OK;
     }
     rn_tensor *copy = NULL;
     RNI_TRY(rn_tensor_create(t->dev, t->dtype, t->rank, t->dims, &copy));
-    const rn_status status = rn_tensor_copy(t, copy);
+    rn_status status = rn_tensor_copy(t, copy);
+    if (status == RN_OK)
+        status = rni_device_wait(t->dev);
     if (status < 0) {
         rn_tensor_release(copy);
         return status;
@@ -93,7 +96,6 @@ rn_status rn_tensor_to_dlpack(rn_tensor *t, uint64_t flags, struct DLManagedTens
         return rni_fail(RN_E_DEVICE, "t: DLPack has no name for %s", t->dev->info.name);
     if (t->layout != RN_LAYOUT_PLAIN)
         return rni_fail(RN_E_UNSUPPORTED, "t: is in the backend's own layout");
-    RNI_TRY(rni_device_wait(t->dev));
     RNI_TRY(take(t, flags, &held));
     exported *const e = rni_calloc(&t->dev->ctx->allocator, 1, sizeof *e);
     if (!e) {

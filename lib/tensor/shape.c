@@ -7,6 +7,7 @@ rn_status rni_shape_check(int32_t rank, const int64_t *dims, rn_dtype dtype, con
 {
     char text[RNI_SHAPE_TEXT];
     size_t elements = 1, bytes = rn_dtype_size(dtype);
+    int empty = 0;
     if (!bytes)
         return rni_fail(RN_E_DTYPE, "%s: %d is no element type", what, (int)dtype);
     if (rank < 0 || rank > RN_MAX_RANK)
@@ -16,13 +17,16 @@ rn_status rni_shape_check(int32_t rank, const int64_t *dims, rn_dtype dtype, con
     for (int32_t i = 0; i < rank; i++)
         if (dims[i] < 0)
             return rni_fail(RN_E_SHAPE, "%s: a negative size in %s", what, rni_shape_text(text, rank, dims));
-    for (int32_t i = 0; i < rank; i++)
-        if (!rni_mul_size(elements, (size_t)dims[i], &elements))
+    /* Sizes of 0 are left out here, so that strides cannot overflow either. */
+    for (int32_t i = 0; i < rank; i++) {
+        empty |= dims[i] == 0;
+        if (dims[i] && !rni_mul_size(elements, (size_t)dims[i], &elements))
             return rni_fail(RN_E_SHAPE, "%s: the size of %s overflows", what, rni_shape_text(text, rank, dims));
+    }
     if (!rni_mul_size(bytes, elements, &bytes) || bytes > PTRDIFF_MAX)
         return rni_fail(RN_E_SHAPE, "%s: the size of %s overflows", what, rni_shape_text(text, rank, dims));
-    *count = (int64_t)elements;
-    *nbytes = bytes;
+    *count = empty ? 0 : (int64_t)elements;
+    *nbytes = empty ? 0 : bytes;
     return RN_OK;
 }
 

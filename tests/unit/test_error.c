@@ -50,17 +50,6 @@ START_TEST(is_one_line)
 }
 END_TEST
 
-START_TEST(kept_and_restored)
-{
-    char kept[RNI_MESSAGE_SIZE];
-    rni_fail(RN_E_IO, "the caller's");
-    rni_message_keep(kept);
-    rni_fail(RN_E_NOT_FOUND, "ours");
-    rni_message_restore(kept);
-    ck_assert_str_eq(rn_error_message(), "the caller's");
-}
-END_TEST
-
 static void *fail_elsewhere(void *arg)
 {
     const int was_empty = rn_error_message()[0] == '\0';
@@ -70,10 +59,11 @@ static void *fail_elsewhere(void *arg)
 
 START_TEST(belongs_to_the_thread)
 {
+    char here[] = "here";
     pthread_t thread;
     void *result = NULL;
-    rni_fail(RN_E_IO, "here");
-    ck_assert_int_eq(pthread_create(&thread, NULL, fail_elsewhere, &thread), 0);
+    rni_fail(RN_E_IO, "%s", here);
+    ck_assert_int_eq(pthread_create(&thread, NULL, fail_elsewhere, here), 0);
     pthread_join(thread, &result);
     ck_assert_ptr_nonnull(result);
     ck_assert_str_eq(rn_error_message(), "here");
@@ -110,4 +100,4 @@ START_TEST(shapes_as_text)
 END_TEST
 
 SUPPORT_MAIN("error", sets_status_and_text, may_quote_the_old_message, prefix_goes_before, long_text_is_cut, is_one_line,
-             kept_and_restored, belongs_to_the_thread, require_names_the_argument, shapes_as_text)
+             belongs_to_the_thread, require_names_the_argument, shapes_as_text)
