@@ -8,8 +8,10 @@
 
 /* So many pieces of work, chunks by blocks of channels, should be there to share. */
 enum { FILTER_TASKS = 32 };
-/* A chunk should have so many products at least: adding up its copy must not show. */
-enum { CHUNK_PRODUCTS = 64 }; /* per weight */
+/* A chunk should have so many products per weight at least: adding up its copy must not show. */
+enum { CHUNK_PRODUCTS = 64 };
+/* Sums are turned into weights in pieces of so many vectors. */
+enum { PIECE_VECTORS = 192 };
 
 typedef struct filter_job {
     const rni_conv *c;
@@ -41,7 +43,6 @@ static void describe(filter_job *j, const rn_conv_params *p)
     g->in_image = p->in_height * g->in_row;
     g->out_pixel = p->out_channels;
     g->out_row = p->out_width * p->out_channels;
-    g->triple = p->kernel[1] == 3 && p->stride[1] == 1 && p->dilation[1] == 1;
     g->dense = p->dilation[1] == 1 && p->groups == 1;
 }
 
@@ -49,8 +50,9 @@ static filter_job plan(const rni_conv_kernels *k, const rn_conv_params *p, int64
 {
     filter_job j = {.k = k};
     describe(&j, p);
-    j.block_vectors = j.g.triple ? 1 : k->filter_vectors;
     j.vectors = rni_conv_divide_up(p->out_channels / p->groups, k->lanes);
+    j.g.triple = j.vectors <= k->filter_triple && p->kernel[1] == 3 && p->stride[1] == 1 && p->dilation[1] == 1;
+    j.block_vectors = j.g.triple ? 1 : k->max_vectors;
     j.blocks = p->groups * rni_conv_divide_up(j.vectors, j.block_vectors);
     j.rows = batch * p->out_height;
     j.copy = p->kernel[0] * p->kernel[1] * j.g.channels * p->groups * j.vectors * k->lanes;
@@ -65,7 +67,7 @@ uint64_t rni_conv_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *
     return (uint64_t)(j.chunks * j.copy) * sizeof(float);
 }
 
-static int64_t block_floats(const filter_job *j)
+static int64_t weights_per_output(const filter_job *j)
 {
     return j->g.taps[0] * j->g.taps[1] * j->g.channels;
 }
@@ -79,40 +81,65 @@ static void sum_chunk(void *arg, size_t index)
     rni_conv_filter_block b = {.vectors = slice.vectors, .tail = slice.tail};
     b.x = (const float *)j->c->x + slice.group * j->g.channels;
     b.dy = (const float *)j->c->dy + slice.group * outs + slice.first;
-    b.sum = j->sums + chunk * j->copy + slice.lane * block_floats(j);
+    b.sum = j->sums + chunk * j->copy + slice.lane * weights_per_output(j);
     b.first_row = j->rows * chunk / j->chunks;
     b.last_row = j->rows * (chunk + 1) / j->chunks;
-    memset(b.sum, 0, (size_t)(slice.vectors * j->k->lanes * block_floats(j)) * sizeof *b.sum);
+    memset(b.sum, 0, (size_t)(slice.vectors * j->k->lanes * weights_per_output(j)) * sizeof *b.sum);
     j->k->filter(&j->g, &b);
 }
 
-/* Adds the chunks' sums of one tap and channel to the weights of a slice. */
-static void add_lanes(const filter_job *j, const rni_conv_slice *slice, const float *sum, int64_t weight)
+/* Adds the other chunks' sums to the first chunk's. */
+static void fold_chunks(const filter_job *j, float *sum, int64_t count)
 {
-    const int64_t count = (slice->vectors - 1) * j->k->lanes + slice->tail, row = block_floats(j);
-    float total[RNI_CONV_MAX_BLOCK];
-    memcpy(total, sum, (size_t)count * sizeof *total);
-    for (int64_t chunk = 1; chunk < j->chunks; chunk++)
-        for (int64_t lane = 0; lane < count; lane++)
-            total[lane] += sum[chunk * j->copy + lane];
-    float *const dw = j->c->dw + (slice->group * j->c->out_per_group + slice->first) * row + weight;
-    for (int64_t lane = 0; lane < count; lane++)
-        dw[lane * row] += total[lane];
+    for (int64_t chunk = 1; chunk < j->chunks; chunk++) {
+        const float *const other = sum + chunk * j->copy;
+        for (int64_t i = 0; i < count; i++)
+            sum[i] += other[i];
+    }
+}
+
+/* Floats between the sums of neighbouring channels, rows of taps and taps of a row. */
+typedef struct sum_strides {
+    int64_t channel, row, tap;
+} sum_strides;
+
+static sum_strides strides_of(const rni_conv_filter *g, int64_t width)
+{
+    const int64_t row = g->taps[1] * g->channels * width;
+    return g->triple ? (sum_strides){3 * width, row, width} : (sum_strides){width, row, g->channels * width};
+}
+
+static void add_lane(const rni_conv_filter *g, const float *sum, const sum_strides *stride, int64_t channels, float *dw)
+{
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t r = 0; r < g->taps[0]; r++)
+            for (int64_t s = 0; s < g->taps[1]; s++)
+                *dw++ += sum[c * stride->channel + r * stride->row + s * stride->tap];
+}
+
+/* Adds the sums of channels first..last-1 to the weights of a slice: a transposition, in pieces that stay in cache. */
+static void add_channels(const filter_job *j, const rni_conv_slice *slice, float *sum, int64_t first, int64_t last)
+{
+    const rni_conv_filter *const g = &j->g;
+    const int64_t width = slice->vectors * j->k->lanes, lanes = width - j->k->lanes + slice->tail;
+    const sum_strides stride = strides_of(g, width);
+    float *dw = j->c->dw + (slice->group * j->c->out_per_group + slice->first) * weights_per_output(j);
+    sum += first * stride.channel;
+    for (int64_t r = 0; r < g->taps[0]; r++)
+        for (int64_t s = 0; s < (g->triple ? 1 : g->taps[1]); s++)
+            fold_chunks(j, sum + r * stride.row + s * stride.tap, (last - first) * stride.channel);
+    for (int64_t lane = 0; lane < lanes; lane++, dw += weights_per_output(j))
+        add_lane(g, sum + lane, &stride, last - first, dw + first * g->taps[0] * g->taps[1]);
 }
 
 static void add_chunks(void *arg, size_t index)
 {
     const filter_job *const j = arg;
-    const rni_conv_filter *const g = &j->g;
     const rni_conv_slice slice =
         rni_conv_slice_of(j->c->out_per_group, j->k->lanes, j->block_vectors, (int64_t)index);
-    const float *sum = j->sums + slice.lane * block_floats(j);
-    const int64_t taps = g->taps[0] * g->taps[1], width = slice.vectors * j->k->lanes;
-    for (int64_t i = 0; i < block_floats(j); i++, sum += width) {
-        const int64_t r = i / (g->taps[1] * g->channels), rest = i % (g->taps[1] * g->channels);
-        const int64_t s = g->triple ? rest % 3 : rest / g->channels, c = g->triple ? rest / 3 : rest % g->channels;
-        add_lanes(j, &slice, sum, c * taps + r * g->taps[1] + s);
-    }
+    const int64_t step = rni_conv_divide_up(PIECE_VECTORS, j->g.taps[0] * j->g.taps[1] * slice.vectors);
+    for (int64_t c = 0; c < j->g.channels; c += step)
+        add_channels(j, &slice, j->sums + slice.lane * weights_per_output(j), c, rni_conv_min(c + step, j->g.channels));
 }
 
 rn_status rni_conv_fast_backward_filter(const rni_conv *c, const rni_conv_kernels *k)

@@ -12,9 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Most output channels in a block, at any level. */
-enum { RNI_CONV_MAX_BLOCK = 32 };
-
 /*
  *   y[h, w, o] = sum over r, s, i of x[h * step[0] + first[0] + r * dilation[0], (the same for w, s), i] * weight[r, s, i, o]
  * where taps outside of x are left out.
@@ -69,7 +66,7 @@ typedef struct rni_conv_kernels {
     int32_t lanes;
     int32_t max_vectors;    /* of a block */
     int32_t triple_vectors; /* the three-tap kernel is better for blocks of up to so many */
-    int32_t filter_vectors; /* of a block of `filter` when not triple; triple has 1 */
+    int32_t filter_triple;  /* the same for `filter`, where such blocks have one vector */
     void (*windows)(const rni_conv_windows *g, const rni_conv_block *b);
     void (*filter)(const rni_conv_filter *g, const rni_conv_filter_block *b);
     /* Of the channels of `pixels` pixels. */

@@ -29,4 +29,4 @@ static void filter(const rni_conv_filter *g, const rni_conv_filter_block *b)
     run_filter(g->triple ? FILTER_KIND(1, 1) : b->vectors == 1 ? FILTER_KIND(1, 0) : FILTER_KIND(2, 0), g, b);
 }
 
-const rni_conv_kernels rni_conv_kernels_avx512 = {LANES, 2, 2, 2, windows, filter, moments};
+const rni_conv_kernels rni_conv_kernels_avx512 = {LANES, 2, 2, 1, windows, filter, moments};

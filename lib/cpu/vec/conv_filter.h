@@ -15,6 +15,12 @@ typedef struct filter_sums {
     vec a[MAX_CHANNELS][3];
 } filter_sums;
 
+/* What the next band reads, asked for in small portions while this one is worked on. */
+typedef struct filter_ahead {
+    const float *x, *dy;
+    int64_t x_lines, dy_pixels; /* per row of a tile */
+} filter_ahead;
+
 /* One tap of some rows. */
 typedef struct filter_span {
     int64_t first_row, last_row;   /* of dy */
@@ -22,7 +28,17 @@ typedef struct filter_span {
     int64_t first_col, last_col;   /* of dy */
     int64_t channel;               /* of x, from that column on */
     float *sum;
+    filter_ahead *ahead;
 } filter_span;
+
+RNI_INLINE void prefetch_ahead(filter_ahead *ahead, int64_t dy_pixel, const int V)
+{
+    for (int64_t i = 0; i < ahead->x_lines; i++, ahead->x += 16)
+        _mm_prefetch((const char *)ahead->x, _MM_HINT_T0);
+    for (int64_t i = 0; i < ahead->dy_pixels; i++, ahead->dy += dy_pixel)
+        UNROLL for (int v = 0; v < V * LANES; v += 16)
+            _mm_prefetch((const char *)(ahead->dy + v), _MM_HINT_T0);
+}
 
 RNI_INLINE void load_sums(filter_sums *t, const int N, const int V, const float *sum)
 {
@@ -69,6 +85,7 @@ RNI_INLINE void run_filter_tile(const int N, const int V, const rni_conv_filter 
     load_sums(&t, N, V, s->sum);
     for (int64_t row = s->first_row; row < s->last_row; row++) {
         const float *const x = filter_row(g, b, row, s->tap);
+        prefetch_ahead(s->ahead, g->out_pixel, V);
         if (x)
             filter_pixels(&t, N, V, x + (s->first_col * g->step[1] + s->column) * g->in_pixel + s->channel,
                           g->step[1] * g->in_pixel, b->dy + row * g->out_row + s->first_col * g->out_pixel,
@@ -111,6 +128,7 @@ RNI_INLINE void run_filter_three(const int N, const rni_conv_filter *g, const rn
     load_sums(&t, N, 3, s->sum);
     for (int64_t row = s->first_row; row < s->last_row; row++) {
         const float *const x = filter_row(g, b, row, s->tap), *const dy = b->dy + row * g->out_row;
+        prefetch_ahead(s->ahead, g->out_pixel, 1);
         if (!x)
             continue;
         vec d1 = load_column(g, dy, lead - 1, tail), d2 = load_column(g, dy, lead - 2, tail);
@@ -198,12 +216,27 @@ RNI_INLINE void run_taps(filter_kind kind, const rni_conv_filter *g, const rni_c
     }
 }
 
+RNI_INLINE filter_ahead look_ahead(filter_kind kind, const rni_conv_filter *g, const rni_conv_filter_block *b,
+                                   int64_t row)
+{
+    const int64_t tiles = g->taps[0] * (g->triple ? 1 : g->taps[1]) * ((g->channels + kind.most - 1) / kind.most);
+    filter_ahead ahead = {.x = b->x, .dy = b->dy};
+    if (row >= b->last_row)
+        return ahead;
+    ahead.x += row / g->out_height * g->in_image + row % g->out_height * g->step[0] * g->in_row;
+    ahead.dy += row * g->out_row;
+    ahead.x_lines = g->channels == g->in_pixel ? (g->step[0] * g->in_row + 16 * tiles - 1) / (16 * tiles) : 0;
+    ahead.dy_pixels = (g->out_width + tiles - 1) / tiles;
+    return ahead;
+}
+
 RNI_INLINE void run_filter(filter_kind kind, const rni_conv_filter *g, const rni_conv_filter_block *b)
 {
     const int64_t rows = g->out_width < BAND_PIXELS ? BAND_PIXELS / g->out_width : 1;
     const int64_t size = b->vectors * LANES, tap_row = g->taps[1] * g->channels * size;
     for (int64_t row = b->first_row; row < b->last_row; row += rows) {
-        filter_span s = {.first_row = row, .column = g->first[1]};
+        filter_ahead ahead = look_ahead(kind, g, b, row + rows);
+        filter_span s = {.first_row = row, .column = g->first[1], .ahead = &ahead};
         s.last_row = row + rows < b->last_row ? row + rows : b->last_row;
         for (s.tap = 0; s.tap < g->taps[0]; s.tap++) {
             s.sum = b->sum + s.tap * tap_row;

@@ -157,6 +157,22 @@ RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows
         }
 }
 
+/* Asks for the rows of x that the tile below needs first, and for the lines that this one writes. */
+RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b, int64_t row,
+                         int64_t col)
+{
+    const int64_t below = row * g->step[0] + g->first[0] + (g->taps[0] - 1) * g->dilation[0] + 1;
+    const int64_t bytes = P * g->step[1] * g->in_pixel * (int64_t)sizeof(float);
+    const char *x = (const char *)(b->x + below * g->in_row + col * g->step[1] * g->in_pixel);
+    for (int64_t r = 0; r < g->step[0]; r++, x += g->in_row * (int64_t)sizeof(float))
+        for (int64_t at = 0; at < bytes; at += 64)
+            _mm_prefetch(x + at, _MM_HINT_T0);
+    const float *const y = b->y + row * g->out_row + col * g->out_pixel;
+    UNROLL for (int p = 0; p < P; p++)
+        UNROLL for (int v = 0; v < V * LANES; v += 16)
+            __builtin_prefetch(y + p * g->out_pixel + v, 1, 3);
+}
+
 RNI_INLINE void run_tile(const int P, const int V, const int triple, const rni_conv_windows *g, const rni_conv_block *b,
                      int64_t row, int64_t col)
 {
@@ -165,6 +181,7 @@ RNI_INLINE void run_tile(const int P, const int V, const int triple, const rni_c
         UNROLL for (int v = 0; v < V; v++)
             t.a[p][v] = v_zero();
     const place at = find_place(g, b, V, row, col);
+    prefetch(P, V, g, b, row, col);
     if (triple)
         sum_three_taps(&t, P, V, g, &at);
     else
