@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* Per-channel sums and batch normalisation over rows of f32. Sums stay in registers over the rows of a chunk. */
 
-/* Vectors of columns summed together. */
-enum { SUM_VECTORS = 4, SUM_COLUMNS = SUM_VECTORS * LANES };
+/* Vectors of columns summed together, and rows at a time: enough sums of their own to hide an addition's latency. */
+enum {
+    SUM_VECTORS = 4,
+    SUM_COLUMNS = SUM_VECTORS * LANES,
+    SUM_ROWS = 2,
+    MOMENT_ROWS = LANES == 16 ? 2 : 1, /* as registers allow */
+    NARROW_ROWS = 4                    /* for a single vector of columns */
+};
 
-/* The vectors `n` of columns from x on; only the last may have fewer than LANES (`lanes`). */
-RNI_INLINE void sum_columns(const float *x, size_t rows, size_t stride, double *out, const size_t n, size_t lanes)
+/* The vectors `n` of columns from x on, `u` rows at a time; only the last vector may have fewer than LANES (`lanes`). */
+RNI_INLINE void sum_columns(const float *x, size_t rows, size_t stride, double *out, const size_t n, const size_t u,
+                            size_t lanes)
 {
-    vec s[SUM_VECTORS];
-    for (size_t v = 0; v < n; v++)
-        s[v] = v_zero();
-    for (size_t r = 0; r < rows; r++, x += stride)
+    vec s[NARROW_ROWS][SUM_VECTORS];
+    for (size_t k = 0; k < u; k++)
         for (size_t v = 0; v < n; v++)
-            s[v] = v_add(s[v], v_load_n(x + v * LANES, lanes));
+            s[k][v] = v_zero();
+    size_t r = 0;
+    for (; r + u <= rows; r += u)
+        for (size_t k = 0; k < u; k++, x += stride)
+            for (size_t v = 0; v < n; v++)
+                s[k][v] = v_add(s[k][v], v_load_n(x + v * LANES, lanes));
+    for (; r < rows; r++, x += stride)
+        for (size_t v = 0; v < n; v++)
+            s[0][v] = v_add(s[0][v], v_load_n(x + v * LANES, lanes));
     for (size_t v = 0; v < n; v++)
-        v_add_to_double_n(out + v * LANES, s[v], lanes);
+        for (size_t k = 0; k < u; k++)
+            v_add_to_double_n(out + v * LANES, s[k][v], lanes);
 }
 
 static void sum(const void *vx, size_t rows, size_t stride, size_t width, double *out)
@@ -22,31 +36,42 @@ static void sum(const void *vx, size_t rows, size_t stride, size_t width, double
     const float *const x = vx;
     size_t j = 0;
     for (; j + SUM_COLUMNS <= width; j += SUM_COLUMNS)
-        sum_columns(x + j, rows, stride, out + j, SUM_VECTORS, LANES);
+        sum_columns(x + j, rows, stride, out + j, SUM_VECTORS, SUM_ROWS, LANES);
     for (; j + LANES <= width; j += LANES)
-        sum_columns(x + j, rows, stride, out + j, 1, LANES);
+        sum_columns(x + j, rows, stride, out + j, 1, NARROW_ROWS, LANES);
     if (j < width)
-        sum_columns(x + j, rows, stride, out + j, 1, width - j);
+        sum_columns(x + j, rows, stride, out + j, 1, NARROW_ROWS, width - j);
+}
+
+RNI_INLINE void moment_step(const float *x, const vec *at, vec *s1, vec *s2, const size_t n, size_t lanes)
+{
+    for (size_t v = 0; v < n; v++) {
+        const vec d = v_sub(v_load_n(x + v * LANES, lanes), at[v]);
+        s1[v] = v_add(s1[v], d);
+        s2[v] = v_fma(d, d, s2[v]);
+    }
 }
 
 RNI_INLINE void moment_columns(const float *x, size_t rows, size_t stride, const float *centre, double *m1, double *m2,
-                               const size_t n, size_t lanes)
+                               const size_t n, const size_t u, size_t lanes)
 {
-    vec s1[SUM_VECTORS], s2[SUM_VECTORS], at[SUM_VECTORS];
+    vec s1[NARROW_ROWS][SUM_VECTORS], s2[NARROW_ROWS][SUM_VECTORS], at[SUM_VECTORS];
     for (size_t v = 0; v < n; v++) {
-        s1[v] = s2[v] = v_zero();
         at[v] = v_load_n(centre + v * LANES, lanes);
+        for (size_t k = 0; k < u; k++)
+            s1[k][v] = s2[k][v] = v_zero();
     }
-    for (size_t r = 0; r < rows; r++, x += stride) {
-        for (size_t v = 0; v < n; v++) {
-            const vec d = v_sub(v_load_n(x + v * LANES, lanes), at[v]);
-            s1[v] = v_add(s1[v], d);
-            s2[v] = v_fma(d, d, s2[v]);
-        }
-    }
+    size_t r = 0;
+    for (; r + u <= rows; r += u)
+        for (size_t k = 0; k < u; k++, x += stride)
+            moment_step(x, at, s1[k], s2[k], n, lanes);
+    for (; r < rows; r++, x += stride)
+        moment_step(x, at, s1[0], s2[0], n, lanes);
     for (size_t v = 0; v < n; v++) {
-        v_add_to_double_n(m1 + v * LANES, s1[v], lanes);
-        v_add_to_double_n(m2 + v * LANES, s2[v], lanes);
+        for (size_t k = 0; k < u; k++) {
+            v_add_to_double_n(m1 + v * LANES, s1[k][v], lanes);
+            v_add_to_double_n(m2 + v * LANES, s2[k][v], lanes);
+        }
     }
 }
 
@@ -56,11 +81,11 @@ static void moments(const void *vx, size_t rows, size_t stride, size_t width, co
     const float *const x = vx, *const centre = vcentre;
     size_t j = 0;
     for (; j + SUM_COLUMNS <= width; j += SUM_COLUMNS)
-        moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, SUM_VECTORS, LANES);
+        moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, SUM_VECTORS, MOMENT_ROWS, LANES);
     for (; j + LANES <= width; j += LANES)
-        moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, 1, LANES);
+        moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, 1, NARROW_ROWS, LANES);
     if (j < width)
-        moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, 1, width - j);
+        moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, 1, NARROW_ROWS, width - j);
 }
 
 RNI_INLINE void affine_vector(float *y, const float *x, const float *residual, const float *scale, const float *shift,
