@@ -57,9 +57,9 @@ typedef struct rni_conv_filter_block {
     int32_t vectors, tail;
 } rni_conv_filter_block;
 
-/* Per channel: the mean is first + offset, squares the sum of squared deviations. */
+/* Per channel: the mean is centre + offset, squares the sum of squared deviations from it. */
 typedef struct rni_conv_moments {
-    float *first, *offset, *squares;
+    float *centre, *offset, *squares;
 } rni_conv_moments;
 
 typedef struct rni_conv_kernels {

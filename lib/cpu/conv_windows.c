@@ -55,8 +55,8 @@ static rni_conv_block block_of(const windows_job *j, const rni_conv_slice *slice
 static rni_conv_moments moments_of(const windows_job *j, int64_t chunk, int64_t lane)
 {
     const int64_t stride = stats_stride(&j->pass);
-    float *const first = j->stats + chunk * 3 * stride + lane;
-    return (rni_conv_moments){first, first + stride, first + 2 * stride};
+    float *const centre = j->stats + chunk * 3 * stride + lane;
+    return (rni_conv_moments){centre, centre + stride, centre + 2 * stride};
 }
 
 static void take_moments(const windows_job *j, const rni_conv_slice *slice, const rni_conv_block *b,
@@ -110,7 +110,7 @@ static void combine_channel(const windows_job *j, int64_t channel)
         const int64_t cut = chunk % j->cuts;
         const int64_t rows = p->out_height * (cut + 1) / j->cuts - p->out_height * cut / j->cuts;
         const rni_conv_moments m = moments_of(j, chunk, lane);
-        const double added = (double)(rows * p->out_width), delta = (double)*m.first + (double)*m.offset - mean;
+        const double added = (double)(rows * p->out_width), delta = (double)*m.centre + (double)*m.offset - mean;
         squares += (double)*m.squares + delta * delta * (count * added / (count + added));
         mean += delta * (added / (count + added));
         count += added;

@@ -1,7 +1,285 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolution, in all directions. */
+/* Convolution: forward with every epilogue, statistics, and both gradients. */
 #include "op_case.h"
+#include <math.h>
+#include <string.h>
+
+static int64_t out_size(const rn_conv_params *p, int axis, int64_t in)
+{
+    const int64_t room = in + 2 * p->padding[axis] - (p->kernel[axis] - 1) * p->dilation[axis] - 1;
+    return room < 0 ? 0 : room / p->stride[axis] + 1;
+}
+
+/* Fills in what follows from the rest; makes the image larger until there is an output. */
+static void settle(rn_conv_params *p)
+{
+    while ((p->out_height = out_size(p, 0, p->in_height)) < 1)
+        p->in_height++;
+    while ((p->out_width = out_size(p, 1, p->in_width)) < 1)
+        p->in_width++;
+}
+
+/* The kernels nets are made of: kernel, stride, padding, dilation. */
+static const int64_t usual[][4] = {{3, 1, 1, 1}, {3, 2, 1, 1}, {1, 1, 0, 1}, {1, 2, 0, 1}, {7, 2, 3, 1}, {5, 1, 2, 1}};
+
+static void pick_window(rn_conv_params *p, oc_rng *rng, int index)
+{
+    if (index % 3 != 2) {
+        const int64_t *const w = usual[index % 3 ? oc_range(rng, 0, 5) : index / 3 % 2];
+        for (int axis = 0; axis < 2; axis++) {
+            p->kernel[axis] = w[0];
+            p->stride[axis] = w[1];
+            p->padding[axis] = w[2];
+            p->dilation[axis] = w[3];
+        }
+        return;
+    }
+    for (int axis = 0; axis < 2; axis++) {
+        p->kernel[axis] = oc_range(rng, 1, oc_chance(rng, 75) ? 3 : 6);
+        p->stride[axis] = oc_range(rng, 1, oc_chance(rng, 75) ? 2 : 5);
+        p->padding[axis] = oc_range(rng, 0, 4);
+        p->dilation[axis] = oc_range(rng, 1, oc_chance(rng, 50) ? 1 : 3);
+    }
+}
+
+/* One of the two channel counts walks through the tails of vectors and blocks, the other is random. */
+static void pick_channels(rn_conv_params *p, oc_rng *rng, int index)
+{
+    const int64_t walking = 1 + index * 7 % 67, any = oc_range(rng, 1, oc_chance(rng, 70) ? 20 : 70);
+    p->groups = oc_chance(rng, 25) ? oc_range(rng, 2, 5) : 1;
+    p->in_channels = (index % 2 ? walking : any);
+    p->out_channels = (index % 2 ? any : walking);
+    if (p->groups > 1) {
+        p->in_channels = p->groups * (1 + p->in_channels % 20);
+        p->out_channels = p->groups * (1 + p->out_channels % 40);
+    }
+    if (oc_chance(rng, 8)) /* depthwise */
+        p->out_channels = p->groups = p->in_channels;
+}
+
+static rn_conv_params random_params(oc_rng *rng, int index)
+{
+    rn_conv_params p;
+    memset(&p, 0, sizeof p);
+    pick_channels(&p, rng, index);
+    pick_window(&p, rng, index);
+    const int64_t many = p.in_channels / p.groups * p.out_channels;
+    p.in_height = oc_range(rng, 1, many > 1000 ? 6 : 12);
+    p.in_width = oc_range(rng, 1, many > 1000 ? 12 : oc_chance(rng, 30) ? 70 : 20);
+    settle(&p);
+    return p;
+}
+
+static void begin(oc_case *c, const char *name, const rn_conv_params *p, int64_t batch)
+{
+    oc_begin(c, name);
+    c->run.batch = batch;
+    c->params.conv = *p;
+    c->factor = 2;
+    c->flops = 2.0 * (double)(batch * p->out_channels * p->out_height * p->out_width) *
+               (double)(p->in_channels / p->groups * p->kernel[0] * p->kernel[1]);
+}
+
+static uint32_t input_image(oc_case *c, oc_rng *rng, int64_t images, int fill)
+{
+    const rn_conv_params *const p = &c->params.conv;
+    return oc_image(c, rng, (const int64_t[4]){images, p->in_channels, p->in_height, p->in_width}, fill);
+}
+
+static uint32_t output_image(oc_case *c, oc_rng *rng, int64_t images, int fill)
+{
+    const rn_conv_params *const p = &c->params.conv;
+    return oc_image(c, rng, (const int64_t[4]){images, p->out_channels, p->out_height, p->out_width}, fill);
+}
+
+static uint32_t weight(oc_case *c, oc_rng *rng)
+{
+    const rn_conv_params *const p = &c->params.conv;
+    const int64_t dims[4] = {p->out_channels, p->in_channels / p->groups, p->kernel[0], p->kernel[1]};
+    return oc_add(c, rng, RN_F32, RN_LAYOUT_PLAIN, 4, dims, 0, OC_NORMAL);
+}
+
+/* Appends the pack op; returns the packed weights. */
+static uint32_t pack(oc_case *c, oc_rng *rng, uint32_t flags, int scaled)
+{
+    oc_op(c, RN_OP_PACK, flags, sizeof(rn_conv_params));
+    oc_in(c, weight(c, rng));
+    oc_in(c, scaled ? oc_vector(c, rng, OC_T, c->params.conv.out_channels, OC_NORMAL) : RN_NO_VALUE);
+    const uint32_t packed = oc_add(c, rng, OC_T, RN_LAYOUT_PACKED, 1, (const int64_t[1]){1}, 0, OC_UNSET);
+    oc_out(c, packed, OC_OPAQUE);
+    return packed;
+}
+
+static void all_absolute(oc_case *c)
+{
+    for (uint32_t i = 0; i < c->num_values; i++)
+        c->values[i].absolute = 1;
+}
+
+static double products(const rn_conv_params *p)
+{
+    return (double)(p->in_channels / p->groups * p->kernel[0] * p->kernel[1]);
+}
+
+static void forward_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
+                       int scaled)
+{
+    begin(c, "conv_forward", p, batch);
+    const uint32_t packed = pack(c, rng, 0, scaled);
+    oc_op(c, RN_OP_CONV_FORWARD, flags, sizeof(rn_conv_params));
+    oc_in(c, input_image(c, rng, images, OC_NORMAL));
+    oc_in(c, packed);
+    oc_in(c, flags & RN_OPF_BIAS ? oc_vector(c, rng, OC_T, p->out_channels, OC_NORMAL) : RN_NO_VALUE);
+    oc_in(c, flags & RN_OPF_ADD ? output_image(c, rng, images, OC_NORMAL) : RN_NO_VALUE);
+    all_absolute(c);
+    oc_out(c, output_image(c, rng, images, OC_UNSET), OC_BOUND);
+    c->terms = products(p) + 2;
+    c->per_image = 1;
+}
+
+static void make_forward(oc_case *c, oc_rng *rng, int index)
+{
+    const rn_conv_params p = random_params(rng, index);
+    const int64_t images = oc_range(rng, 1, 3);
+    const uint32_t flags = (oc_chance(rng, 50) ? RN_OPF_BIAS : 0) | (oc_chance(rng, 40) ? RN_OPF_ADD : 0) |
+                           (oc_chance(rng, 50) ? RN_OPF_RELU : 0);
+    forward_of(c, rng, &p, images, oc_range(rng, 1, images), flags, oc_chance(rng, 30));
+}
+
+/* A bias far from zero is what E[x^2] - E[x]^2 would not survive. */
+static void stats_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t batch, double bias)
+{
+    begin(c, "conv_forward stats", p, batch);
+    const uint32_t packed = pack(c, rng, 0, 0);
+    oc_op(c, RN_OP_CONV_FORWARD, RN_OPF_STATS | (bias > 0 ? RN_OPF_BIAS : 0), sizeof(rn_conv_params));
+    oc_in(c, input_image(c, rng, batch, OC_NORMAL));
+    oc_in(c, packed);
+    const uint32_t shift = bias > 0 ? oc_vector(c, rng, OC_T, p->out_channels, OC_NORMAL) : RN_NO_VALUE;
+    oc_in(c, shift);
+    oc_in(c, RN_NO_VALUE);
+    for (int64_t i = 0; bias > 0 && i < p->out_channels; i++)
+        c->values[shift].data[i] += bias;
+    all_absolute(c);
+    oc_out(c, output_image(c, rng, batch, OC_UNSET), OC_BOUND);
+    oc_out(c, oc_vector(c, rng, OC_T, p->out_channels, OC_UNSET), OC_BOUND);
+    const uint32_t var = oc_vector(c, rng, OC_T, p->out_channels, OC_UNSET);
+    oc_out(c, var, OC_BOUND);
+    c->terms = products(p) + 2;
+    /* Values of that size are off by their rounding, the deviations from the mean times it are what is added up. */
+    double *const scale = oc_scale(c, var);
+    for (int64_t i = 0; i < p->out_channels; i++)
+        scale[i] = 2 * (sqrt(c->terms) + 0.1) * (0.64 * c->terms + bias);
+}
+
+static void make_stats(oc_case *c, oc_rng *rng, int index)
+{
+    const rn_conv_params p = random_params(rng, index);
+    stats_of(c, rng, &p, oc_range(rng, 1, 4), index % 3 ? 0 : 2000);
+}
+
+static void data_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
+                    int scaled)
+{
+    begin(c, "conv_backward_data", p, batch);
+    const uint32_t packed = pack(c, rng, RN_OPF_BACKWARD_DATA, scaled);
+    oc_op(c, RN_OP_CONV_BACKWARD_DATA, flags, sizeof(rn_conv_params));
+    oc_in(c, output_image(c, rng, images, OC_NORMAL));
+    oc_in(c, packed);
+    oc_out(c, input_image(c, rng, images, flags & RN_OPF_ACCUMULATE ? OC_NORMAL : OC_UNSET), OC_BOUND);
+    all_absolute(c);
+    c->terms = products(p) / (double)p->in_channels * (double)p->out_channels + 2;
+    c->per_image = 1;
+}
+
+static void make_data(oc_case *c, oc_rng *rng, int index)
+{
+    const rn_conv_params p = random_params(rng, index);
+    const int64_t images = oc_range(rng, 1, 3);
+    data_of(c, rng, &p, images, oc_range(rng, 1, images), oc_chance(rng, 50) ? RN_OPF_ACCUMULATE : 0,
+            oc_chance(rng, 20));
+}
+
+static void filter_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch)
+{
+    begin(c, "conv_backward_filter", p, batch);
+    oc_op(c, RN_OP_CONV_BACKWARD_FILTER, 0, sizeof(rn_conv_params));
+    oc_in(c, input_image(c, rng, images, OC_NORMAL));
+    oc_in(c, output_image(c, rng, images, OC_NORMAL));
+    oc_out(c, weight(c, rng), OC_BOUND);
+    all_absolute(c);
+    c->terms = (double)(batch * p->out_height * p->out_width) + 1;
+}
+
+static void make_filter(oc_case *c, oc_rng *rng, int index)
+{
+    const rn_conv_params p = random_params(rng, index);
+    const int64_t images = oc_range(rng, 1, 6);
+    filter_of(c, rng, &p, images, oc_range(rng, 1, images));
+}
+
+/* Images, channels in and out, height and width, kernel, stride. */
+static const int64_t bench_shapes[][6] = {
+    {100, 3, 16, 32, 3, 1},   {100, 16, 16, 32, 3, 1},  {100, 16, 32, 32, 3, 2},  {100, 32, 32, 16, 3, 1},
+    {100, 32, 64, 16, 3, 2},  {100, 64, 64, 8, 3, 1},   {128, 16, 32, 32, 1, 2},  {1, 16, 16, 32, 3, 1},
+    {1, 64, 64, 8, 3, 1},     {4, 3, 64, 224, 7, 2},    {4, 64, 64, 56, 3, 1},    {4, 64, 256, 56, 1, 1},
+    {4, 128, 128, 28, 3, 1},  {4, 256, 256, 14, 3, 1},  {4, 512, 512, 7, 3, 1},   {4, 512, 128, 28, 1, 1},
+};
+
+static int bench_params(int index, rn_conv_params *p, int64_t *images)
+{
+    if (index >= (int)(sizeof bench_shapes / sizeof *bench_shapes))
+        return 0;
+    const int64_t *const s = bench_shapes[index], pad = s[4] / 2;
+    *p = (rn_conv_params){s[1], s[2], 1, s[3], s[3], 0, 0, {s[4], s[4]}, {s[5], s[5]}, {pad, pad}, {1, 1}};
+    settle(p);
+    *images = s[0];
+    return 1;
+}
+
+static int bench_forward(oc_case *c, oc_rng *rng, int index)
+{
+    rn_conv_params p;
+    int64_t images;
+    if (!bench_params(index, &p, &images))
+        return 0;
+    forward_of(c, rng, &p, images, images, 0, 0);
+    return 1;
+}
+
+static int bench_stats(oc_case *c, oc_rng *rng, int index)
+{
+    rn_conv_params p;
+    int64_t images;
+    if (!bench_params(index, &p, &images))
+        return 0;
+    stats_of(c, rng, &p, images, 0);
+    return 1;
+}
+
+static int bench_data(oc_case *c, oc_rng *rng, int index)
+{
+    rn_conv_params p;
+    int64_t images;
+    if (!bench_params(index, &p, &images))
+        return 0;
+    data_of(c, rng, &p, images, images, 0, 0);
+    return 1;
+}
+
+static int bench_filter(oc_case *c, oc_rng *rng, int index)
+{
+    rn_conv_params p;
+    int64_t images;
+    if (!bench_params(index, &p, &images))
+        return 0;
+    filter_of(c, rng, &p, images, images);
+    return 1;
+}
 
 const oc_family oc_conv_families[] = {
+    {"conv_forward", make_forward, bench_forward},
+    {"conv_forward_stats", make_stats, bench_stats},
+    {"conv_backward_data", make_data, bench_data},
+    {"conv_backward_filter", make_filter, bench_filter},
     {NULL, NULL, NULL},
 };

@@ -1,24 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* Mean and sum of squared deviations per channel, in two passes over rows that were just written. */
+/*
+ * Mean and sum of squared deviations per channel of rows that were just written: the corrected two-pass algorithm of
+ * Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983.
+ */
 #include "cpu/vec/conv_vector.h"
 
-RNI_INLINE vec sum_deviations(const float *y, int64_t pixels, int64_t pixel, mask m, vec centre, const int squared)
+typedef struct deviations {
+    vec sum, squares;
+} deviations;
+
+RNI_INLINE void add_deviation(deviations *to, const float *y, mask m, vec centre)
 {
-    vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
-    int64_t p = 0;
-    for (; p + 4 <= pixels; p += 4, y += 4 * pixel)
-        UNROLL for (int j = 0; j < 4; j++) {
-            const vec d = v_sub(v_load_m(y + j * pixel, m), centre);
-            sum[j] = squared ? v_fma(d, d, sum[j]) : v_add(sum[j], d);
-        }
-    for (; p < pixels; p++, y += pixel) {
-        const vec d = v_sub(v_load_m(y, m), centre);
-        sum[0] = squared ? v_fma(d, d, sum[0]) : v_add(sum[0], d);
-    }
-    return v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3]));
+    const vec d = v_sub(v_load_m(y, m), centre);
+    to->sum = v_add(to->sum, d);
+    to->squares = v_fma(d, d, to->squares);
 }
 
-/* The first pixel is taken off first and kept apart, so that a mean far from 0 costs no digits. */
+RNI_INLINE deviations sum_deviations(const float *y, int64_t pixels, int64_t pixel, mask m, vec centre)
+{
+    enum { CHAINS = 4 };
+    deviations part[CHAINS];
+    UNROLL for (int j = 0; j < CHAINS; j++)
+        part[j] = (deviations){v_zero(), v_zero()};
+    int64_t p = 0;
+    for (; p + CHAINS <= pixels; p += CHAINS, y += CHAINS * pixel)
+        UNROLL for (int j = 0; j < CHAINS; j++)
+            add_deviation(&part[j], y + j * pixel, m, centre);
+    for (; p < pixels; p++, y += pixel)
+        add_deviation(&part[0], y, m, centre);
+    return (deviations){v_add(v_add(part[0].sum, part[1].sum), v_add(part[2].sum, part[3].sum)),
+                        v_add(v_add(part[0].squares, part[1].squares), v_add(part[2].squares, part[3].squares))};
+}
+
+/* The first pixel is the first guess of the mean: one far from 0 costs no digits. */
 static void moments(const float *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out)
 {
@@ -26,9 +40,11 @@ static void moments(const float *y, int64_t pixels, int64_t pixel, int32_t vecto
     for (int32_t v = 0; v < vectors; v++, y += LANES) {
         const mask m = v_first(v == vectors - 1 ? tail : LANES);
         const vec first = v_load_m(y, m);
-        const vec offset = v_mul(sum_deviations(y, pixels, pixel, m, first, 0), inverse);
-        v_store(out->first + v * LANES, first);
+        const vec centre = v_fma(sum_deviations(y, pixels, pixel, m, first).sum, inverse, first);
+        const deviations d = sum_deviations(y, pixels, pixel, m, centre);
+        const vec offset = v_mul(d.sum, inverse);
+        v_store(out->centre + v * LANES, centre);
         v_store(out->offset + v * LANES, offset);
-        v_store(out->squares + v * LANES, sum_deviations(y, pixels, pixel, m, v_add(first, offset), 1));
+        v_store(out->squares + v * LANES, v_sub(d.squares, v_mul(d.sum, offset)));
     }
 }
