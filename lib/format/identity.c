@@ -107,7 +107,8 @@ static rn_status tell_plan(const visitor *v, rn_plan *plan)
 {
     rni_plan_progress progress;
     RNI_TRY(rni_plan_get_progress(plan, &progress));
-    return tell_count(v, "plan.seed", progress.seed);
+    RNI_TRY(tell_count(v, "plan.seed", progress.seed));
+    return tell_count(v, "plan.accumulate", (uint64_t)progress.accumulate);
 }
 
 rn_status rni_cp_identity(const rn_context *ctx, const rn_checkpoint *c, rni_cp_field_fn field, void *user)

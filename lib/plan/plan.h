@@ -13,6 +13,7 @@ rn_status rni_plan_input_layout(const rn_plan *p, int32_t *layout, rn_dtype *dty
 typedef struct rni_plan_progress {
     int64_t step;         /* forwards done, the counter of dropout */
     int64_t micro;        /* micro-batches since the last update */
+    int64_t accumulate;   /* of so many; not changed by rni_plan_set_progress() */
     rn_step_metrics metrics;
     uint64_t seed;
 } rni_plan_progress;

@@ -289,6 +289,7 @@ rn_status rn_plan_metrics(rn_plan *p, rn_metrics *out, int32_t reset)
 rn_status rni_plan_get_progress(rn_plan *p, rni_plan_progress *out)
 {
     rni_plan_progress progress = {.step = p->step, .micro = p->micro, .seed = p->seed};
+    progress.accumulate = p->options.accumulate > 1 ? p->options.accumulate : 1;
     RNI_TRY(read_metrics(p, &progress.metrics));
     *out = progress;
     return RN_OK;

@@ -126,7 +126,8 @@ static void advance(training *t)
 {
     rn_tensor *images = NULL, *labels = NULL;
     for (int i = 0; i < 3; i++) {
-        ck_ok(rn_loader_next(t->loader, &images, &labels));
+        if (rn_loader_next(t->loader, &images, &labels) == RN_END)
+            ck_ok(rn_loader_next(t->loader, &images, &labels));
         ck_ok(rn_plan_train_step(t->plan, t->x, t->labels));
         ck_ok(rn_schedule_observe(t->schedule, 1.0 / 3.0 + i));
     }
@@ -319,6 +320,9 @@ START_TEST(another_training)
     s.seed = 12;
     check_refused(&s, "plan.seed is \"11\" in the checkpoint and \"12\" here");
     s = usual;
+    s.accumulate = 3;
+    check_refused(&s, "plan.accumulate is \"2\" in the checkpoint and \"3\" here");
+    s = usual;
     s.batch = 5;
     check_refused(&s, "loader is \"batch 4");
 }
@@ -382,6 +386,7 @@ static void write_odd(training *t, const char *name, rn_dtype dtype, int64_t cou
                                        "optimizer.group.1.lr_factor",
                                        "optimizer.group.1.weight_decay",
                                        "plan.seed",
+                                       "plan.accumulate",
                                        "schedule.kind",
                                        "schedule.settings",
                                        "schedule.plateau.maximize",
@@ -415,6 +420,7 @@ static void check_odd(const char *name, rn_dtype dtype, int64_t count, const voi
     training t = begin(&usual, 1);
     advance(&t);
     write_odd(&t, name, dtype, count, data);
+    advance(&t); /* so that what a refused load would leave behind differs */
     const snapshot before = take(&t);
     rn_checkpoint c = parts(&t);
     ck_fails(rn_checkpoint_load(t.ctx, path, &c), status, message);
