@@ -20,12 +20,13 @@ static void settle(rn_conv_params *p)
 }
 
 /* The kernels nets are made of: kernel, stride, padding, dilation. */
-static const int64_t usual[][4] = {{3, 1, 1, 1}, {3, 2, 1, 1}, {1, 1, 0, 1}, {1, 2, 0, 1}, {7, 2, 3, 1}, {5, 1, 2, 1}};
+static const int64_t usual[][4] = {{3, 1, 1, 1}, {3, 2, 1, 1}, {1, 1, 0, 1}, {1, 2, 0, 1},
+                                   {7, 2, 3, 1}, {5, 1, 2, 1}, {3, 1, 2, 2}, {3, 2, 2, 2}};
 
 static void pick_window(rn_conv_params *p, oc_rng *rng, int index)
 {
     if (index % 3 != 2) {
-        const int64_t *const w = usual[index % 3 ? oc_range(rng, 0, 5) : index / 3 % 2];
+        const int64_t *const w = usual[index % 3 ? oc_range(rng, 0, 7) : index / 3 % 2];
         for (int axis = 0; axis < 2; axis++) {
             p->kernel[axis] = w[0];
             p->stride[axis] = w[1];

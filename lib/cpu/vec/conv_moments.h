@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Mean and sum of squared deviations per channel of rows that were just written: the corrected two-pass algorithm of
- * Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983.
+ * Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983. What rounding makes the first pass miss
+ * of the mean, the second finds.
  */
 #include "cpu/vec/conv_vector.h"
 
@@ -32,15 +33,13 @@ RNI_INLINE deviations sum_deviations(const float *y, int64_t pixels, int64_t pix
                         v_add(v_add(part[0].squares, part[1].squares), v_add(part[2].squares, part[3].squares))};
 }
 
-/* The first pixel is the first guess of the mean: one far from 0 costs no digits. */
 static void moments(const float *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out)
 {
     const vec inverse = v_set(1.0f / (float)pixels);
     for (int32_t v = 0; v < vectors; v++, y += LANES) {
         const mask m = v_first(v == vectors - 1 ? tail : LANES);
-        const vec first = v_load_m(y, m);
-        const vec centre = v_fma(sum_deviations(y, pixels, pixel, m, first).sum, inverse, first);
+        const vec centre = v_mul(sum_deviations(y, pixels, pixel, m, v_zero()).sum, inverse);
         const deviations d = sum_deviations(y, pixels, pixel, m, centre);
         const vec offset = v_mul(d.sum, inverse);
         v_store(out->centre + v * LANES, centre);
