@@ -4,6 +4,9 @@
 
 Each case is run in float64, which is stored, and in float32 in several ways (threads, memory layout, with and without
 oneDNN). The largest of their errors is stored beside each tensor: what another float32 implementation may do twice.
+Trainings in which some ReLU must change sides are also begun
+with weights moved by their last bit: a flip is an accident that one more rounding moves to another step.
+
 Inputs and weights are float32 numbers that both sides make from names (golden_file.py), so files hold results only.
 See docs/testing.md.
 
@@ -29,8 +32,9 @@ WAYS = [(1, False, True), (2, False, True), (2, True, True), (1, False, False), 
 class Way:
     """PyTorch set to one way of computing."""
 
-    def __init__(self, dtype, threads, channels_last, onednn):
+    def __init__(self, dtype, threads, channels_last, onednn, nudge=0):
         self.dtype, self.threads, self.channels_last, self.onednn = dtype, threads, channels_last, onednn
+        self.nudge = np.random.default_rng(nudge) if nudge else None
 
     def __enter__(self):
         torch.set_num_threads(self.threads)
@@ -45,12 +49,19 @@ class Way:
         value = torch.from_numpy(np.ascontiguousarray(array)).to(self.dtype)
         return value.contiguous(memory_format=torch.channels_last) if self.channels_last and value.dim() == 4 else value
 
+    def weights(self, array):
+        """The weights, each moved to a neighbouring float32 number when this way is nudged."""
+        if self.nudge:
+            array = np.nextafter(array, np.float32(self.nudge.choice([-np.inf, np.inf], array.shape)))
+        return torch.from_numpy(array)
+
 
 EXACT = Way(torch.float64, 1, False, False)
 
 
-def ways():
-    return [Way(torch.float32, *way) for way in WAYS]
+def ways(nudged):
+    found = [Way(torch.float32, *way) for way in WAYS]
+    return found + [Way(torch.float32, *way, nudge) for nudge in range(1, 4) for way in WAYS if nudged]
 
 
 def draw(case, what, low, high, dims):
@@ -75,7 +86,7 @@ def make_model(case, way):
         ours = nets.state_name(name)
         low, high = state_range(name, value)
         case["state"][ours] = {"dims": list(value.shape), "range": [low, high]}
-        values[name] = torch.from_numpy(draw(case, ours, low, high, list(value.shape)))
+        values[name] = way.weights(draw(case, ours, low, high, list(value.shape)))
     model.load_state_dict(values)
     model = model.to(way.dtype)
     return model.to(memory_format=torch.channels_last) if way.channels_last else model
@@ -201,7 +212,7 @@ def make(case, out, show_spread):
     while case["margin"] and relu_margin(case, run) < case["margin"]:
         case["salt"] += 1
     exact = run(case, EXACT)
-    rounded = [run(case, way) for way in ways()]
+    rounded = [run(case, way) for way in ways(not case["margin"])]
     if show_spread:
         spread(case["name"], exact, rounded)
     tensors, case["tensors"] = {}, {}
