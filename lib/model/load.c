@@ -60,6 +60,7 @@ typedef struct loading {
     const rni_st_tensor **source; /* per state entry: where it comes from, or NULL */
     unsigned char *zero; /* per state entry: absent, taken as 0 */
     name_list missing, unexpected, misshapen;
+    int refused; /* for what the lists hold */
 } loading;
 
 static void list_name(name_list *list, const char *name)
@@ -243,7 +244,9 @@ static rn_status load(loading *l, const char *path)
         return rni_nomem("loading weights", l->m->num_states * sizeof *l->source);
     RNI_TRY(rni_st_open(l->allocator, path, &l->file));
     RNI_TRY(match(l));
-    RNI_TRY(judge(l));
+    const rn_status judged = judge(l);
+    l->refused = judged < 0 && judged != RN_E_NOMEM;
+    RNI_TRY(judged);
     return transfer(l);
 }
 
@@ -260,10 +263,10 @@ static rn_status check_options(const rn_load_options *o)
     return RN_OK;
 }
 
-/* Hands the lists to the caller, or frees them. */
-static void give_lists(loading *l, rn_load_options *options)
+/* Hands the lists to the caller, or frees them: a call that fails for anything else leaves nothing to free. */
+static void give_lists(loading *l, int told, rn_load_options *options)
 {
-    if (options) {
+    if (options && told) {
         options->missing = l->missing.text.data;
         options->unexpected = l->unexpected.text.data;
         options->misshapen = l->misshapen.text.data;
@@ -287,6 +290,6 @@ rn_status rn_model_load(rn_model *m, const char *path, rn_load_options *options)
     rni_st_close(l.file);
     rni_free(l.allocator, l.source);
     rni_free(l.allocator, l.zero);
-    give_lists(&l, options);
+    give_lists(&l, status == RN_OK || l.refused, options);
     return status;
 }
