@@ -163,6 +163,27 @@ START_TEST(packed_members_follow_one_another)
 }
 END_TEST
 
+START_TEST(as_many_bytes_as_allowed)
+{
+    enum { SIZE = 5000 };
+    static const unsigned char zeros[SIZE + 1];
+    void *data;
+    size_t size;
+    size_t used = pack(zeros, SIZE, packed, 1000);
+    used += pack(zeros, 0, packed + used, 1000); /* a last member of nothing */
+    put(packed, used);
+    ck_ok(rni_read_whole(memory, path, SIZE, &data, &size));
+    ck_assert_uint_eq(size, SIZE);
+    ck_assert_mem_eq(data, zeros, SIZE);
+    rni_free(memory, data);
+    ck_fails(rni_read_whole(memory, path, SIZE - 1, &data, &size), RN_E_FORMAT, "unpacks to more than 4999 bytes");
+    used = pack(zeros, SIZE, packed, 1000);
+    used += pack(zeros, 1, packed + used, 1000);
+    put(packed, used);
+    ck_fails(rni_read_whole(memory, path, SIZE, &data, &size), RN_E_FORMAT, "unpacks to more than 5000 bytes");
+}
+END_TEST
+
 START_TEST(broken_packed_files_are_refused)
 {
     void *data;
@@ -336,6 +357,7 @@ int main(void)
     tcase_add_test(tcase, whole_files);
     tcase_add_test(tcase, packed_files_are_unpacked);
     tcase_add_test(tcase, packed_members_follow_one_another);
+    tcase_add_test(tcase, as_many_bytes_as_allowed);
     tcase_add_test(tcase, broken_packed_files_are_refused);
     tcase_add_test(tcase, unpacking_takes_memory_from_the_allocator);
     tcase_add_test(tcase, nothing_changes_before_the_commit);

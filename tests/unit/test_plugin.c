@@ -2,6 +2,7 @@
 /* Backend modules: where they are looked for, and all that can be wrong with one. */
 #include "counting.h"
 #include "support.h"
+#include <dlfcn.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,6 +75,7 @@ START_TEST(a_good_one_by_name)
     rn_context *const ctx = context_with(modules);
     ck_ok(rn_context_load_backend(ctx, "good"));
     settle(ctx);
+    ck_assert_ptr_null(dlopen(path_of("good"), RTLD_NOW | RTLD_NOLOAD)); /* it went with the context */
 }
 END_TEST
 
@@ -96,6 +98,7 @@ START_TEST(broken_ones)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ck_fails(rn_context_load_backend(ctx, cases[i].name), cases[i].status, cases[i].text);
         ck_fails(rn_context_load_backend(ctx, path_of(cases[i].name)), cases[i].status, cases[i].text);
+        ck_assert_ptr_null(dlopen(path_of(cases[i].name), RTLD_NOW | RTLD_NOLOAD)); /* it did not stay */
     }
     ck_assert_uint_eq(rn_context_device_count(ctx), before);
     settle(ctx);
