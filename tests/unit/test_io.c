@@ -165,7 +165,7 @@ END_TEST
 
 START_TEST(as_many_bytes_as_allowed)
 {
-    enum { SIZE = 5000 };
+    enum { SIZE = 65536 };
     static const unsigned char zeros[SIZE + 1];
     void *data;
     size_t size;
@@ -176,11 +176,11 @@ START_TEST(as_many_bytes_as_allowed)
     ck_assert_uint_eq(size, SIZE);
     ck_assert_mem_eq(data, zeros, SIZE);
     rni_free(memory, data);
-    ck_fails(rni_read_whole(memory, path, SIZE - 1, &data, &size), RN_E_FORMAT, "unpacks to more than 4999 bytes");
+    ck_fails(rni_read_whole(memory, path, SIZE - 1, &data, &size), RN_E_FORMAT, "unpacks to more than 65535 bytes");
     used = pack(zeros, SIZE, packed, 1000);
     used += pack(zeros, 1, packed + used, 1000);
     put(packed, used);
-    ck_fails(rni_read_whole(memory, path, SIZE, &data, &size), RN_E_FORMAT, "unpacks to more than 5000 bytes");
+    ck_fails(rni_read_whole(memory, path, SIZE, &data, &size), RN_E_FORMAT, "unpacks to more than 65536 bytes");
 }
 END_TEST
 
