@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Most output channels in a block, at any level. */
+enum { RNI_CONV_MAX_BLOCK = 32 };
+
 /*
  *   y[h, w, o] = sum over r, s, i of x[h * step[0] + first[0] + r * dilation[0], (the same for w, s), i] * weight[r, s, i, o]
  * where taps outside of x are left out.

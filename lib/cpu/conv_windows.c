@@ -7,6 +7,9 @@ enum { TASK_PRODUCTS = 1 << 19 };
 /* Packed weights beyond so many floats do not stay in a core's cache from image to image. */
 enum { CACHED_WEIGHTS = 1 << 17 };
 
+/* From so many moments on, chunks by channels, several threads add them up. */
+enum { PARALLEL_MOMENTS = 1 << 15 };
+
 typedef struct windows_job {
     const rni_conv *c;
     rni_conv_pass pass;
@@ -97,26 +100,52 @@ static rn_status run_job(windows_job *j)
     return rni_cpu_parallel(j->c->call, run_windows, j, (size_t)(j->c->batch * j->cuts * j->blocks));
 }
 
-/*
- * Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979: adds the
- * chunks one after the other.
- */
-static void combine_channel(const windows_job *j, int64_t channel)
+/* Statistics of one block's channels so far. */
+typedef struct running_moments {
+    double count, mean[RNI_CONV_MAX_BLOCK], squares[RNI_CONV_MAX_BLOCK];
+} running_moments;
+
+/* Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979. */
+static void add_moments(running_moments *to, const rni_conv_moments *m, int64_t count, int64_t channels)
 {
+    const double share = (double)count / (to->count + (double)count), weight = to->count * share;
+    for (int64_t i = 0; i < channels; i++) {
+        const double delta = (double)m->centre[i] + (double)m->offset[i] - to->mean[i];
+        to->mean[i] += delta * share;
+        to->squares[i] += (double)m->squares[i] + delta * delta * weight;
+    }
+    to->count += (double)count;
+}
+
+/* Adds up a block's chunks in order. */
+static void combine_block(void *arg, size_t index)
+{
+    const windows_job *const j = arg;
     const rn_conv_params *const p = j->pass.p;
-    const int64_t lane = channel / j->pass.outs * j->pass.vectors * j->pass.k->lanes + channel % j->pass.outs;
-    double count = 0, mean = 0, squares = 0;
+    const rni_conv_kernels *const k = j->pass.k;
+    const rni_conv_slice slice = rni_conv_slice_of(j->pass.outs, k->lanes, k->max_vectors, (int64_t)index);
+    const int64_t channels = (slice.vectors - 1) * k->lanes + slice.tail;
+    running_moments all = {.count = 0};
     for (int64_t chunk = 0; chunk < j->c->batch * j->cuts; chunk++) {
         const int64_t cut = chunk % j->cuts;
         const int64_t rows = p->out_height * (cut + 1) / j->cuts - p->out_height * cut / j->cuts;
-        const rni_conv_moments m = moments_of(j, chunk, lane);
-        const double added = (double)(rows * p->out_width), delta = (double)*m.centre + (double)*m.offset - mean;
-        squares += (double)*m.squares + delta * delta * (count * added / (count + added));
-        mean += delta * (added / (count + added));
-        count += added;
+        const rni_conv_moments m = moments_of(j, chunk, slice.lane);
+        add_moments(&all, &m, rows * p->out_width, channels);
     }
-    ((float *)j->c->mean)[channel] = (float)mean;
-    ((float *)j->c->var)[channel] = (float)(squares / count);
+    const int64_t first = slice.group * j->pass.outs + slice.first;
+    for (int64_t i = 0; i < channels; i++) {
+        ((float *)j->c->mean)[first + i] = (float)all.mean[i];
+        ((float *)j->c->var)[first + i] = (float)(all.squares[i] / all.count);
+    }
+}
+
+static rn_status combine(windows_job *j)
+{
+    if (j->blocks > 1 && j->c->batch * j->cuts * j->pass.p->out_channels >= PARALLEL_MOMENTS)
+        return rni_cpu_parallel(j->c->call, combine_block, j, (size_t)j->blocks);
+    for (int64_t block = 0; block < j->blocks; block++)
+        combine_block(j, (size_t)block);
+    return RN_OK;
 }
 
 uint64_t rni_conv_stats_bytes(const rni_conv_pass *pass, int64_t batch)
@@ -132,11 +161,7 @@ rn_status rni_conv_fast_forward(const rni_conv *c, const rni_conv_kernels *k)
     j.y_image = p->out_height * p->out_width * p->out_channels;
     j.stats = c->flags & RN_OPF_STATS ? c->workspace : NULL;
     const rn_status status = run_job(&j);
-    if (status != RN_OK || !j.stats)
-        return status;
-    for (int64_t channel = 0; channel < p->out_channels; channel++)
-        combine_channel(&j, channel);
-    return RN_OK;
+    return status == RN_OK && j.stats ? combine(&j) : status;
 }
 
 rn_status rni_conv_fast_backward_data(const rni_conv *c, const rni_conv_kernels *k)
