@@ -237,9 +237,28 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static rn_status run_program(const running *r, const oc_machine *m)
+{
+    const rn_program_desc desc = {sizeof desc, r->values, r->ops, r->num_values, r->c->num_ops};
+    rn_run run = r->run;
+    void *program;
+    run.first_op = 0;
+    run.num_ops = r->c->num_ops;
+    rn_status status = m->backend->program_create(m->dev, &desc, &program);
+    if (status != RN_OK)
+        return status;
+    status = m->backend->program_run(program, m->queue, &run);
+    rn_fault fault = {.struct_size = sizeof fault};
+    const rn_status waited = m->backend->queue_wait(m->dev, m->queue, &fault);
+    m->backend->program_destroy(program);
+    return status != RN_OK ? status : waited != RN_OK ? waited : fault.status;
+}
+
 static rn_status run_once(const running *r, const oc_machine *m, uint32_t first)
 {
     rn_status status = RN_OK;
+    if (r->o->program)
+        return run_program(r, m);
     for (uint32_t i = first; i < r->c->num_ops && status == RN_OK; i++)
         status = m->backend->op_run(m->dev, m->queue, &r->ops[i], r->values, &r->run);
     rn_fault fault = {.struct_size = sizeof fault};
@@ -351,6 +370,8 @@ int oc_run(const oc_machine *m, const oc_case *c, const oc_options *o, oc_result
     running r = {.c = c, .o = o, .run = c->run, .shared = -1};
     memset(result, 0, sizeof *result);
     message[0] = '\0';
+    if (o->program && !m->backend->program_create)
+        return OC_UNSUPPORTED;
     if (o->batch)
         r.run.batch = o->batch;
     r.run.lr = c->lr;

@@ -35,6 +35,7 @@ typedef struct oc_options {
     int64_t batch;   /* 0: the case's */
     int in_place;    /* out[0] shares memory where the backend says it may; OC_UNSUPPORTED when it may not */
     int absolute;    /* operands marked so are absolute */
+    int program;     /* through program_create and program_run; OC_UNSUPPORTED when there are none */
     double seconds;  /* > 0: repeats for so long and gives the best time in *best */
     double *best;
 } oc_options;
