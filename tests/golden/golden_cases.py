@@ -155,7 +155,7 @@ def trainings():
         training("adamw_groups", adam(1e-3, 5e-2, 1, [group("*.bias", 2.0, 0.0)])),
         training("mse", sgd(0.02, 0.9), loss=MSE),
         training("tutorial_adam_8px", adam(1e-3), tutorial(), (4, 3, 8, 8), 0.0, 1.0, zoo="tutorial", margin=3e-6),
-        training("resnet20_sgd_8px", sgd(0.1, 0.9, 0.0, 1e-4), cifar_resnet20(), (4, 3, 8, 8), -2.0, 2.0,
+        training("resnet20_sgd_8px", sgd(0.02, 0.9, 0.0, 1e-4), cifar_resnet20(), (4, 3, 8, 8), -2.0, 2.0,
                  zoo="cifar_resnet20", margin=3e-6),
         # At 32 pixels some ReLU always flips within ten steps; PyTorch's own errors say how much that may matter.
         training("tutorial_adam", adam(1e-3), tutorial(), (8, 3, 32, 32), 0.0, 1.0, zoo="tutorial", margin=0),
