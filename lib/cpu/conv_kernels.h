@@ -16,8 +16,8 @@
 enum { RNI_CONV_MAX_BLOCK = 32 };
 
 /*
- *   y[h, w, o] = sum over r, s, i of x[h * step[0] + first[0] + r * dilation[0], (the same for w, s), i] * weight[r, s, i, o]
- * where taps outside of x are left out.
+ *   y[h, w, o] = sum over r, s, i of x[row(h, r), column(w, s), i] * weight[r, s, i, o]
+ * with row(h, r) = h * step[0] + first[0] + r * dilation[0], columns likewise; taps outside of x are left out.
  */
 typedef struct rni_conv_windows {
     int64_t taps[2], first[2], step[2], dilation[2];
@@ -41,7 +41,7 @@ typedef struct rni_conv_block {
 } rni_conv_block;
 
 /*
- *   sum[r, s, i, o] += sum over rows h and columns w of dy[h, w, o] * x[h * step[0] + first[0] + r * dilation[0], ..., i]
+ *   sum[r, s, i, o] += sum over rows h and columns w of dy[h, w, o] * x[row(h, r), column(w, s), i]
  */
 typedef struct rni_conv_filter {
     int64_t taps[2], first[2], step[2], dilation[2];

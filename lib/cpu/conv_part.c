@@ -38,7 +38,7 @@ typedef struct axis_part {
     int64_t first, dilation;
 } axis_part;
 
-/* Positions i of the input with (i + padding) % stride == rest; the tap t reaches output (i + padding - t dilation) / stride. */
+/* Positions i of the input with (i + padding) % stride == rest; tap t reaches output (i + padding - t dilation) / stride. */
 static axis_part data_axis(const rn_conv_params *p, int axis, int64_t size, int64_t rest)
 {
     const int64_t stride = p->stride[axis], padding = p->padding[axis], dilation = p->dilation[axis];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fast forward convolutions and data gradients: cutting them into tasks of some rows of an image by a block of channels. */
+/* Fast forward convolutions and data gradients, cut into tasks of some rows of an image by a block of channels. */
 #include "cpu/conv.h"
 
 /* A task should do about so many multiplications: some microseconds. */

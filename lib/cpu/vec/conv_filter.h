@@ -62,8 +62,8 @@ RNI_INLINE const float *filter_row(const rni_conv_filter *g, const rni_conv_filt
     return h < 0 || h >= g->in_height ? NULL : b->x + image * g->in_image + h * g->in_row;
 }
 
-RNI_INLINE void filter_pixels(filter_sums *t, const int N, const int V, const float *x, int64_t x_pixel, const float *dy,
-                          int64_t dy_pixel, int64_t count, mask tail)
+RNI_INLINE void filter_pixels(filter_sums *t, const int N, const int V, const float *x, int64_t x_pixel,
+                              const float *dy, int64_t dy_pixel, int64_t count, mask tail)
 {
     for (int64_t p = 0; p < count; p++, x += x_pixel, dy += dy_pixel) {
         vec d[MAX_VECTORS];

@@ -68,8 +68,8 @@ RNI_INLINE place find_place(const rni_conv_windows *g, const rni_conv_block *b, 
 }
 
 /* Adds tap s of the rows for those pixels whose tap lies inside. */
-RNI_INLINE void add_edge_tap(sums *t, const int P, const int V, const rni_conv_windows *g, int64_t column, const float *x,
-                         const float *weight)
+RNI_INLINE void add_edge_tap(sums *t, const int P, const int V, const rni_conv_windows *g, int64_t column,
+                             const float *x, const float *weight)
 {
     const int64_t pixel = g->step[1] * g->in_pixel, n = g->channels;
     int lo = 0, hi = P;
@@ -124,7 +124,8 @@ RNI_INLINE void sum_three_taps(sums *t, const int P, const int V, const rni_conv
 }
 
 /* Bias, residual, ReLU, store. */
-RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b, int64_t at)
+RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b,
+                       int64_t at)
 {
     const mask tail = v_first(b->tail);
     if (b->bias)
