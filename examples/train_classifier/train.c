@@ -232,10 +232,10 @@ static double mean_loss(const rn_metrics *m)
 
 static void draw_curve(const training *t)
 {
-    const history_row *best = t->h.rows, *const last = t->h.rows + t->h.count - 1;
     curve_labels labels;
     if (!t->h.count)
         return;
+    const history_row *best = t->h.rows, *const last = t->h.rows + t->h.count - 1;
     for (const history_row *row = best; row <= last; row++)
         if (row->test_accuracy > best->test_accuracy)
             best = row;

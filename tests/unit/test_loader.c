@@ -263,15 +263,16 @@ END_TEST
 typedef struct host {
     atomic_int failing, slow, reads;
     rn_status status;
+    int64_t slowest; /* an image that takes long; 0: none */
 } host;
 
 static rn_status host_read(void *user, int64_t index, void *image, int64_t *label)
 {
     host *const h = user;
-    const struct timespec moment = {0, 2000000};
+    const struct timespec moment = {0, 2000000}, long_moment = {0, 60000000};
     atomic_fetch_add(&h->reads, 1);
     if (atomic_load(&h->slow))
-        nanosleep(&moment, NULL);
+        nanosleep(index && index == h->slowest ? &long_moment : &moment, NULL);
     memset(image, (int)index, 4);
     *label = index == 9 && h->status == RN_OK && atomic_load(&h->failing) ? 77 : index % 3;
     return index == 9 && atomic_load(&h->failing) ? h->status : RN_OK;
@@ -291,7 +292,7 @@ START_TEST(errors_arrive)
 {
     fixture f = begin();
     for (int32_t workers = 0; workers < 4; workers++) {
-        host h = {1, 0, 0, workers % 2 ? RN_E_USER : RN_OK};
+        host h = {1, 0, 0, workers % 2 ? RN_E_USER : RN_OK, 0};
         rn_dataset *const ds = host_dataset(f.ctx, &h);
         rn_loader_options o = RN_LOADER_OPTIONS_INIT;
         rn_loader *l = NULL;
@@ -332,7 +333,7 @@ START_TEST(ends_while_busy)
 {
     fixture f = begin();
     for (int i = 0; i < 12; i++) {
-        host h = {0, 1, 0, RN_OK};
+        host h = {0, 1, 0, RN_OK, 0};
         rn_dataset *const ds = host_dataset(f.ctx, &h);
         rn_loader_options o = RN_LOADER_OPTIONS_INIT;
         rn_loader *l = NULL;
@@ -343,9 +344,12 @@ START_TEST(ends_while_busy)
         for (int j = 0; j < i % 4; j++)
             ck_ok(rn_loader_next(l, &images, &labels));
         if (i % 3 == 1) {
-            ck_ok(rn_loader_seek(l, 2, 3));
-            ck_ok(rn_loader_next(l, &images, &labels));
-            ck_assert(((float *)rn_tensor_data(images))[0] == 12.0f / 255.0f);
+            ck_ok(rn_loader_seek(l, 2, 1));
+            for (int batch = 1; batch < 5; batch++) {
+                ck_ok(rn_loader_next(l, &images, &labels));
+                for (int n = 0; n < 4; n++)
+                    ck_assert(((float *)rn_tensor_data(images))[4 * n] == (float)(4 * batch + n) / 255.0f);
+            }
         }
         rn_loader_release(l);
         const int reads = atomic_load(&h.reads);
@@ -357,10 +361,56 @@ START_TEST(ends_while_busy)
 }
 END_TEST
 
+/* A worker that is in the middle of a batch when the loader is sent elsewhere does not write into a later one. */
+START_TEST(seek_leaves_nothing_behind)
+{
+    fixture f = begin();
+    host h = {0, 1, 0, RN_OK, 8};
+    rn_dataset *const ds = host_dataset(f.ctx, &h);
+    rn_loader_options o = RN_LOADER_OPTIONS_INIT;
+    rn_loader *l = NULL;
+    rn_tensor *images = NULL, *labels = NULL;
+    o.batch = 4, o.workers = 3, o.prefetch = 6;
+    ck_ok(rn_loader_create(ds, &o, &l));
+    ck_ok(rn_loader_next(l, &images, &labels)); /* image 8 is being read */
+    ck_ok(rn_loader_seek(l, 0, 1));
+    for (int batch = 1; batch < 5; batch++) {
+        ck_ok(rn_loader_next(l, &images, &labels));
+        for (int n = 0; n < 4; n++)
+            ck_assert(((float *)rn_tensor_data(images))[4 * n] == (float)(4 * batch + n) / 255.0f);
+    }
+    rn_loader_release(l);
+    rn_dataset_release(ds);
+    end(&f);
+}
+END_TEST
+
+/* The host's batch is left alone while the next ones are made. */
+START_TEST(borrowed_until_the_next_call)
+{
+    fixture f = begin();
+    static seen s;
+    const struct timespec moment = {0, 5000000};
+    rn_loader *const l = make(&f, RN_LOADER_SHUFFLE, 4, 3, 2);
+    for (int i = 0; i < 20; i++) {
+        rn_tensor *images = NULL, *labels = NULL;
+        if (rn_loader_next(l, &images, &labels) == RN_END)
+            continue;
+        memcpy(s.images, rn_tensor_data(images), rn_tensor_nbytes(images));
+        memcpy(s.labels, rn_tensor_data(labels), rn_tensor_nbytes(labels));
+        nanosleep(&moment, NULL);
+        ck_assert_int_eq(memcmp(s.images, rn_tensor_data(images), rn_tensor_nbytes(images)), 0);
+        ck_assert_int_eq(memcmp(s.labels, rn_tensor_data(labels), rn_tensor_nbytes(labels)), 0);
+    }
+    rn_loader_release(l);
+    end(&f);
+}
+END_TEST
+
 START_TEST(nothing_before_the_first_next)
 {
     fixture f = begin();
-    host h = {0, 0, 0, RN_OK};
+    host h = {0, 0, 0, RN_OK, 0};
     rn_dataset *const ds = host_dataset(f.ctx, &h);
     const struct timespec moment = {0, 20000000};
     rn_loader *l = NULL;
@@ -587,5 +637,5 @@ START_TEST(refused_options)
 END_TEST
 
 SUPPORT_MAIN("loader", in_order, shuffled, drop_last, same_with_any_workers, same_in_any_batch, seek_is_exact, shards,
-             errors_arrive, ends_while_busy, nothing_before_the_first_next, forked_child, in_a_plans_layout,
-             on_a_device, identities, refused_options)
+             errors_arrive, ends_while_busy, seek_leaves_nothing_behind, borrowed_until_the_next_call,
+             nothing_before_the_first_next, forked_child, in_a_plans_layout, on_a_device, identities, refused_options)
