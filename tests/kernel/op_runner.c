@@ -348,7 +348,7 @@ static int run_on_device(running *r, const oc_machine *m, char message[300])
 {
     const memory *const a = &r->memory;
     if (a->device == a->host) {
-        protect(r, PROT_NONE);
+        protect(r, m->readable ? PROT_READ : PROT_NONE);
         const int ran = run_ops(r, m, message);
         protect(r, PROT_READ | PROT_WRITE);
         return ran;

@@ -23,6 +23,7 @@ typedef struct oc_machine {
     const rn_backend *backend;
     void *dev, *queue;
     rn_device_info info;
+    int readable; /* pages behind values may be read: emulators read all lanes of a masked load */
 } oc_machine;
 
 int oc_machine_open(oc_machine *m, oc_host *host, const rn_backend *backend, int32_t index);
