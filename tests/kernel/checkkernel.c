@@ -7,7 +7,9 @@
  */
 #include "backend/context.h"
 #include "base/rng.h"
+#include "cpu/levels.h"
 #include "op_runner.h"
+#include "peak.h"
 #include <fnmatch.h>
 #include <resnet/sys/cpu.h>
 #include <stdio.h>
@@ -31,6 +33,7 @@ typedef struct harness {
     oc_machine machines[3]; /* by level; [0] is also the reference */
     int num_levels;
     int failures, runs;
+    double flops[3], bandwidth; /* the machine's best, for --bench */
 } harness;
 
 /* A case of its own for each family and index, whatever else runs. */
@@ -46,7 +49,7 @@ static oc_rng rng_for(const settings *s, const oc_family *f, int index)
 
 static int open_levels(harness *h)
 {
-    for (int level = 0; level <= rn_cpu_detected_level(); level++) {
+    for (int level = 0; level <= rni_cpu_usable_level(UINT32_MAX); level++) {
         setenv("RN_CPU_LEVEL", level_names[level], 1);
         if (!oc_machine_open(&h->machines[level], h->host, &rni_cpu_backend, 0)) {
             fprintf(stderr, "device_open at %s: %s\n", level_names[level], rn_error_message());
@@ -203,11 +206,23 @@ static void bench_shape(harness *h, const oc_case *c)
         base = level ? base : best;
         printf("%-28s %-18s %-7s %9.1f us", c->name, shape, level_names[level], best * 1e6);
         if (c->flops > 0)
-            printf(" %8.1f GFLOP/s", c->flops / best * 1e-9);
+            printf(" %8.1f GFLOP/s %3.0f %%", c->flops / best * 1e-9, c->flops / best * 1e-7 / h->flops[level]);
         if (c->bytes > 0)
-            printf(" %8.1f GB/s", c->bytes / best * 1e-9);
+            printf(" %8.1f GB/s %3.0f %%", c->bytes / best * 1e-9, c->bytes / best * 1e-7 / h->bandwidth);
         printf("  %6.2fx base\n", base / best);
     }
+}
+
+/* Percentages are of these; what fits into caches goes beyond the memory's. */
+static void measure_peaks(harness *h)
+{
+    oc_host_mode(h->host, OC_THREADS);
+    h->bandwidth = oc_peak_bandwidth(h->host);
+    for (int level = 0; level < h->num_levels; level++) {
+        h->flops[level] = oc_peak_flops(h->host, level);
+        printf("peak at %s: %.1f GFLOP/s\n", level_names[level], h->flops[level]);
+    }
+    printf("peak of memory copies: %.1f GB/s\n", h->bandwidth);
 }
 
 static void bench_family(harness *h, const oc_family *f)
@@ -271,6 +286,8 @@ int main(int argc, char **argv)
         return 1;
     oc_catch_signals();
     printf("seed %llu, levels up to %s\n", (unsigned long long)h.s.seed, level_names[h.num_levels - 1]);
+    if (h.s.bench)
+        measure_peaks(&h);
     for_families(&h, h.s.bench ? bench_family : check_family);
     for (int level = 0; level < h.num_levels; level++)
         oc_machine_close(&h.machines[level]);
