@@ -41,6 +41,8 @@ int rni_add_size(size_t a, size_t b, size_t *out)
 void *rni_alloc(const rn_allocator *allocator, size_t size)
 {
     size_t whole;
+    if (!size)
+        size = 1; /* a pointer past its block's end would look like a leak */
     if (!rni_add_size(size, ALIGN, &whole))
         return NULL;
     char *const block = allocator->alloc(allocator->user, whole, ALIGN);

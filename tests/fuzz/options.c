@@ -6,27 +6,18 @@
 
 static int64_t dims[4] = {2, 3, 17, 12};
 
-static void use_layer(rn_status status, rn_layer *layer)
+static void use_layer(rn_layer *layer)
 {
     int64_t out_dims[RN_MAX_RANK];
     int32_t rank;
-    fuzz_check(status);
-    if (status < 0) {
-        if (layer != NULL)
-            abort();
-        return;
-    }
     fuzz_check(rn_layer_output_shape(layer, 4, dims, &rank, out_dims));
     fuzz_check(rn_layer_output_shape(layer, 2, dims, &rank, out_dims));
     rn_layer_release(layer);
 }
 
-static void use_schedule(rn_status status, rn_schedule *schedule)
+static void use_schedule(rn_schedule *schedule)
 {
     double lr;
-    fuzz_check(status);
-    if (status < 0)
-        return;
     for (int64_t step = 0; step < 5; step++) {
         fuzz_check(rn_schedule_lr(schedule, step * step * step, &lr));
         fuzz_check(rn_schedule_observe(schedule, (double)step));
@@ -49,21 +40,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(buffer, data + 1, size - 1 < sizeof buffer ? size - 1 : sizeof buffer);
 
     switch (data[0] % 11) {
-    case 0: use_layer(rn_conv2d_create(ctx, (void *)buffer, &layer), layer); break;
-    case 1: use_layer(rn_batchnorm2d_create(ctx, (void *)buffer, &layer), layer); break;
-    case 2: use_layer(rn_maxpool2d_create(ctx, (void *)buffer, &layer), layer); break;
-    case 3: use_layer(rn_avgpool2d_create(ctx, (void *)buffer, &layer), layer); break;
-    case 4: use_layer(rn_linear_create(ctx, (void *)buffer, &layer), layer); break;
-    case 5: use_layer(rn_pad_shortcut_create(ctx, (void *)buffer, &layer), layer); break;
-    case 6: use_schedule(rn_step_schedule_create(ctx, (void *)buffer, &schedule), schedule); break;
-    case 7: use_schedule(rn_cosine_schedule_create(ctx, (void *)buffer, &schedule), schedule); break;
-    case 8: use_schedule(rn_one_cycle_schedule_create(ctx, (void *)buffer, &schedule), schedule); break;
-    case 9: use_schedule(rn_plateau_schedule_create(ctx, (void *)buffer, &schedule), schedule); break;
-    case 10:
-        status = rn_cross_entropy_create(ctx, (void *)buffer, &loss);
-        fuzz_check(status);
-        rn_loss_release(loss);
-        break;
+    case 0: status = rn_conv2d_create(ctx, (void *)buffer, &layer); break;
+    case 1: status = rn_batchnorm2d_create(ctx, (void *)buffer, &layer); break;
+    case 2: status = rn_maxpool2d_create(ctx, (void *)buffer, &layer); break;
+    case 3: status = rn_avgpool2d_create(ctx, (void *)buffer, &layer); break;
+    case 4: status = rn_linear_create(ctx, (void *)buffer, &layer); break;
+    case 5: status = rn_pad_shortcut_create(ctx, (void *)buffer, &layer); break;
+    case 6: status = rn_step_schedule_create(ctx, (void *)buffer, &schedule); break;
+    case 7: status = rn_cosine_schedule_create(ctx, (void *)buffer, &schedule); break;
+    case 8: status = rn_one_cycle_schedule_create(ctx, (void *)buffer, &schedule); break;
+    case 9: status = rn_plateau_schedule_create(ctx, (void *)buffer, &schedule); break;
+    default: status = rn_cross_entropy_create(ctx, (void *)buffer, &loss); break;
     }
+    fuzz_check(status);
+    if (status < 0 && (layer || schedule || loss))
+        abort(); /* outputs are untouched when a call fails */
+    if (layer)
+        use_layer(layer);
+    if (schedule)
+        use_schedule(schedule);
+    rn_loss_release(loss);
     return 0;
 }
