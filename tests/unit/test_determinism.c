@@ -3,7 +3,7 @@
 #include "../common/nets.h"
 #include "support.h"
 
-enum { BATCH = 7, STEPS = 5, SIDE = 32, CLASSES = 10, MAX_BYTES = 1 << 21 };
+enum { BATCH = 7, STEPS = 5, CLASSES = 10, MAX_BYTES = 1 << 21 };
 
 /* Losses and all weights and buffers after some steps. */
 typedef struct outcome {
@@ -12,9 +12,9 @@ typedef struct outcome {
     size_t nbytes;
 } outcome;
 
-static rn_tensor *images(rn_context *ctx, rn_dtype dtype, int64_t n, uint64_t seed)
+static rn_tensor *images(rn_context *ctx, rn_dtype dtype, int64_t n, int64_t side, uint64_t seed)
 {
-    const int64_t dims[] = {n, 3, SIDE, SIDE};
+    const int64_t dims[] = {n, 3, side, side};
     rn_tensor *single = NULL, *x = NULL;
     ck_ok(rn_tensor_create(rn_context_device(ctx, 0), RN_F32, 4, dims, &single));
     float *values = rn_tensor_data(single);
@@ -48,9 +48,10 @@ static rn_model *make_model(rn_context *ctx)
     return model;
 }
 
-static rn_plan *make_plan(rn_model *m, int32_t mode, rn_dtype dtype, int64_t n, rn_loss *loss, rn_optimizer *optimizer)
+static rn_plan *make_plan(rn_model *m, int32_t mode, rn_dtype dtype, int64_t n, int64_t side, rn_loss *loss,
+                          rn_optimizer *optimizer)
 {
-    const int64_t dims[] = {n, 3, SIDE, SIDE};
+    const int64_t dims[] = {n, 3, side, side};
     rn_plan *plan = NULL;
     rn_plan_options o = RN_PLAN_OPTIONS_INIT;
     o.mode = mode;
@@ -77,7 +78,7 @@ static void gather(rn_model *m, outcome *out)
     }
 }
 
-static outcome train(const rn_context_options *options, rn_dtype dtype, int steps)
+static outcome train(const rn_context_options *options, rn_dtype dtype, int64_t side, int steps)
 {
     outcome out = {{0}, NULL, 0};
     rn_context *ctx = NULL;
@@ -87,11 +88,11 @@ static outcome train(const rn_context_options *options, rn_dtype dtype, int step
     rn_model *model = make_model(ctx);
     ck_ok(rn_cross_entropy_create(ctx, NULL, &loss));
     ck_ok(rn_adam_create(model, NULL, &optimizer));
-    rn_plan *plan = make_plan(model, RN_PLAN_TRAIN, dtype, BATCH, loss, optimizer);
+    rn_plan *plan = make_plan(model, RN_PLAN_TRAIN, dtype, BATCH, side, loss, optimizer);
     rn_tensor *target = labels(ctx, BATCH);
     for (int step = 0; step < steps; step++) {
         rn_metrics metrics = RN_METRICS_INIT;
-        rn_tensor *x = images(ctx, dtype, BATCH, (uint64_t)step);
+        rn_tensor *x = images(ctx, dtype, BATCH, side, (uint64_t)step);
         ck_ok(rn_plan_train_step(plan, x, target));
         ck_ok(rn_plan_metrics(plan, &metrics, 1));
         out.losses[step] = metrics.last_loss;
@@ -116,13 +117,17 @@ static void assert_same(const outcome *a, const outcome *b, int32_t threads)
 
 START_TEST(training_with_threads)
 {
+    /* Valgrind and sanitizers, which run without forks, look for other things and take a hundred times as long. */
+    const char *fork = getenv("CK_FORK");
+    const int slow = fork && strcmp(fork, "no") == 0;
+    const int64_t side = slow ? 8 : 32;
     rn_context_options options = RN_CONTEXT_OPTIONS_INIT;
     options.num_threads = 1;
-    outcome one = train(&options, RN_F32, STEPS);
+    outcome one = train(&options, RN_F32, side, STEPS);
     ck_assert_msg(one.losses[0] > 0 && one.losses[STEPS - 1] != one.losses[0], "it does not learn");
     for (int32_t threads = 2; threads <= 3; threads++) {
         options.num_threads = threads;
-        outcome more = train(&options, RN_F32, STEPS);
+        outcome more = train(&options, RN_F32, side, STEPS);
         assert_same(&one, &more, threads);
         free(more.state);
     }
@@ -134,9 +139,9 @@ START_TEST(training_in_double_with_threads)
 {
     rn_context_options options = RN_CONTEXT_OPTIONS_INIT;
     options.num_threads = 1;
-    outcome one = train(&options, RN_F64, 1);
+    outcome one = train(&options, RN_F64, 8, 1);
     options.num_threads = 3;
-    outcome more = train(&options, RN_F64, 1);
+    outcome more = train(&options, RN_F64, 8, 1);
     assert_same(&one, &more, 3);
     free(one.state);
     free(more.state);
@@ -156,10 +161,10 @@ START_TEST(training_with_the_hosts_parallel_for)
     int calls = 0;
     rn_context_options options = RN_CONTEXT_OPTIONS_INIT;
     options.num_threads = 2;
-    outcome own = train(&options, RN_F32, 2);
+    outcome own = train(&options, RN_F32, 8, 2);
     options.parallel = backwards;
     options.parallel_user = &calls;
-    outcome hosts = train(&options, RN_F32, 2);
+    outcome hosts = train(&options, RN_F32, 8, 2);
     ck_assert_int_gt(calls, 0);
     assert_same(&own, &hosts, 2);
     free(own.state);
@@ -188,8 +193,8 @@ static void infer_all(int32_t threads, float *logits)
     ck_ok(rn_context_create(&options, &ctx));
     rn_model *model = make_model(ctx);
     ck_ok(net_fill(model, 3));
-    rn_plan *plan = make_plan(model, RN_PLAN_INFER, RN_F32, N, NULL, NULL);
-    rn_tensor *x = images(ctx, RN_F32, N, 77);
+    rn_plan *plan = make_plan(model, RN_PLAN_INFER, RN_F32, N, 12, NULL, NULL);
+    rn_tensor *x = images(ctx, RN_F32, N, 12, 77);
     infer(ctx, plan, x, logits);
     for (int64_t count = 1; count < N; count++)
         for (int64_t first = 0; first + count <= N; first += count + 1) {
