@@ -26,6 +26,11 @@ enum {
 /** Flags of a plan. */
 #define RN_PLAN_NO_FUSION 1u  /**< keep the primitive operations; to compare with */
 #define RN_PLAN_INPUT_GRAD 2u /**< TRAIN: rn_plan_backward() can give the gradient of the input */
+/**
+ * 3x3 convolutions of stride 1 are sums of products only. Without it those that gain from it go by Winograd's algorithm (Lavin and
+ * Gray 2015, tiles of 4x4), which is faster and in f32 has up to about four times the rounding error.
+ */
+#define RN_PLAN_NO_WINOGRAD 4u
 
 typedef struct rn_plan_options {
     size_t struct_size;

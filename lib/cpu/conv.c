@@ -3,6 +3,7 @@
 #include "cpu/conv.h"
 #include "base/error.h"
 #include "cpu/check.h"
+#include "cpu/winograd.h"
 
 /* Sizes beyond this cannot be meant and keep products of a few of them inside int64. */
 #define MAX_SIZE (INT64_C(1) << 24)
@@ -137,6 +138,8 @@ static rn_status check_channels(const rn_op *op, const char *name, const rn_valu
 static uint64_t packed_bytes(const rni_conv_kernels *k, const rn_op *op, int32_t dtype)
 {
     const rn_conv_params *const p = op->params;
+    if (k && rni_winograd_suits(k, p, op->flags))
+        return (uint64_t)rni_winograd_packed_floats(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0) * sizeof(float);
     if (k) {
         const rni_conv_pass pass = rni_conv_pass_of(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0);
         return (uint64_t)rni_conv_packed_floats(&pass) * sizeof(float);
@@ -162,6 +165,9 @@ static rn_status run_pack(const rni_cpu_call *call)
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
     const int backward_data = (call->op->flags & RN_OPF_BACKWARD_DATA) != 0;
     const rni_conv_kernels *const k = fast(call->level, dtype);
+    if (k && rni_winograd_suits(k, call->op->params, call->op->flags))
+        return rni_winograd_pack(call, k, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
+                                 rni_cpu_out(call, 0));
     if (k) {
         const rni_conv_pass pass = rni_conv_pass_of(k, call->op->params, backward_data);
         return rni_conv_fast_pack(call, &pass, rni_cpu_in(call, 0), rni_cpu_in(call, 1), rni_cpu_out(call, 0));
@@ -169,6 +175,18 @@ static rn_status run_pack(const rni_cpu_call *call)
     reference(dtype)->pack(call->op->params, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
                            rni_cpu_out(call, 0));
     return RN_OK;
+}
+
+static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_value *x)
+{
+    const rni_conv_kernels *const k = fast(cpu->level, x->dtype);
+    const int stats = (op->flags & RN_OPF_STATS) != 0;
+    if (k && rni_winograd_suits(k, op->params, 0))
+        return rni_winograd_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
+    if (!k || !stats)
+        return 0;
+    const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
+    return rni_conv_stats_bytes(&pass, x->dims[0]);
 }
 
 static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -191,12 +209,8 @@ static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_val
             return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "statistics come without residual and ReLU");
         RNI_TRY(check_channels(op, "mean", output(op, values, 1), x->dtype));
         RNI_TRY(check_channels(op, "variance", output(op, values, 2), x->dtype));
-        const rni_conv_kernels *const k = fast(cpu->level, x->dtype);
-        if (k) {
-            const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
-            info->workspace = rni_conv_stats_bytes(&pass, x->dims[0]);
-        }
     }
+    info->workspace = forward_workspace(cpu, op, x);
     return RN_OK;
 }
 
@@ -222,15 +236,19 @@ static rn_status run_forward(const rni_cpu_call *call)
     c.var = rni_cpu_out(call, 2);
     const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
     const rni_conv_kernels *const k = fast(call->level, dtype);
+    if (k && rni_winograd_suits(k, c.p, 0))
+        return rni_winograd_forward(&c, k);
     return k ? rni_conv_fast_forward(&c, k) : reference(dtype)->forward(&c);
 }
 
 static rn_status query_backward_data(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
-    (void)cpu;
-    (void)info;
+    const rn_value *const dx = output(op, values, 0);
+    const rni_conv_kernels *const k = fast(cpu->level, dx->dtype);
     RNI_TRY(check_params(op));
-    RNI_TRY(check_images(op, output(op, values, 0), input(op, values, 0)));
+    RNI_TRY(check_images(op, dx, input(op, values, 0)));
+    if (k && rni_winograd_suits(k, op->params, RN_OPF_BACKWARD_DATA))
+        info->workspace = rni_winograd_bytes(k, op->params, 1, 0, dx->dims[0], cpu->host->num_threads);
     return check_dtype(op, "packed weight", input(op, values, 1), output(op, values, 0)->dtype);
 }
 
@@ -242,6 +260,8 @@ static rn_status run_backward_data(const rni_cpu_call *call)
     c.dx = rni_cpu_out(call, 0);
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
     const rni_conv_kernels *const k = fast(call->level, dtype);
+    if (k && rni_winograd_suits(k, c.p, RN_OPF_BACKWARD_DATA))
+        return rni_winograd_backward_data(&c, k);
     return k ? rni_conv_fast_backward_data(&c, k) : reference(dtype)->backward_data(&c);
 }
 

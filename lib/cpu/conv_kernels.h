@@ -9,6 +9,7 @@
 #ifndef RNI_CPU_CONV_KERNELS_H
 #define RNI_CPU_CONV_KERNELS_H
 
+#include "cpu/winograd_kernels.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,6 +76,7 @@ typedef struct rni_conv_kernels {
     /* Of the channels of `pixels` pixels. */
     void (*moments)(const float *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out);
+    rni_winograd_kernels winograd;
 } rni_conv_kernels;
 
 extern const rni_conv_kernels rni_conv_kernels_avx2, rni_conv_kernels_avx512;

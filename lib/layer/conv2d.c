@@ -49,10 +49,19 @@ static uint32_t conv_states(const rn_layer *layer, rni_state_decl *out)
     return 2;
 }
 
-static void conv_params(const rn_conv2d_options *o, const rni_shape *in, const rni_shape *out, rn_conv_params *p)
+static void conv_params(const rn_conv2d_options *o, const rni_shape *in, const rni_shape *out, int direct,
+                        rn_conv_params *p)
 {
-    *p = (rn_conv_params){o->in_channels, o->out_channels, o->groups,    in->dims[2], in->dims[3],
-                          out->dims[2],   out->dims[3],    {0, 0}, {0, 0}, {0, 0},      {0, 0}};
+    memset(p, 0, sizeof *p);
+    p->in_channels = o->in_channels;
+    p->out_channels = o->out_channels;
+    p->groups = o->groups;
+    p->in_height = in->dims[2];
+    p->in_width = in->dims[3];
+    p->out_height = out->dims[2];
+    p->out_width = out->dims[3];
+    p->batch = in->dims[0];
+    p->direct = direct;
     memcpy(p->kernel, o->kernel, sizeof p->kernel);
     memcpy(p->stride, o->stride, sizeof p->stride);
     memcpy(p->padding, o->padding, sizeof p->padding);
@@ -65,7 +74,7 @@ static rn_status conv_lower(const rn_layer *layer, rni_lowering *low, const char
     const rn_conv2d_options *const o = &layer->u.conv;
     rn_conv_params params;
     uint32_t weight, packed, bias = RN_NO_VALUE;
-    conv_params(o, &in->shape, &out->shape, &params);
+    conv_params(o, &in->shape, &out->shape, low->direct, &params);
     RNI_TRY(rni_lower_state(low, path, "weight", &weight));
     RNI_TRY(rni_lower_pack(low, weight, RN_NO_VALUE, &params, 0, path, &packed));
     if (o->bias) {

@@ -144,6 +144,7 @@ struct rni_lowering {
     rn_dtype dtype;        /* of activations */
     int32_t image_layout;  /* of rank-4 activations */
     int train;
+    int direct;            /* no Winograd */
     uint32_t dropouts;     /* lowered so far: their streams */
     int64_t min_batch;     /* fewest images a run needs: 2 where BN sees one pixel in training */
     /* The value of a state entry by its full name. */

@@ -79,6 +79,7 @@ static rn_status start_lowering(rn_plan *p)
     low->dtype = p->dtype;
     low->image_layout = p->dev->info.activation_layout;
     low->train = p->options.mode == RN_PLAN_TRAIN;
+    low->direct = (p->options.flags & RN_PLAN_NO_WINOGRAD) != 0;
     low->min_batch = 1;
     low->state = state_value;
     low->gradient = gradient_value;

@@ -16,7 +16,7 @@ static rn_status check_mode(const rn_plan_options *o)
 {
     if (o->mode != RN_PLAN_INFER && o->mode != RN_PLAN_TRAIN)
         return rni_fail(RN_E_INVALID, "options.mode: expected RN_PLAN_INFER or RN_PLAN_TRAIN, got %d", (int)o->mode);
-    if (o->flags & ~(uint64_t)(RN_PLAN_NO_FUSION | RN_PLAN_INPUT_GRAD))
+    if (o->flags & ~(uint64_t)(RN_PLAN_NO_FUSION | RN_PLAN_INPUT_GRAD | RN_PLAN_NO_WINOGRAD))
         return rni_fail(RN_E_INVALID, "options.flags: unknown flag in %llu", (unsigned long long)o->flags);
     if ((o->flags & RN_PLAN_INPUT_GRAD) && o->mode != RN_PLAN_TRAIN)
         return rni_fail(RN_E_INVALID, "options.flags: RN_PLAN_INPUT_GRAD needs a TRAIN plan");

@@ -283,7 +283,7 @@ FIELD(rn_value, dims, 32, 64);
 FIELD(rn_value, bytes, 96, 8);
 FIELD(rn_value, offset, 104, 8);
 
-SIZE(rn_conv_params, 120);
+SIZE(rn_conv_params, 136);
 FIELD(rn_conv_params, in_channels, 0, 8);
 FIELD(rn_conv_params, out_channels, 8, 8);
 FIELD(rn_conv_params, groups, 16, 8);
@@ -295,6 +295,8 @@ FIELD(rn_conv_params, kernel, 56, 16);
 FIELD(rn_conv_params, stride, 72, 16);
 FIELD(rn_conv_params, padding, 88, 16);
 FIELD(rn_conv_params, dilation, 104, 16);
+FIELD(rn_conv_params, batch, 120, 8);
+FIELD(rn_conv_params, direct, 128, 4);
 
 SIZE(rn_bn_params, 24);
 FIELD(rn_bn_params, eps, 0, 8);

@@ -231,7 +231,7 @@ static int bench_params(int index, rn_conv_params *p, int64_t *images)
     if (index >= (int)(sizeof bench_shapes / sizeof *bench_shapes))
         return 0;
     const int64_t *const s = bench_shapes[index], pad = s[4] / 2;
-    *p = (rn_conv_params){s[1], s[2], 1, s[3], s[3], 0, 0, {s[4], s[4]}, {s[5], s[5]}, {pad, pad}, {1, 1}};
+    *p = (rn_conv_params){s[1], s[2], 1, s[3], s[3], 0, 0, {s[4], s[4]}, {s[5], s[5]}, {pad, pad}, {1, 1}, s[0], 0, 0};
     settle(p);
     *images = s[0];
     return 1;

@@ -36,7 +36,7 @@ static rn_value value(int32_t dtype, int32_t layout, int32_t rank, int64_t a, in
 /* 2 images of 6 channels, 8 x 9, to 4 channels by 3x3. */
 static void reset(void)
 {
-    params = (rn_conv_params){6, 4, 1, 8, 9, 8, 9, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
+    params = (rn_conv_params){6, 4, 1, 8, 9, 8, 9, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 0, 0, 0};
     values[X] = value(RN_F32, RN_LAYOUT_NHWC, 4, 2, 6, 8, 9);
     values[WEIGHT] = value(RN_F32, RN_LAYOUT_PLAIN, 4, 4, 6, 3, 3);
     values[PACKED] = value(RN_F32, RN_LAYOUT_PACKED, 1, 1, 0, 0, 0);

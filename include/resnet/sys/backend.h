@@ -171,6 +171,9 @@ typedef struct rn_conv_params {
     int64_t in_channels, out_channels, groups;
     int64_t in_height, in_width, out_height, out_width;
     int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t batch;  /**< about how many images come at once; 0: not known. For the choice of an algorithm */
+    int32_t direct; /**< 1: no algorithm that rounds otherwise than the sum of products does (Winograd) */
+    int32_t reserved;
 } rn_conv_params;
 
 typedef struct rn_bn_params {

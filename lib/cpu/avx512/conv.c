@@ -6,6 +6,7 @@ enum { MAX_PIXELS = 16, MAX_VECTORS = 2, MAX_CHANNELS = 16 };
 #include "cpu/vec/conv_filter.h"
 #include "cpu/vec/conv_moments.h"
 #include "cpu/vec/conv_windows.h"
+#include "cpu/vec/winograd.h"
 
 TILES(UP_TO_16, 1, 0)
 TILES(UP_TO_12, 2, 0)
@@ -29,4 +30,30 @@ static void filter(const rni_conv_filter *g, const rni_conv_filter_block *b)
     run_filter(g->triple ? FILTER_KIND(1, 1) : b->vectors == 1 ? FILTER_KIND(1, 0) : FILTER_KIND(2, 0), g, b);
 }
 
-const rni_conv_kernels rni_conv_kernels_avx512 = {LANES, 2, 2, 1, windows, filter, moments};
+PRODUCTS(UP_TO_16, 1)
+PRODUCTS(UP_TO_12, 2)
+
+static void winograd_product(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles,
+                             int32_t vectors, const rni_winograd_planes *m)
+{
+    if (vectors == 1)
+        run_products(products_1, MOST_PRODUCTS(1), 1, v, u, channels, tiles, m);
+    else
+        run_products(products_2, MOST_PRODUCTS(2), 2, v, u, channels, tiles, m);
+}
+
+PRODUCT_FILTERS(UP_TO_16, 1)
+PRODUCT_FILTERS(UP_TO_12, 2)
+
+static void winograd_filter(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels,
+                            int64_t tiles, int32_t vectors, const rni_winograd_planes *sum)
+{
+    if (vectors == 1)
+        run_filters(product_filters_1, MOST_FILTERS(1), x, dy, channels, tiles, sum);
+    else
+        run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum);
+}
+
+const rni_conv_kernels rni_conv_kernels_avx512 = {LANES, 2, 2, 1, windows, filter, moments,
+    {winograd_input, winograd_gradient, winograd_weights, winograd_product, winograd_output, winograd_filter,
+     winograd_taps}};

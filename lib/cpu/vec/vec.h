@@ -33,6 +33,8 @@ RNI_INLINE vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 RNI_INLINE vec v_sqrt(vec a) { return _mm512_sqrt_ps(a); }
 /* a b + c */
 RNI_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+/* c - a b */
+RNI_INLINE vec v_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 /* max(x, 0); NaN stays. */
 RNI_INLINE vec v_relu(vec x) { return _mm512_max_ps(_mm512_setzero_ps(), x); }
 /* x where y > 0, else 0. */
@@ -102,6 +104,7 @@ RNI_INLINE vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 RNI_INLINE vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
 RNI_INLINE vec v_sqrt(vec a) { return _mm256_sqrt_ps(a); }
 RNI_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+RNI_INLINE vec v_fnma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
 RNI_INLINE vec v_relu(vec x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
 RNI_INLINE vec v_where_positive(vec y, vec x)
 {

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory for tasks that run at the same time: each takes a slot and gives it back. Results must not depend on which. */
+#ifndef RNI_CPU_SCRATCH_H
+#define RNI_CPU_SCRATCH_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct rni_scratch {
+    char *at;
+    size_t slot_bytes;
+    int32_t slots;
+} rni_scratch;
+
+/* A slot starts with its flag; what a task may use begins a cache line later. */
+enum { RNI_SCRATCH_HEAD = 64 };
+
+static inline size_t rni_scratch_slot_bytes(size_t bytes)
+{
+    return RNI_SCRATCH_HEAD + (bytes + 63) / 64 * 64;
+}
+
+static inline rni_scratch rni_scratch_make(void *at, size_t bytes, int32_t slots)
+{
+    const rni_scratch s = {at, rni_scratch_slot_bytes(bytes), slots};
+    for (int32_t i = 0; i < slots; i++)
+        atomic_init((atomic_int *)(void *)(s.at + (size_t)i * s.slot_bytes), 0);
+    return s;
+}
+
+/* Starts to look at slot `hint`; waits when all are taken. */
+static inline void *rni_scratch_take(const rni_scratch *s, size_t hint)
+{
+    for (size_t i = hint % (size_t)s->slots;; i = i + 1 == (size_t)s->slots ? 0 : i + 1) {
+        char *const slot = s->at + i * s->slot_bytes;
+        if (!atomic_exchange_explicit((atomic_int *)(void *)slot, 1, memory_order_acquire))
+            return slot + RNI_SCRATCH_HEAD;
+    }
+}
+
+static inline void rni_scratch_give(void *taken)
+{
+    atomic_store_explicit((atomic_int *)(void *)((char *)taken - RNI_SCRATCH_HEAD), 0, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Forward convolutions and data gradients by Winograd's algorithm. A task takes a group of tiles through all three
+ * steps, so that what is transformed stays in the caches: transform the input, multiply, transform the products.
+ */
+#include "cpu/winograd.h"
+#include "base/error.h"
+#include "cpu/conv_stats.h"
+#include "cpu/scratch.h"
+#include <string.h>
+
+/* Transforms cost more than they save below. */
+enum { LEAST_CHANNELS = 8, LEAST_SIZE = 3 };
+/* Tiles in a group: enough to use a weight often, few enough to stay in a core's cache. */
+enum { TILES_NARROW = 16, TILES_WIDE = 32, TILES_WIDEST = 64 };
+/* Weights of so many floats stay in a core's cache, or in the one that cores share. */
+enum { WEIGHTS_NARROW = 1 << 18, WEIGHTS_WIDE = 1 << 20 };
+/* So many tasks should be there to share. */
+enum { LEAST_TASKS = 8, UNKNOWN_BATCH = 16 };
+/* Planes start at different cache sets. */
+enum { PLANE_GAP = 16 };
+/* Channels of a block that one task packs. */
+enum { PACK_CHANNELS = 64 };
+
+static int is_plain_3x3(const rn_conv_params *p)
+{
+    for (int axis = 0; axis < 2; axis++)
+        if (p->kernel[axis] != 3 || p->stride[axis] != 1 || p->dilation[axis] != 1)
+            return 0;
+    return p->groups == 1 && !p->direct;
+}
+
+static double waste(int64_t size)
+{
+    return (double)(rni_conv_divide_up(size, RNI_WINOGRAD_TILE) * RNI_WINOGRAD_TILE) / (double)size;
+}
+
+/* With few images the larger weights are what takes the time. */
+static int pays(const rn_conv_params *p, int64_t height, int64_t width)
+{
+    const double tiles = (double)(p->batch ? p->batch : UNKNOWN_BATCH) * (double)rni_conv_divide_up(height, 4) *
+                         (double)rni_conv_divide_up(width, 4);
+    const double weights = 36.0 * (double)p->in_channels * (double)p->out_channels;
+    return waste(height) * waste(width) < 2 && (weights < WEIGHTS_WIDE || tiles >= 12);
+}
+
+int rni_winograd_suits(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags)
+{
+    (void)k;
+    const int back = (flags & RN_OPF_BACKWARD_DATA) != 0;
+    const int64_t height = back ? p->in_height : p->out_height, width = back ? p->in_width : p->out_width;
+    return is_plain_3x3(p) && p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS &&
+           height >= LEAST_SIZE && width >= LEAST_SIZE && pays(p, height, width);
+}
+
+static int64_t wanted_tiles(const rni_winograd *g)
+{
+    const int64_t weights = RNI_WINOGRAD_PLANES * g->channels * g->outs;
+    return weights <= WEIGHTS_NARROW ? TILES_NARROW : weights <= WEIGHTS_WIDE ? TILES_WIDE : TILES_WIDEST;
+}
+
+/* Groups of nearly equal size, an even number of them. */
+static void cut_images(rni_winograd_pass *pass, int64_t images, int64_t batch)
+{
+    const int64_t pairs = rni_conv_divide_up(batch, 2 * images);
+    pass->group_images = rni_conv_divide_up(batch, 2 * pairs);
+    pass->group_rows = pass->g.tile_rows;
+    pass->groups = 1;
+}
+
+static void cut_rows(rni_winograd_pass *pass, int64_t tiles)
+{
+    const int64_t rows = rni_conv_max(1, tiles / pass->g.tile_cols);
+    pass->groups = rni_conv_divide_up(pass->g.tile_rows, rows);
+    pass->group_rows = rni_conv_divide_up(pass->g.tile_rows, pass->groups);
+    pass->group_images = 1;
+}
+
+rni_winograd_pass rni_winograd_pass_of(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data)
+{
+    rni_winograd_pass pass = {.parts = 1};
+    rni_winograd *const g = &pass.g;
+    g->channels = backward_data ? p->out_channels : p->in_channels;
+    g->outs = backward_data ? p->in_channels : p->out_channels;
+    g->in_height = backward_data ? p->out_height : p->in_height;
+    g->in_width = backward_data ? p->out_width : p->in_width;
+    g->out_height = backward_data ? p->in_height : p->out_height;
+    g->out_width = backward_data ? p->in_width : p->out_width;
+    for (int axis = 0; axis < 2; axis++)
+        g->padding[axis] = backward_data ? 2 - p->padding[axis] : p->padding[axis];
+    g->tile_rows = rni_conv_divide_up(g->out_height, RNI_WINOGRAD_TILE);
+    g->tile_cols = rni_conv_divide_up(g->out_width, RNI_WINOGRAD_TILE);
+    pass.vectors = rni_conv_divide_up(g->outs, k->lanes);
+    pass.blocks = rni_conv_divide_up(pass.vectors, k->max_vectors);
+    const int64_t tiles = wanted_tiles(g), image = g->tile_rows * g->tile_cols;
+    const int64_t batch = p->batch ? p->batch : UNKNOWN_BATCH;
+    if (image < tiles)
+        cut_images(&pass, tiles / image, batch);
+    else
+        cut_rows(&pass, tiles);
+    pass.span_tiles = pass.group_images * pass.group_rows * g->tile_cols;
+    const int64_t groups = rni_conv_divide_up(batch, pass.group_images) * pass.groups;
+    if (groups < LEAST_TASKS)
+        pass.parts = rni_conv_min(pass.blocks, LEAST_TASKS / groups);
+    return pass;
+}
+
+int64_t rni_winograd_packed_floats(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data)
+{
+    const int64_t channels = backward_data ? p->out_channels : p->in_channels;
+    const int64_t outs = backward_data ? p->in_channels : p->out_channels;
+    return RNI_WINOGRAD_PLANES * channels * rni_conv_divide_up(outs, k->lanes) * k->lanes;
+}
+
+/* Packing: [block][plane][channel][vectors of lanes]. */
+typedef struct packing {
+    const rn_conv_params *p;
+    const rni_conv_kernels *k;
+    const float *w, *scale;
+    float *packed;
+    int64_t channels, outs, pieces;
+    int backward_data;
+} packing;
+
+/* The nine taps that lead from channel c to a vector's channels, from `first` on: `count` of them, then zeros. */
+static void gather_taps(const packing *j, int64_t c, int64_t first, int64_t count, float *taps)
+{
+    const int64_t in = j->p->in_channels, lanes = j->k->lanes;
+    memset(taps, 0, (size_t)(9 * lanes) * sizeof *taps);
+    for (int64_t lane = 0; lane < count; lane++) {
+        const int64_t o = j->backward_data ? c : first + lane, i = j->backward_data ? first + lane : c;
+        const float *const w = j->w + (o * in + i) * 9;
+        const float scale = j->scale ? j->scale[o] : 1;
+        for (int64_t t = 0; t < 9; t++)
+            taps[t * lanes + lane] = w[j->backward_data ? 8 - t : t] * scale;
+    }
+}
+
+static void pack_piece(void *arg, size_t index)
+{
+    const packing *const j = arg;
+    const int64_t lanes = j->k->lanes, piece = (int64_t)index % j->pieces;
+    const rni_conv_slice slice =
+        rni_conv_slice_of(j->outs, j->k->lanes, j->k->max_vectors, (int64_t)index / j->pieces);
+    const int64_t width = slice.vectors * lanes, last = rni_conv_min(j->channels, (piece + 1) * PACK_CHANNELS);
+    float *const u = j->packed + slice.lane * RNI_WINOGRAD_PLANES * j->channels;
+    float taps[9 * RNI_CONV_MAX_BLOCK];
+    for (int64_t c = piece * PACK_CHANNELS; c < last; c++)
+        for (int64_t v = 0; v < slice.vectors; v++) {
+            gather_taps(j, c, slice.first + v * lanes, v == slice.vectors - 1 ? slice.tail : lanes, taps);
+            j->k->winograd.weights(taps, u + c * width + v * lanes, j->channels * width);
+        }
+}
+
+rn_status rni_winograd_pack(const rni_cpu_call *call, const rni_conv_kernels *k, int backward_data, const float *w,
+                            const float *scale, float *packed)
+{
+    const rn_conv_params *const p = call->op->params;
+    packing j = {p, k, w, scale, packed, .backward_data = backward_data};
+    j.channels = backward_data ? p->out_channels : p->in_channels;
+    j.outs = backward_data ? p->in_channels : p->out_channels;
+    j.pieces = rni_conv_divide_up(j.channels, PACK_CHANNELS);
+    const int64_t blocks = rni_conv_divide_up(rni_conv_divide_up(j.outs, k->lanes), k->max_vectors);
+    return rni_cpu_parallel(call, pack_piece, &j, (size_t)(blocks * j.pieces));
+}
+
+typedef struct winograd_job {
+    const rni_conv *c;
+    const rni_conv_kernels *k;
+    rni_winograd_pass pass;
+    int64_t groups; /* of the whole batch */
+    const float *x;
+    float *y;
+    const float *residual;
+    int relu;
+    rni_scratch scratch;
+    rni_conv_stats stats;
+} winograd_job;
+
+static int64_t padded(int64_t channels, int64_t lanes)
+{
+    return rni_conv_divide_up(channels, lanes) * lanes;
+}
+
+static int64_t input_plane(const rni_winograd_pass *pass, int64_t lanes)
+{
+    return pass->span_tiles * padded(pass->g.channels, lanes) + PLANE_GAP;
+}
+
+static int64_t product_plane(const rni_winograd_pass *pass, const rni_conv_kernels *k)
+{
+    return pass->span_tiles * k->lanes * rni_conv_min(pass->vectors, k->max_vectors) + PLANE_GAP;
+}
+
+static uint64_t slot_bytes(const rni_winograd_pass *pass, const rni_conv_kernels *k)
+{
+    return (uint64_t)(RNI_WINOGRAD_PLANES * (input_plane(pass, k->lanes) + product_plane(pass, k))) * sizeof(float);
+}
+
+static int64_t group_count(const rni_winograd_pass *pass, int64_t batch)
+{
+    return rni_conv_divide_up(batch, pass->group_images) * pass->groups;
+}
+
+static rni_winograd_span span_of(const rni_winograd_pass *pass, int64_t batch, int64_t group)
+{
+    rni_winograd_span s = {.image = group / pass->groups * pass->group_images};
+    s.images = rni_conv_min(pass->group_images, batch - s.image);
+    s.row = group % pass->groups * pass->group_rows;
+    s.rows = rni_conv_min(pass->group_rows, pass->g.tile_rows - s.row);
+    return s;
+}
+
+/* Rows of pixels that a span covers, through all its images. */
+static int64_t span_pixels(const rni_winograd *g, const rni_winograd_span *s)
+{
+    const int64_t last = rni_conv_min(g->out_height, (s->row + s->rows) * RNI_WINOGRAD_TILE);
+    return s->images * (last - s->row * RNI_WINOGRAD_TILE) * g->out_width;
+}
+
+static int64_t chunk_pixels(const void *user, int64_t chunk)
+{
+    const winograd_job *const j = user;
+    const rni_winograd_span s = span_of(&j->pass, j->c->batch, chunk);
+    return span_pixels(&j->pass.g, &s);
+}
+
+/* Multiplies and writes one block of output channels. */
+static void run_block(const winograd_job *j, const rni_winograd_span *s, int64_t group, int64_t block,
+                      const rni_winograd_planes *v, const rni_winograd_planes *m)
+{
+    const rni_winograd *const g = &j->pass.g;
+    const rni_conv_slice slice = rni_conv_slice_of(g->outs, j->k->lanes, j->k->max_vectors, block);
+    const float *const u = (const float *)j->c->w + slice.lane * RNI_WINOGRAD_PLANES * g->channels;
+    const rni_winograd_planes products = {m->at, m->plane, slice.vectors * j->k->lanes};
+    rni_winograd_block b = {.vectors = slice.vectors, .tail = slice.tail, .relu = j->relu};
+    b.bias = j->c->bias ? (const float *)j->c->bias + slice.first : NULL;
+    b.residual = j->residual ? j->residual + slice.first : NULL;
+    b.y = j->y + slice.first;
+    j->k->winograd.product(v, u, g->channels, s->images * s->rows * g->tile_cols, slice.vectors, &products);
+    j->k->winograd.output(g, s, &products, &b);
+    if (j->stats.moments) {
+        const int64_t first = (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width;
+        rni_conv_stats_take(&j->stats, &slice, group, b.y + first * g->outs, span_pixels(g, s), g->outs);
+    }
+}
+
+static void run_group(void *arg, size_t index)
+{
+    const winograd_job *const j = arg;
+    const rni_winograd_pass *const pass = &j->pass;
+    const int64_t group = (int64_t)index / pass->parts, part = (int64_t)index % pass->parts;
+    const rni_winograd_span s = span_of(pass, j->c->batch, group);
+    float *const memory = rni_scratch_take(&j->scratch, index);
+    const rni_winograd_planes v = {memory, input_plane(pass, j->k->lanes), padded(pass->g.channels, j->k->lanes)};
+    const rni_winograd_planes m = {memory + RNI_WINOGRAD_PLANES * v.plane, product_plane(pass, j->k), 0};
+    j->k->winograd.input(&pass->g, &s, j->x, &v);
+    for (int64_t block = pass->blocks * part / pass->parts; block < pass->blocks * (part + 1) / pass->parts; block++)
+        run_block(j, &s, group, block, &v, &m);
+    rni_scratch_give(memory);
+}
+
+static uint64_t stats_bytes(const rni_winograd_pass *pass, const rni_conv_kernels *k, int64_t batch)
+{
+    const int64_t floats = rni_conv_stats_floats(group_count(pass, batch), pass->vectors * k->lanes);
+    return (uint64_t)padded(floats, 16) * sizeof(float);
+}
+
+uint64_t rni_winograd_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data, int stats,
+                            int64_t batch, int32_t threads)
+{
+    const rni_winograd_pass pass = rni_winograd_pass_of(k, p, backward_data);
+    return (stats ? stats_bytes(&pass, k, batch) : 0) +
+           (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&pass, k));
+}
+
+static rn_status run_job(winograd_job *j)
+{
+    const rni_conv *const c = j->c;
+    const int stats = (c->flags & RN_OPF_STATS) != 0;
+    const uint64_t moments = stats ? stats_bytes(&j->pass, j->k, c->batch) : 0;
+    j->groups = group_count(&j->pass, c->batch);
+    j->relu = (c->flags & RN_OPF_RELU) != 0;
+    j->scratch = rni_scratch_make((char *)c->workspace + moments, slot_bytes(&j->pass, j->k),
+                                  c->call->cpu->host->num_threads);
+    j->stats = (rni_conv_stats){.c = c, .k = j->k, .outs = j->pass.g.outs, .user = j, .pixels = chunk_pixels};
+    j->stats.moments = stats ? c->workspace : NULL;
+    j->stats.chunks = j->groups;
+    j->stats.blocks = j->pass.blocks;
+    j->stats.stride = j->pass.vectors * j->k->lanes;
+    RNI_TRY(rni_cpu_parallel(c->call, run_group, j, (size_t)(j->groups * j->pass.parts)));
+    return stats ? rni_conv_stats_finish(&j->stats) : RN_OK;
+}
+
+rn_status rni_winograd_forward(const rni_conv *c, const rni_conv_kernels *k)
+{
+    winograd_job j = {.c = c, .k = k, .pass = rni_winograd_pass_of(k, c->p, 0), .x = c->x, .y = c->y,
+                      .residual = c->residual};
+    return run_job(&j);
+}
+
+rn_status rni_winograd_backward_data(const rni_conv *c, const rni_conv_kernels *k)
+{
+    winograd_job j = {.c = c, .k = k, .pass = rni_winograd_pass_of(k, c->p, 1), .x = c->dy, .y = c->dx};
+    j.residual = c->flags & RN_OPF_ACCUMULATE ? c->dx : NULL;
+    return run_job(&j);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Winograd convolutions of f32: when they are taken, packed weights, forward and data gradients, filter gradients. */
+#ifndef RNI_CPU_WINOGRAD_H
+#define RNI_CPU_WINOGRAD_H
+
+#include "cpu/conv.h"
+
+/* Whether a convolution, its data gradient or its filter's gradient is done so. Decided by params and flags alone. */
+int rni_winograd_suits(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags);
+int rni_winograd_suits_filter(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags);
+
+/* A convolution with `channels` summed over, `outs` produced; forward, or backwards over the gradient. */
+typedef struct rni_winograd_pass {
+    rni_winograd g;
+    int64_t group_images, group_rows; /* what a task takes: so many images, or so many tile rows of one */
+    int64_t groups;                   /* per image when a group is of one image */
+    int64_t span_tiles;               /* tiles of the largest group */
+    int64_t parts;                    /* tasks per group, by channels */
+    int64_t vectors, blocks;          /* of outs */
+} rni_winograd_pass;
+
+rni_winograd_pass rni_winograd_pass_of(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data);
+int64_t rni_winograd_packed_floats(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data);
+rn_status rni_winograd_pack(const rni_cpu_call *call, const rni_conv_kernels *k, int backward_data, const float *w,
+                            const float *scale, float *packed);
+/* `threads`: tasks that may run at once, each in memory of its own. */
+uint64_t rni_winograd_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data, int stats,
+                            int64_t batch, int32_t threads);
+rn_status rni_winograd_forward(const rni_conv *c, const rni_conv_kernels *k);
+rn_status rni_winograd_backward_data(const rni_conv *c, const rni_conv_kernels *k);
+uint64_t rni_winograd_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch, int32_t threads);
+rn_status rni_winograd_backward_filter(const rni_conv *c, const rni_conv_kernels *k);
+
+#endif

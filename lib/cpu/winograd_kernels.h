@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Winograd's minimal filtering for 3x3 convolutions of stride 1 (Lavin and Gray, Fast Algorithms for Convolutional
+ * Neural Networks, 2015): a tile of 4x4 outputs comes from 6x6 inputs by 36 products per pair of channels instead of
+ * 144. The points are 0, 2/3, -2/3, 3/2, -3/2 and infinity, which round better than the usual 0, 1, -1, 2, -2.
+ *
+ * A span of tiles is worked on at once. What its transforms give lies as [36 planes][tile][channel], so that each plane
+ * is a matrix product of its own. All distances are in floats.
+ */
+#ifndef RNI_CPU_WINOGRAD_KERNELS_H
+#define RNI_CPU_WINOGRAD_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RNI_WINOGRAD_TILE = 4, RNI_WINOGRAD_PLANES = 36 };
+
+/* Images [image][row][column][channel] and how tiles cover the outputs. */
+typedef struct rni_winograd {
+    int64_t channels, outs;
+    int64_t in_height, in_width, out_height, out_width;
+    int64_t padding[2];           /* zeros before the first row and column */
+    int64_t tile_rows, tile_cols; /* of an image */
+} rni_winograd;
+
+/* Whole tile rows of one image, or all of several images. */
+typedef struct rni_winograd_span {
+    int64_t image, images, row, rows;
+} rni_winograd_span;
+
+/* Transformed values: planes lie `plane` apart, tiles `tile`. */
+typedef struct rni_winograd_planes {
+    float *at;
+    int64_t plane, tile;
+} rni_winograd_planes;
+
+/* Where outputs go: `vectors` vectors of channels from the pointers on; bias and residual may be NULL. */
+typedef struct rni_winograd_block {
+    const float *bias, *residual; /* residual is laid out as y */
+    float *y;
+    int32_t vectors, tail; /* tail: channels in the last vector, 1 to lanes */
+    int32_t relu, reserved;
+} rni_winograd_block;
+
+typedef struct rni_winograd_kernels {
+    /* Of x, all channels; the last vector of a tile is filled up with zeros. */
+    void (*input)(const rni_winograd *g, const rni_winograd_span *s, const float *x, const rni_winograd_planes *v);
+    /* Of x as 4x4 tiles of a gradient, for the filter's gradient: `outs` channels. */
+    void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const float *dy, const rni_winograd_planes *v);
+    /* Of taps [9][lanes]; planes of the result lie `plane` apart. */
+    void (*weights)(const float *taps, float *u, int64_t plane);
+    /* m[p][t] = v[p][t] u[p] for all planes: u is [36][channel][vectors of lanes], m [t][vectors of lanes]. */
+    void (*product)(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles, int32_t vectors,
+                    const rni_winograd_planes *m);
+    void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
+                   const rni_winograd_block *b);
+    /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. */
+    void (*filter)(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
+                   int32_t vectors, const rni_winograd_planes *sum);
+    /* The nine taps [9][lanes] of one vector of sums. */
+    void (*taps)(const float *sum, int64_t plane, float *taps);
+} rni_winograd_kernels;
+
+#endif
