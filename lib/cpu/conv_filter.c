@@ -3,7 +3,7 @@
  * Fast weight gradients. The rows of all images are cut into chunks, as the shape says and not the number of threads;
  * every chunk sums into its own copy of the weights, and the copies are added in order.
  */
-#include "cpu/conv.h"
+#include "cpu/conv_filter.h"
 #include <string.h>
 
 /* So many pieces of work, chunks by blocks of channels, should be there to share. */
@@ -13,18 +13,7 @@ enum { CHUNK_PRODUCTS = 64 };
 /* Sums are turned into weights in pieces of so many vectors. */
 enum { PIECE_VECTORS = 192 };
 
-typedef struct filter_job {
-    const rni_conv *c;
-    const rni_conv_kernels *k;
-    rni_conv_filter g;
-    int32_t block_vectors;
-    int64_t vectors, blocks; /* per group; of all groups */
-    int64_t rows, chunks;    /* rows of dy, of all images */
-    int64_t copy;            /* floats of one copy of the weights */
-    float *sums;
-} filter_job;
-
-static void describe(filter_job *j, const rn_conv_params *p)
+static void describe(rni_filter_job *j, const rn_conv_params *p)
 {
     rni_conv_filter *const g = &j->g;
     for (int axis = 0; axis < 2; axis++) {
@@ -46,9 +35,9 @@ static void describe(filter_job *j, const rn_conv_params *p)
     g->dense = p->dilation[1] == 1 && p->groups == 1;
 }
 
-static filter_job plan(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch)
+rni_filter_job rni_filter_plan(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch)
 {
-    filter_job j = {.k = k};
+    rni_filter_job j = {.k = k};
     describe(&j, p);
     j.vectors = rni_conv_divide_up(p->out_channels / p->groups, k->lanes);
     j.g.triple = j.vectors <= k->filter_triple && p->kernel[1] == 3 && p->stride[1] == 1 && p->dilation[1] == 1;
@@ -63,33 +52,33 @@ static filter_job plan(const rni_conv_kernels *k, const rn_conv_params *p, int64
 
 uint64_t rni_conv_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch)
 {
-    const filter_job j = plan(k, p, batch);
+    const rni_filter_job j = rni_filter_plan(k, p, batch);
     return (uint64_t)(j.chunks * j.copy) * sizeof(float);
 }
 
-static int64_t weights_per_output(const filter_job *j)
+int64_t rni_filter_weights(const rni_filter_job *j)
 {
     return j->g.taps[0] * j->g.taps[1] * j->g.channels;
 }
 
 static void sum_chunk(void *arg, size_t index)
 {
-    const filter_job *const j = arg;
+    const rni_filter_job *const j = arg;
     const int64_t chunk = (int64_t)index / j->blocks, outs = j->c->out_per_group;
     const rni_conv_slice slice =
         rni_conv_slice_of(outs, j->k->lanes, j->block_vectors, (int64_t)index % j->blocks);
     rni_conv_filter_block b = {.vectors = slice.vectors, .tail = slice.tail};
     b.x = (const float *)j->c->x + slice.group * j->g.channels;
     b.dy = (const float *)j->c->dy + slice.group * outs + slice.first;
-    b.sum = j->sums + chunk * j->copy + slice.lane * weights_per_output(j);
+    b.sum = j->sums + chunk * j->copy + slice.lane * rni_filter_weights(j);
     b.first_row = j->rows * chunk / j->chunks;
     b.last_row = j->rows * (chunk + 1) / j->chunks;
-    memset(b.sum, 0, (size_t)(slice.vectors * j->k->lanes * weights_per_output(j)) * sizeof *b.sum);
+    memset(b.sum, 0, (size_t)(slice.vectors * j->k->lanes * rni_filter_weights(j)) * sizeof *b.sum);
     j->k->filter(&j->g, &b);
 }
 
 /* Adds the other chunks' sums to the first chunk's. */
-static void fold_chunks(const filter_job *j, float *sum, int64_t count)
+static void fold_chunks(const rni_filter_job *j, float *sum, int64_t count)
 {
     for (int64_t chunk = 1; chunk < j->chunks; chunk++) {
         const float *const other = sum + chunk * j->copy;
@@ -118,35 +107,40 @@ static void add_lane(const rni_conv_filter *g, const float *sum, const sum_strid
 }
 
 /* Adds the sums of channels first..last-1 to the weights of a slice: a transposition, in pieces that stay in cache. */
-static void add_channels(const filter_job *j, const rni_conv_slice *slice, float *sum, int64_t first, int64_t last)
+static void add_channels(const rni_filter_job *j, const rni_conv_slice *slice, float *sum, int64_t first, int64_t last)
 {
     const rni_conv_filter *const g = &j->g;
     const int64_t width = slice->vectors * j->k->lanes, lanes = width - j->k->lanes + slice->tail;
     const sum_strides stride = strides_of(g, width);
-    float *dw = j->c->dw + (slice->group * j->c->out_per_group + slice->first) * weights_per_output(j);
+    float *dw = j->c->dw + (slice->group * j->c->out_per_group + slice->first) * rni_filter_weights(j);
     sum += first * stride.channel;
     for (int64_t r = 0; r < g->taps[0]; r++)
         for (int64_t s = 0; s < (g->triple ? 1 : g->taps[1]); s++)
             fold_chunks(j, sum + r * stride.row + s * stride.tap, (last - first) * stride.channel);
-    for (int64_t lane = 0; lane < lanes; lane++, dw += weights_per_output(j))
+    for (int64_t lane = 0; lane < lanes; lane++, dw += rni_filter_weights(j))
         add_lane(g, sum + lane, &stride, last - first, dw + first * g->taps[0] * g->taps[1]);
 }
 
 static void add_chunks(void *arg, size_t index)
 {
-    const filter_job *const j = arg;
+    const rni_filter_job *const j = arg;
     const rni_conv_slice slice =
         rni_conv_slice_of(j->c->out_per_group, j->k->lanes, j->block_vectors, (int64_t)index);
     const int64_t step = rni_conv_divide_up(PIECE_VECTORS, j->g.taps[0] * j->g.taps[1] * slice.vectors);
     for (int64_t c = 0; c < j->g.channels; c += step)
-        add_channels(j, &slice, j->sums + slice.lane * weights_per_output(j), c, rni_conv_min(c + step, j->g.channels));
+        add_channels(j, &slice, j->sums + slice.lane * rni_filter_weights(j), c, rni_conv_min(c + step, j->g.channels));
+}
+
+rn_status rni_filter_add(rni_filter_job *j)
+{
+    return rni_cpu_parallel(j->c->call, add_chunks, j, (size_t)j->blocks);
 }
 
 rn_status rni_conv_fast_backward_filter(const rni_conv *c, const rni_conv_kernels *k)
 {
-    filter_job j = plan(k, c->p, c->batch);
+    rni_filter_job j = rni_filter_plan(k, c->p, c->batch);
     j.c = c;
     j.sums = c->workspace;
     const rn_status status = rni_cpu_parallel(c->call, sum_chunk, &j, (size_t)(j.chunks * j.blocks));
-    return status != RN_OK ? status : rni_cpu_parallel(c->call, add_chunks, &j, (size_t)j.blocks);
+    return status != RN_OK ? status : rni_filter_add(&j);
 }

@@ -17,8 +17,6 @@ enum { TILES_NARROW = 16, TILES_WIDE = 32, TILES_WIDEST = 64 };
 enum { WEIGHTS_NARROW = 1 << 18, WEIGHTS_WIDE = 1 << 20 };
 /* So many tasks should be there to share. */
 enum { LEAST_TASKS = 8, UNKNOWN_BATCH = 16 };
-/* Planes start at different cache sets. */
-enum { PLANE_GAP = 16 };
 /* Channels of a block that one task packs. */
 enum { PACK_CHANNELS = 64 };
 
@@ -44,13 +42,18 @@ static int pays(const rn_conv_params *p, int64_t height, int64_t width)
     return waste(height) * waste(width) < 2 && (weights < WEIGHTS_WIDE || tiles >= 12);
 }
 
-int rni_winograd_suits(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags)
+int rni_winograd_suits(const rn_conv_params *p, uint32_t flags)
 {
-    (void)k;
     const int back = (flags & RN_OPF_BACKWARD_DATA) != 0;
     const int64_t height = back ? p->in_height : p->out_height, width = back ? p->in_width : p->out_width;
     return is_plain_3x3(p) && p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS &&
            height >= LEAST_SIZE && width >= LEAST_SIZE && pays(p, height, width);
+}
+
+int rni_winograd_suits_filter(const rn_conv_params *p)
+{
+    return is_plain_3x3(p) && p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS &&
+           p->out_height >= LEAST_SIZE && p->out_width >= LEAST_SIZE && waste(p->out_height) * waste(p->out_width) < 2;
 }
 
 static int64_t wanted_tiles(const rni_winograd *g)
@@ -76,6 +79,16 @@ static void cut_rows(rni_winograd_pass *pass, int64_t tiles)
     pass->group_images = 1;
 }
 
+void rni_winograd_cut(rni_winograd_pass *pass, int64_t tiles, int64_t batch)
+{
+    const int64_t image = pass->g.tile_rows * pass->g.tile_cols;
+    if (image < tiles)
+        cut_images(pass, tiles / image, batch);
+    else
+        cut_rows(pass, tiles);
+    pass->span_tiles = pass->group_images * pass->group_rows * pass->g.tile_cols;
+}
+
 rni_winograd_pass rni_winograd_pass_of(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data)
 {
     rni_winograd_pass pass = {.parts = 1};
@@ -92,13 +105,8 @@ rni_winograd_pass rni_winograd_pass_of(const rni_conv_kernels *k, const rn_conv_
     g->tile_cols = rni_conv_divide_up(g->out_width, RNI_WINOGRAD_TILE);
     pass.vectors = rni_conv_divide_up(g->outs, k->lanes);
     pass.blocks = rni_conv_divide_up(pass.vectors, k->max_vectors);
-    const int64_t tiles = wanted_tiles(g), image = g->tile_rows * g->tile_cols;
     const int64_t batch = p->batch ? p->batch : UNKNOWN_BATCH;
-    if (image < tiles)
-        cut_images(&pass, tiles / image, batch);
-    else
-        cut_rows(&pass, tiles);
-    pass.span_tiles = pass.group_images * pass.group_rows * g->tile_cols;
+    rni_winograd_cut(&pass, wanted_tiles(g), batch);
     const int64_t groups = rni_conv_divide_up(batch, pass.group_images) * pass.groups;
     if (groups < LEAST_TASKS)
         pass.parts = rni_conv_min(pass.blocks, LEAST_TASKS / groups);
@@ -177,19 +185,19 @@ typedef struct winograd_job {
     rni_conv_stats stats;
 } winograd_job;
 
-static int64_t padded(int64_t channels, int64_t lanes)
+int64_t rni_winograd_padded(int64_t channels, int64_t lanes)
 {
     return rni_conv_divide_up(channels, lanes) * lanes;
 }
 
 static int64_t input_plane(const rni_winograd_pass *pass, int64_t lanes)
 {
-    return pass->span_tiles * padded(pass->g.channels, lanes) + PLANE_GAP;
+    return pass->span_tiles * rni_winograd_padded(pass->g.channels, lanes) + RNI_WINOGRAD_GAP;
 }
 
 static int64_t product_plane(const rni_winograd_pass *pass, const rni_conv_kernels *k)
 {
-    return pass->span_tiles * k->lanes * rni_conv_min(pass->vectors, k->max_vectors) + PLANE_GAP;
+    return pass->span_tiles * k->lanes * rni_conv_min(pass->vectors, k->max_vectors) + RNI_WINOGRAD_GAP;
 }
 
 static uint64_t slot_bytes(const rni_winograd_pass *pass, const rni_conv_kernels *k)
@@ -197,12 +205,12 @@ static uint64_t slot_bytes(const rni_winograd_pass *pass, const rni_conv_kernels
     return (uint64_t)(RNI_WINOGRAD_PLANES * (input_plane(pass, k->lanes) + product_plane(pass, k))) * sizeof(float);
 }
 
-static int64_t group_count(const rni_winograd_pass *pass, int64_t batch)
+int64_t rni_winograd_groups(const rni_winograd_pass *pass, int64_t batch)
 {
     return rni_conv_divide_up(batch, pass->group_images) * pass->groups;
 }
 
-static rni_winograd_span span_of(const rni_winograd_pass *pass, int64_t batch, int64_t group)
+rni_winograd_span rni_winograd_span_of(const rni_winograd_pass *pass, int64_t batch, int64_t group)
 {
     rni_winograd_span s = {.image = group / pass->groups * pass->group_images};
     s.images = rni_conv_min(pass->group_images, batch - s.image);
@@ -221,7 +229,7 @@ static int64_t span_pixels(const rni_winograd *g, const rni_winograd_span *s)
 static int64_t chunk_pixels(const void *user, int64_t chunk)
 {
     const winograd_job *const j = user;
-    const rni_winograd_span s = span_of(&j->pass, j->c->batch, chunk);
+    const rni_winograd_span s = rni_winograd_span_of(&j->pass, j->c->batch, chunk);
     return span_pixels(&j->pass.g, &s);
 }
 
@@ -250,11 +258,11 @@ static void run_group(void *arg, size_t index)
     const winograd_job *const j = arg;
     const rni_winograd_pass *const pass = &j->pass;
     const int64_t group = (int64_t)index / pass->parts, part = (int64_t)index % pass->parts;
-    const rni_winograd_span s = span_of(pass, j->c->batch, group);
+    const rni_winograd_span s = rni_winograd_span_of(pass, j->c->batch, group);
     float *const memory = rni_scratch_take(&j->scratch, index);
-    const rni_winograd_planes v = {memory, input_plane(pass, j->k->lanes), padded(pass->g.channels, j->k->lanes)};
+    const rni_winograd_planes v = {memory, input_plane(pass, j->k->lanes), rni_winograd_padded(pass->g.channels, j->k->lanes)};
     const rni_winograd_planes m = {memory + RNI_WINOGRAD_PLANES * v.plane, product_plane(pass, j->k), 0};
-    j->k->winograd.input(&pass->g, &s, j->x, &v);
+    j->k->winograd.input(&pass->g, &s, j->x, pass->g.channels, &v);
     for (int64_t block = pass->blocks * part / pass->parts; block < pass->blocks * (part + 1) / pass->parts; block++)
         run_block(j, &s, group, block, &v, &m);
     rni_scratch_give(memory);
@@ -262,8 +270,8 @@ static void run_group(void *arg, size_t index)
 
 static uint64_t stats_bytes(const rni_winograd_pass *pass, const rni_conv_kernels *k, int64_t batch)
 {
-    const int64_t floats = rni_conv_stats_floats(group_count(pass, batch), pass->vectors * k->lanes);
-    return (uint64_t)padded(floats, 16) * sizeof(float);
+    const int64_t floats = rni_conv_stats_floats(rni_winograd_groups(pass, batch), pass->vectors * k->lanes);
+    return (uint64_t)rni_winograd_padded(floats, 16) * sizeof(float);
 }
 
 uint64_t rni_winograd_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data, int stats,
@@ -279,7 +287,7 @@ static rn_status run_job(winograd_job *j)
     const rni_conv *const c = j->c;
     const int stats = (c->flags & RN_OPF_STATS) != 0;
     const uint64_t moments = stats ? stats_bytes(&j->pass, j->k, c->batch) : 0;
-    j->groups = group_count(&j->pass, c->batch);
+    j->groups = rni_winograd_groups(&j->pass, c->batch);
     j->relu = (c->flags & RN_OPF_RELU) != 0;
     j->scratch = rni_scratch_make((char *)c->workspace + moments, slot_bytes(&j->pass, j->k),
                                   c->call->cpu->host->num_threads);

@@ -6,8 +6,11 @@
 #include "cpu/conv.h"
 
 /* Whether a convolution, its data gradient or its filter's gradient is done so. Decided by params and flags alone. */
-int rni_winograd_suits(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags);
-int rni_winograd_suits_filter(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags);
+int rni_winograd_suits(const rn_conv_params *p, uint32_t flags);
+int rni_winograd_suits_filter(const rn_conv_params *p);
+
+/* Planes start this much later than their size says, at different cache sets. */
+enum { RNI_WINOGRAD_GAP = 16 };
 
 /* A convolution with `channels` summed over, `outs` produced; forward, or backwards over the gradient. */
 typedef struct rni_winograd_pass {
@@ -18,6 +21,13 @@ typedef struct rni_winograd_pass {
     int64_t parts;                    /* tasks per group, by channels */
     int64_t vectors, blocks;          /* of outs */
 } rni_winograd_pass;
+
+/* Cuts the images into groups of about so many tiles. */
+void rni_winograd_cut(rni_winograd_pass *pass, int64_t tiles, int64_t batch);
+int64_t rni_winograd_groups(const rni_winograd_pass *pass, int64_t batch);
+rni_winograd_span rni_winograd_span_of(const rni_winograd_pass *pass, int64_t batch, int64_t group);
+/* Channels filled up to whole vectors. */
+int64_t rni_winograd_padded(int64_t channels, int64_t lanes);
 
 rni_winograd_pass rni_winograd_pass_of(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data);
 int64_t rni_winograd_packed_floats(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data);

@@ -43,10 +43,12 @@ typedef struct rni_winograd_block {
 } rni_winograd_block;
 
 typedef struct rni_winograd_kernels {
-    /* Of x, all channels; the last vector of a tile is filled up with zeros. */
-    void (*input)(const rni_winograd *g, const rni_winograd_span *s, const float *x, const rni_winograd_planes *v);
-    /* Of x as 4x4 tiles of a gradient, for the filter's gradient: `outs` channels. */
-    void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const float *dy, const rni_winograd_planes *v);
+    /* Of `count` channels of the images, from x's on; the last vector of a tile is filled up with zeros. */
+    void (*input)(const rni_winograd *g, const rni_winograd_span *s, const float *x, int64_t count,
+                  const rni_winograd_planes *v);
+    /* Of dy's 4x4 tiles as filters of x, for the filter's gradient; `count` channels likewise. */
+    void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const float *dy, int64_t count,
+                     const rni_winograd_planes *v);
     /* Of taps [9][lanes]; planes of the result lie `plane` apart. */
     void (*weights)(const float *taps, float *u, int64_t plane);
     /* m[p][t] = v[p][t] u[p] for all planes: u is [36][channel][vectors of lanes], m [t][vectors of lanes]. */
@@ -57,8 +59,8 @@ typedef struct rni_winograd_kernels {
     /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. */
     void (*filter)(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
                    int32_t vectors, const rni_winograd_planes *sum);
-    /* The nine taps [9][lanes] of one vector of sums. */
-    void (*taps)(const float *sum, int64_t plane, float *taps);
+    /* The nine taps of one vector of sums, `tap` apart. */
+    void (*taps)(const float *sum, int64_t plane, float *taps, int64_t tap);
 } rni_winograd_kernels;
 
 #endif

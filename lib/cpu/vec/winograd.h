@@ -155,7 +155,7 @@ static void input_edge(const float *x, int64_t pixel, int64_t row, const inside 
     }
 }
 
-static void winograd_input(const rni_winograd *g, const rni_winograd_span *s, const float *x,
+static void winograd_input(const rni_winograd *g, const rni_winograd_span *s, const float *x, int64_t count,
                            const rni_winograd_planes *v)
 {
     const int64_t pixel = g->channels, row = g->in_width * pixel;
@@ -167,9 +167,9 @@ static void winograd_input(const rni_winograd *g, const rni_winograd_span *s, co
                 const inside in = inside_of(h, w, 6, g->in_height, g->in_width);
                 const float *const from = x + ((image * g->in_height + h) * g->in_width + w) * pixel;
                 if (is_whole(&in, 6))
-                    input_inner(from, pixel, row, g->channels, out, v->plane);
+                    input_inner(from, pixel, row, count, out, v->plane);
                 else
-                    input_edge(from, pixel, row, &in, g->channels, out, v->plane);
+                    input_edge(from, pixel, row, &in, count, out, v->plane);
             }
 }
 
@@ -210,7 +210,7 @@ static void gradient_tiles(const float *dy, int64_t pixel, int64_t row, const in
     }
 }
 
-static void winograd_gradient(const rni_winograd *g, const rni_winograd_span *s, const float *dy,
+static void winograd_gradient(const rni_winograd *g, const rni_winograd_span *s, const float *dy, int64_t count,
                               const rni_winograd_planes *v)
 {
     const int64_t pixel = g->outs, row = g->out_width * pixel;
@@ -220,7 +220,7 @@ static void winograd_gradient(const rni_winograd *g, const rni_winograd_span *s,
             for (int64_t tc = 0; tc < g->tile_cols; tc++, out += v->tile) {
                 const inside in = inside_of(tr * 4, tc * 4, 4, g->out_height, g->out_width);
                 const float *const from = dy + ((image * g->out_height + tr * 4) * g->out_width + tc * 4) * pixel;
-                gradient_tiles(from, pixel, row, &in, g->outs, out, v->plane);
+                gradient_tiles(from, pixel, row, &in, count, out, v->plane);
             }
 }
 
@@ -242,7 +242,7 @@ static void winograd_weights(const float *taps, float *u, int64_t plane)
     }
 }
 
-static void winograd_taps(const float *sum, int64_t plane, float *taps)
+static void winograd_taps(const float *sum, int64_t plane, float *taps, int64_t tap)
 {
     vec t[3][6];
     UNROLL for (int j = 0; j < 6; j++) {
@@ -257,7 +257,7 @@ static void winograd_taps(const float *sum, int64_t plane, float *taps)
         vec r[3];
         taps_axis(t[i], r);
         UNROLL for (int j = 0; j < 3; j++)
-            v_store(taps + (i * 3 + j) * LANES, r[j]);
+            v_store(taps + (i * 3 + j) * tap, r[j]);
     }
 }
 

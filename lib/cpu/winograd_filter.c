@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Filter gradients by Winograd's algorithm: three taps per axis come from tiles of four gradients and six inputs. A task
+ * adds up one part of the channels over the groups of a chunk, transformed, and transforms the sums into taps at its end.
+ */
+#include "base/error.h"
+#include "cpu/conv_filter.h"
+#include "cpu/scratch.h"
+#include "cpu/winograd.h"
+#include <string.h>
+
+/* Tiles in a group, input channels in a part (a part has one block of output channels), tasks there should be to share. */
+enum { GROUP_TILES = 32, PART_CHANNELS = 64, LEAST_TASKS = 16 };
+
+typedef struct filter_pass {
+    rni_winograd_pass pass; /* of the groups; over x, with the outputs of the convolution */
+    int64_t parts, part;    /* of input channels: how many, and channels in one */
+    int64_t width;          /* lanes of a block */
+} filter_pass;
+
+typedef struct winograd_filter_job {
+    rni_filter_job add; /* the chunks' copies of the weights */
+    filter_pass f;
+    int64_t groups;
+    rni_scratch scratch;
+} winograd_filter_job;
+
+static filter_pass filter_pass_of(const rni_conv_kernels *k, const rn_conv_params *p)
+{
+    filter_pass f = {.pass = rni_winograd_pass_of(k, p, 0)};
+    rni_winograd_cut(&f.pass, GROUP_TILES, p->batch ? p->batch : GROUP_TILES);
+    f.parts = rni_conv_divide_up(p->in_channels, PART_CHANNELS);
+    f.part = rni_winograd_padded(rni_conv_divide_up(p->in_channels, f.parts), k->lanes);
+    f.parts = rni_conv_divide_up(p->in_channels, f.part);
+    f.width = rni_conv_min(f.pass.vectors, k->max_vectors) * k->lanes;
+    return f;
+}
+
+static int64_t chunk_count(const filter_pass *f, int64_t batch)
+{
+    const int64_t tasks = f->parts * f->pass.blocks;
+    return rni_conv_min(rni_conv_divide_up(LEAST_TASKS, tasks), rni_winograd_groups(&f->pass, batch));
+}
+
+static int64_t x_plane(const filter_pass *f)
+{
+    return f->pass.span_tiles * f->part + RNI_WINOGRAD_GAP;
+}
+
+static int64_t dy_plane(const filter_pass *f)
+{
+    return f->pass.span_tiles * f->width + RNI_WINOGRAD_GAP;
+}
+
+static int64_t sum_plane(const filter_pass *f)
+{
+    return f->part * f->width + RNI_WINOGRAD_GAP;
+}
+
+static uint64_t slot_bytes(const filter_pass *f)
+{
+    return (uint64_t)(RNI_WINOGRAD_PLANES * (x_plane(f) + dy_plane(f) + sum_plane(f))) * sizeof(float);
+}
+
+static rni_filter_job copies_of(const rni_conv_kernels *k, const rn_conv_params *p, const filter_pass *f, int64_t batch)
+{
+    rni_filter_job j = rni_filter_plan(k, p, batch);
+    j.g.triple = 0;
+    j.block_vectors = k->max_vectors;
+    j.blocks = f->pass.blocks;
+    j.chunks = chunk_count(f, batch);
+    return j;
+}
+
+uint64_t rni_winograd_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch, int32_t threads)
+{
+    const filter_pass f = filter_pass_of(k, p);
+    const rni_filter_job j = copies_of(k, p, &f, batch);
+    return (uint64_t)(j.chunks * j.copy) * sizeof(float) + (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&f));
+}
+
+/* The memory of a task. */
+typedef struct task_memory {
+    rni_winograd_planes x, dy, sum;
+} task_memory;
+
+static task_memory lay_out(const filter_pass *f, float *memory, int64_t width)
+{
+    task_memory m;
+    m.x = (rni_winograd_planes){memory, x_plane(f), f->part};
+    m.dy = (rni_winograd_planes){m.x.at + RNI_WINOGRAD_PLANES * m.x.plane, dy_plane(f), width};
+    m.sum = (rni_winograd_planes){m.dy.at + RNI_WINOGRAD_PLANES * m.dy.plane, sum_plane(f), width};
+    return m;
+}
+
+/* What a task adds up: input channels first..first+count-1 by a block of output channels. */
+typedef struct filter_part {
+    rni_conv_slice slice;
+    int64_t first, count, chunk;
+} filter_part;
+
+static void add_groups(const winograd_filter_job *j, const filter_part *part, const task_memory *m)
+{
+    const rni_winograd_pass *const pass = &j->f.pass;
+    const rni_conv *const c = j->add.c;
+    const rni_winograd_kernels *const k = &j->add.k->winograd;
+    const int64_t lanes = j->add.k->lanes, last = j->groups * (part->chunk + 1) / j->add.chunks;
+    const int64_t outs = (part->slice.vectors - 1) * lanes + part->slice.tail;
+    for (int64_t group = j->groups * part->chunk / j->add.chunks; group < last; group++) {
+        const rni_winograd_span s = rni_winograd_span_of(pass, c->batch, group);
+        k->input(&pass->g, &s, (const float *)c->x + part->first, part->count, &m->x);
+        k->gradient(&pass->g, &s, (const float *)c->dy + part->slice.first, outs, &m->dy);
+        k->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum);
+    }
+}
+
+/* Into the chunk's copy of the weights. */
+static void write_taps(const winograd_filter_job *j, const filter_part *part, const task_memory *m)
+{
+    const int64_t width = part->slice.vectors * j->add.k->lanes, channels = j->add.g.channels;
+    float *const copy = j->add.sums + part->chunk * j->add.copy + part->slice.lane * rni_filter_weights(&j->add);
+    for (int64_t i = 0; i < part->count; i++)
+        for (int64_t v = 0; v < width; v += j->add.k->lanes)
+            j->add.k->winograd.taps(m->sum.at + i * width + v, m->sum.plane, copy + (part->first + i) * width + v,
+                                    channels * width);
+}
+
+static void run_part(void *arg, size_t index)
+{
+    const winograd_filter_job *const j = arg;
+    const int64_t at = (int64_t)index, block = at % j->f.pass.blocks, piece = at / j->f.pass.blocks % j->f.parts;
+    filter_part part = {.first = piece * j->f.part, .chunk = at / (j->f.pass.blocks * j->f.parts)};
+    part.slice = rni_conv_slice_of(j->f.pass.g.outs, j->add.k->lanes, j->add.k->max_vectors, block);
+    part.count = rni_conv_min(j->f.part, j->add.g.channels - part.first);
+    float *const memory = rni_scratch_take(&j->scratch, index);
+    const task_memory m = lay_out(&j->f, memory, part.slice.vectors * j->add.k->lanes);
+    memset(m.sum.at, 0, (size_t)(RNI_WINOGRAD_PLANES * m.sum.plane) * sizeof *m.sum.at);
+    add_groups(j, &part, &m);
+    write_taps(j, &part, &m);
+    rni_scratch_give(memory);
+}
+
+rn_status rni_winograd_backward_filter(const rni_conv *c, const rni_conv_kernels *k)
+{
+    winograd_filter_job j = {.f = filter_pass_of(k, c->p)};
+    j.add = copies_of(k, c->p, &j.f, c->batch);
+    j.add.c = c;
+    j.add.sums = c->workspace;
+    j.groups = rni_winograd_groups(&j.f.pass, c->batch);
+    j.scratch = rni_scratch_make((char *)c->workspace + (size_t)(j.add.chunks * j.add.copy) * sizeof(float),
+                                 slot_bytes(&j.f), c->call->cpu->host->num_threads);
+    RNI_TRY(rni_cpu_parallel(c->call, run_part, &j, (size_t)(j.add.chunks * j.f.parts * j.f.pass.blocks)));
+    return rni_filter_add(&j.add);
+}
