@@ -16,7 +16,7 @@ enum { TILES_NARROW = 16, TILES_WIDE = 32, TILES_WIDEST = 64 };
 /* Weights of so many floats stay in a core's cache, or in the one that cores share. */
 enum { WEIGHTS_NARROW = 1 << 18, WEIGHTS_WIDE = 1 << 20 };
 /* So many tasks should be there to share. */
-enum { LEAST_TASKS = 8, UNKNOWN_BATCH = 16 };
+enum { LEAST_TASKS = 8, MOST_RUNS = 64, UNKNOWN_BATCH = 16 };
 /* Channels of a block that one task packs. */
 enum { PACK_CHANNELS = 64 };
 
@@ -176,7 +176,7 @@ typedef struct winograd_job {
     const rni_conv *c;
     const rni_conv_kernels *k;
     rni_winograd_pass pass;
-    int64_t groups; /* of the whole batch */
+    int64_t groups, runs; /* of the whole batch; tasks that take some each, one after the other */
     const float *x;
     float *y;
     const float *residual;
@@ -233,9 +233,42 @@ static int64_t chunk_pixels(const void *user, int64_t chunk)
     return span_pixels(&j->pass.g, &s);
 }
 
+/* First and last float that a span reads of x, as far as the image goes. */
+static void span_input(const rni_winograd *g, const rni_winograd_span *s, int64_t *first, int64_t *last)
+{
+    const int64_t row = g->in_width * g->channels, above = s->row * RNI_WINOGRAD_TILE - g->padding[0];
+    const int64_t below = rni_conv_min(above + s->rows * RNI_WINOGRAD_TILE + 2, g->in_height);
+    *first = (s->image * g->in_height + rni_conv_max(above, 0)) * row;
+    *last = ((s->image + s->images - 1) * g->in_height + below) * row;
+}
+
+static int64_t lines_per_plane(int64_t floats)
+{
+    return rni_conv_divide_up(rni_conv_max(0, floats), 16 * RNI_WINOGRAD_PLANES);
+}
+
+/* While the first block is multiplied: where the outputs go. With the last block: what the next group reads. */
+static rni_winograd_ahead ahead_of(const winograd_job *j, const rni_winograd_span *s, const rni_winograd_span *next,
+                                   int first_block, int last_block)
+{
+    const rni_winograd *const g = &j->pass.g;
+    rni_winograd_ahead ahead = {.read_lines = 0};
+    if (first_block) {
+        ahead.write = j->y + (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width * g->outs;
+        ahead.write_lines = lines_per_plane(span_pixels(g, s) * g->outs);
+    }
+    if (last_block && next) {
+        int64_t first, last;
+        span_input(g, next, &first, &last);
+        ahead.read = j->x + first;
+        ahead.read_lines = lines_per_plane(last - first);
+    }
+    return ahead;
+}
+
 /* Multiplies and writes one block of output channels. */
 static void run_block(const winograd_job *j, const rni_winograd_span *s, int64_t group, int64_t block,
-                      const rni_winograd_planes *v, const rni_winograd_planes *m)
+                      const rni_winograd_planes *v, const rni_winograd_planes *m, const rni_winograd_ahead *ahead)
 {
     const rni_winograd *const g = &j->pass.g;
     const rni_conv_slice slice = rni_conv_slice_of(g->outs, j->k->lanes, j->k->max_vectors, block);
@@ -245,7 +278,8 @@ static void run_block(const winograd_job *j, const rni_winograd_span *s, int64_t
     b.bias = j->c->bias ? (const float *)j->c->bias + slice.first : NULL;
     b.residual = j->residual ? j->residual + slice.first : NULL;
     b.y = j->y + slice.first;
-    j->k->winograd.product(v, u, g->channels, s->images * s->rows * g->tile_cols, slice.vectors, &products);
+    j->k->winograd.product(v, u, g->channels, s->images * s->rows * g->tile_cols, slice.vectors, &products,
+                           ahead);
     j->k->winograd.output(g, s, &products, &b);
     if (j->stats.moments) {
         const int64_t first = (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width;
@@ -253,18 +287,26 @@ static void run_block(const winograd_job *j, const rni_winograd_span *s, int64_t
     }
 }
 
-static void run_group(void *arg, size_t index)
+static void run_groups(void *arg, size_t index)
 {
     const winograd_job *const j = arg;
     const rni_winograd_pass *const pass = &j->pass;
-    const int64_t group = (int64_t)index / pass->parts, part = (int64_t)index % pass->parts;
-    const rni_winograd_span s = rni_winograd_span_of(pass, j->c->batch, group);
     float *const memory = rni_scratch_take(&j->scratch, index);
     const rni_winograd_planes v = {memory, input_plane(pass, j->k->lanes), rni_winograd_padded(pass->g.channels, j->k->lanes)};
     const rni_winograd_planes m = {memory + RNI_WINOGRAD_PLANES * v.plane, product_plane(pass, j->k), 0};
-    j->k->winograd.input(&pass->g, &s, j->x, pass->g.channels, &v);
-    for (int64_t block = pass->blocks * part / pass->parts; block < pass->blocks * (part + 1) / pass->parts; block++)
-        run_block(j, &s, group, block, &v, &m);
+    const int64_t run = (int64_t)index / pass->parts, part = (int64_t)index % pass->parts;
+    const int64_t first = pass->blocks * part / pass->parts, last = pass->blocks * (part + 1) / pass->parts;
+    const int64_t end = j->groups * (run + 1) / j->runs;
+    for (int64_t group = j->groups * run / j->runs; group < end; group++) {
+        const rni_winograd_span s = rni_winograd_span_of(pass, j->c->batch, group);
+        const rni_winograd_span next = rni_winograd_span_of(pass, j->c->batch, group + 1);
+        j->k->winograd.input(&pass->g, &s, j->x, pass->g.channels, &v);
+        for (int64_t block = first; block < last; block++) {
+            const rni_winograd_ahead ahead =
+                ahead_of(j, &s, group + 1 < end ? &next : NULL, block == first, block == last - 1);
+            run_block(j, &s, group, block, &v, &m, &ahead);
+        }
+    }
     rni_scratch_give(memory);
 }
 
@@ -288,6 +330,7 @@ static rn_status run_job(winograd_job *j)
     const int stats = (c->flags & RN_OPF_STATS) != 0;
     const uint64_t moments = stats ? stats_bytes(&j->pass, j->k, c->batch) : 0;
     j->groups = rni_winograd_groups(&j->pass, c->batch);
+    j->runs = rni_conv_min(j->groups, MOST_RUNS);
     j->relu = (c->flags & RN_OPF_RELU) != 0;
     j->scratch = rni_scratch_make((char *)c->workspace + moments, slot_bytes(&j->pass, j->k),
                                   c->call->cpu->host->num_threads);
@@ -296,7 +339,7 @@ static rn_status run_job(winograd_job *j)
     j->stats.chunks = j->groups;
     j->stats.blocks = j->pass.blocks;
     j->stats.stride = j->pass.vectors * j->k->lanes;
-    RNI_TRY(rni_cpu_parallel(c->call, run_group, j, (size_t)(j->groups * j->pass.parts)));
+    RNI_TRY(rni_cpu_parallel(c->call, run_groups, j, (size_t)(j->runs * j->pass.parts)));
     return stats ? rni_conv_stats_finish(&j->stats) : RN_OK;
 }
 

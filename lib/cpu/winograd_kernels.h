@@ -42,6 +42,12 @@ typedef struct rni_winograd_block {
     int32_t relu, reserved;
 } rni_winograd_block;
 
+/* Memory to ask for while products keep the processor busy: so many cache lines per plane. */
+typedef struct rni_winograd_ahead {
+    const float *read, *write;
+    int64_t read_lines, write_lines;
+} rni_winograd_ahead;
+
 typedef struct rni_winograd_kernels {
     /* Of `count` channels of the images, from x's on; the last vector of a tile is filled up with zeros. */
     void (*input)(const rni_winograd *g, const rni_winograd_span *s, const float *x, int64_t count,
@@ -53,7 +59,7 @@ typedef struct rni_winograd_kernels {
     void (*weights)(const float *taps, float *u, int64_t plane);
     /* m[p][t] = v[p][t] u[p] for all planes: u is [36][channel][vectors of lanes], m [t][vectors of lanes]. */
     void (*product)(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles, int32_t vectors,
-                    const rni_winograd_planes *m);
+                    const rni_winograd_planes *m, const rni_winograd_ahead *ahead);
     void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
                    const rni_winograd_block *b);
     /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. */

@@ -33,12 +33,12 @@ PRODUCTS(UP_TO_12, 1)
 PRODUCTS(UP_TO_6, 2)
 
 static void winograd_product(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles,
-                             int32_t vectors, const rni_winograd_planes *m)
+                             int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead)
 {
     if (vectors == 1)
-        run_products(products_1, MOST_PRODUCTS(1), 1, v, u, channels, tiles, m);
+        run_products(products_1, MOST_PRODUCTS(1), 1, v, u, channels, tiles, m, *ahead);
     else
-        run_products(products_2, MOST_PRODUCTS(2), 2, v, u, channels, tiles, m);
+        run_products(products_2, MOST_PRODUCTS(2), 2, v, u, channels, tiles, m, *ahead);
 }
 
 PRODUCT_FILTERS(UP_TO_12, 1)

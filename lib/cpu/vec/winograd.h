@@ -350,14 +350,24 @@ typedef void product_fn(const float *x, int64_t tile, const float *u, int64_t ch
 #define PRODUCTS(LIST, V) LIST(PRODUCT, V, 0) static product_fn *const products_##V[] = {NULL, LIST(PRODUCT_NAME, V, 0)};
 #define MOST_PRODUCTS(V) ((int64_t)(sizeof products_##V / sizeof(product_fn *)) - 1)
 
+RNI_INLINE void ask_ahead(rni_winograd_ahead *a)
+{
+    for (int64_t i = 0; i < a->write_lines; i++, a->write += 16)
+        __builtin_prefetch(a->write, 1, 3);
+    for (int64_t i = 0; i < a->read_lines; i++, a->read += 16)
+        _mm_prefetch((const char *)a->read, _MM_HINT_T1);
+}
+
 RNI_INLINE void run_products(product_fn *const *table, int64_t most, const int V, const rni_winograd_planes *v,
-                             const float *u, int64_t channels, int64_t tiles, const rni_winograd_planes *m)
+                             const float *u, int64_t channels, int64_t tiles, const rni_winograd_planes *m,
+                             rni_winograd_ahead ahead)
 {
     const int64_t count = (tiles + most - 1) / most, width = tiles / count;
     for (int64_t p = 0; p < RNI_WINOGRAD_PLANES; p++, u += channels * V * LANES) {
         const float *x = v->at + p * v->plane;
         float *y = m->at + p * m->plane;
         int64_t wider = tiles % count;
+        ask_ahead(&ahead);
         for (int64_t i = 0; i < count; i++, wider--) {
             const int64_t n = width + (wider > 0);
             table[n](x, v->tile, u, channels, y, m->tile);
