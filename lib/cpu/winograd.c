@@ -220,7 +220,7 @@ rni_winograd_span rni_winograd_span_of(const rni_winograd_pass *pass, int64_t ba
 }
 
 /* Rows of pixels that a span covers, through all its images. */
-static int64_t span_pixels(const rni_winograd *g, const rni_winograd_span *s)
+int64_t rni_winograd_pixels(const rni_winograd *g, const rni_winograd_span *s)
 {
     const int64_t last = rni_conv_min(g->out_height, (s->row + s->rows) * RNI_WINOGRAD_TILE);
     return s->images * (last - s->row * RNI_WINOGRAD_TILE) * g->out_width;
@@ -230,11 +230,11 @@ static int64_t chunk_pixels(const void *user, int64_t chunk)
 {
     const winograd_job *const j = user;
     const rni_winograd_span s = rni_winograd_span_of(&j->pass, j->c->batch, chunk);
-    return span_pixels(&j->pass.g, &s);
+    return rni_winograd_pixels(&j->pass.g, &s);
 }
 
 /* First and last float that a span reads of x, as far as the image goes. */
-static void span_input(const rni_winograd *g, const rni_winograd_span *s, int64_t *first, int64_t *last)
+void rni_winograd_reads(const rni_winograd *g, const rni_winograd_span *s, int64_t *first, int64_t *last)
 {
     const int64_t row = g->in_width * g->channels, above = s->row * RNI_WINOGRAD_TILE - g->padding[0];
     const int64_t below = rni_conv_min(above + s->rows * RNI_WINOGRAD_TILE + 2, g->in_height);
@@ -242,7 +242,7 @@ static void span_input(const rni_winograd *g, const rni_winograd_span *s, int64_
     *last = ((s->image + s->images - 1) * g->in_height + below) * row;
 }
 
-static int64_t lines_per_plane(int64_t floats)
+int64_t rni_winograd_lines(int64_t floats)
 {
     return rni_conv_divide_up(rni_conv_max(0, floats), 16 * RNI_WINOGRAD_PLANES);
 }
@@ -252,16 +252,16 @@ static rni_winograd_ahead ahead_of(const winograd_job *j, const rni_winograd_spa
                                    int first_block, int last_block)
 {
     const rni_winograd *const g = &j->pass.g;
-    rni_winograd_ahead ahead = {.read_lines = 0};
+    rni_winograd_ahead ahead = {.a_lines = 0};
     if (first_block) {
-        ahead.write = j->y + (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width * g->outs;
-        ahead.write_lines = lines_per_plane(span_pixels(g, s) * g->outs);
+        ahead.b = j->y + (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width * g->outs;
+        ahead.b_lines = rni_winograd_lines(rni_winograd_pixels(g, s) * g->outs);
     }
     if (last_block && next) {
         int64_t first, last;
-        span_input(g, next, &first, &last);
-        ahead.read = j->x + first;
-        ahead.read_lines = lines_per_plane(last - first);
+        rni_winograd_reads(g, next, &first, &last);
+        ahead.a = j->x + first;
+        ahead.a_lines = rni_winograd_lines(last - first);
     }
     return ahead;
 }
@@ -283,7 +283,7 @@ static void run_block(const winograd_job *j, const rni_winograd_span *s, int64_t
     j->k->winograd.output(g, s, &products, &b);
     if (j->stats.moments) {
         const int64_t first = (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width;
-        rni_conv_stats_take(&j->stats, &slice, group, b.y + first * g->outs, span_pixels(g, s), g->outs);
+        rni_conv_stats_take(&j->stats, &slice, group, b.y + first * g->outs, rni_winograd_pixels(g, s), g->outs);
     }
 }
 

@@ -99,6 +99,26 @@ typedef struct filter_part {
     int64_t first, count, chunk;
 } filter_part;
 
+/* What the next group reads, when it lies in one piece. */
+static rni_winograd_ahead ahead_of(const winograd_filter_job *j, const filter_part *part, int64_t group)
+{
+    const rni_winograd *const g = &j->f.pass.g;
+    const rni_conv *const c = j->add.c;
+    const rni_winograd_span s = rni_winograd_span_of(&j->f.pass, c->batch, group);
+    rni_winograd_ahead ahead = {.a_lines = 0};
+    int64_t first, last;
+    rni_winograd_reads(g, &s, &first, &last);
+    if (part->count == g->channels || part->first == 0) {
+        ahead.a = (const float *)c->x + first;
+        ahead.a_lines = rni_winograd_lines(last - first);
+    }
+    if (part->slice.first == 0) {
+        ahead.b = (const float *)c->dy + (s.image * g->out_height + s.row * RNI_WINOGRAD_TILE) * g->out_width * g->outs;
+        ahead.b_lines = rni_winograd_lines(rni_winograd_pixels(g, &s) * g->outs);
+    }
+    return ahead;
+}
+
 static void add_groups(const winograd_filter_job *j, const filter_part *part, const task_memory *m)
 {
     const rni_winograd_pass *const pass = &j->f.pass;
@@ -110,7 +130,9 @@ static void add_groups(const winograd_filter_job *j, const filter_part *part, co
         const rni_winograd_span s = rni_winograd_span_of(pass, c->batch, group);
         k->input(&pass->g, &s, (const float *)c->x + part->first, part->count, &m->x);
         k->gradient(&pass->g, &s, (const float *)c->dy + part->slice.first, outs, &m->dy);
-        k->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum);
+        const rni_winograd_ahead none = {.a_lines = 0}, ahead = group + 1 < last ? ahead_of(j, part, group + 1) : none;
+        k->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum,
+                  &ahead);
     }
 }
 

@@ -44,8 +44,8 @@ typedef struct rni_winograd_block {
 
 /* Memory to ask for while products keep the processor busy: so many cache lines per plane. */
 typedef struct rni_winograd_ahead {
-    const float *read, *write;
-    int64_t read_lines, write_lines;
+    const float *a, *b;
+    int64_t a_lines, b_lines;
 } rni_winograd_ahead;
 
 typedef struct rni_winograd_kernels {
@@ -57,14 +57,18 @@ typedef struct rni_winograd_kernels {
                      const rni_winograd_planes *v);
     /* Of taps [9][lanes]; planes of the result lie `plane` apart. */
     void (*weights)(const float *taps, float *u, int64_t plane);
-    /* m[p][t] = v[p][t] u[p] for all planes: u is [36][channel][vectors of lanes], m [t][vectors of lanes]. */
+    /*
+     * m[p][t] = v[p][t] u[p] for all planes: u is [36][channel][vectors of lanes], m [t][vectors of lanes]. ahead->a is to
+     * be read, ahead->b to be written.
+     */
     void (*product)(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles, int32_t vectors,
                     const rni_winograd_planes *m, const rni_winograd_ahead *ahead);
     void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
                    const rni_winograd_block *b);
-    /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. */
+    /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. Both
+     * of `ahead` are to be read. */
     void (*filter)(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
-                   int32_t vectors, const rni_winograd_planes *sum);
+                   int32_t vectors, const rni_winograd_planes *sum, const rni_winograd_ahead *ahead);
     /* The nine taps of one vector of sums, `tap` apart. */
     void (*taps)(const float *sum, int64_t plane, float *taps, int64_t tap);
 } rni_winograd_kernels;

@@ -45,12 +45,13 @@ PRODUCT_FILTERS(UP_TO_12, 1)
 PRODUCT_FILTERS(UP_TO_6, 2)
 
 static void winograd_filter(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels,
-                            int64_t tiles, int32_t vectors, const rni_winograd_planes *sum)
+                            int64_t tiles, int32_t vectors, const rni_winograd_planes *sum,
+                            const rni_winograd_ahead *ahead)
 {
     if (vectors == 1)
-        run_filters(product_filters_1, MOST_FILTERS(1), x, dy, channels, tiles, sum);
+        run_filters(product_filters_1, MOST_FILTERS(1), x, dy, channels, tiles, sum, *ahead);
     else
-        run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum);
+        run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum, *ahead);
 }
 
 const rni_conv_kernels rni_conv_kernels_avx2 = {LANES, 2, 1, 2, windows, filter, moments,

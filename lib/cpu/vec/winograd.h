@@ -350,12 +350,12 @@ typedef void product_fn(const float *x, int64_t tile, const float *u, int64_t ch
 #define PRODUCTS(LIST, V) LIST(PRODUCT, V, 0) static product_fn *const products_##V[] = {NULL, LIST(PRODUCT_NAME, V, 0)};
 #define MOST_PRODUCTS(V) ((int64_t)(sizeof products_##V / sizeof(product_fn *)) - 1)
 
-RNI_INLINE void ask_ahead(rni_winograd_ahead *a)
+RNI_INLINE void ask_ahead(rni_winograd_ahead *ahead, const int writes)
 {
-    for (int64_t i = 0; i < a->write_lines; i++, a->write += 16)
-        __builtin_prefetch(a->write, 1, 3);
-    for (int64_t i = 0; i < a->read_lines; i++, a->read += 16)
-        _mm_prefetch((const char *)a->read, _MM_HINT_T1);
+    for (int64_t i = 0; i < ahead->b_lines; i++, ahead->b += 16)
+        __builtin_prefetch(ahead->b, writes, 2);
+    for (int64_t i = 0; i < ahead->a_lines; i++, ahead->a += 16)
+        __builtin_prefetch(ahead->a, 0, 2);
 }
 
 RNI_INLINE void run_products(product_fn *const *table, int64_t most, const int V, const rni_winograd_planes *v,
@@ -367,7 +367,7 @@ RNI_INLINE void run_products(product_fn *const *table, int64_t most, const int V
         const float *x = v->at + p * v->plane;
         float *y = m->at + p * m->plane;
         int64_t wider = tiles % count;
-        ask_ahead(&ahead);
+        ask_ahead(&ahead, 1);
         for (int64_t i = 0; i < count; i++, wider--) {
             const int64_t n = width + (wider > 0);
             table[n](x, v->tile, u, channels, y, m->tile);
@@ -408,13 +408,14 @@ typedef void product_filter_fn(const float *x, int64_t x_tile, const float *dy, 
 
 RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const rni_winograd_planes *x,
                             const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
-                            const rni_winograd_planes *sum)
+                            const rni_winograd_planes *sum, rni_winograd_ahead ahead)
 {
     const int64_t count = (channels + most - 1) / most, width = channels / count;
     for (int64_t p = 0; p < RNI_WINOGRAD_PLANES; p++) {
         const float *from = x->at + p * x->plane, *const d = dy->at + p * dy->plane;
         float *to = sum->at + p * sum->plane;
         int64_t wider = channels % count;
+        ask_ahead(&ahead, 0);
         for (int64_t i = 0; i < count; i++, wider--) {
             const int64_t n = width + (wider > 0);
             table[n](from, x->tile, d, dy->tile, tiles, to, sum->tile);
