@@ -15,8 +15,10 @@ typedef struct way {
 
 static const way ways[] = {
     {"f32", RN_F32, 0, 0},
-    {"f32, unfused", RN_F32, RN_PLAN_NO_FUSION, 0},
-    {"f32, larger plan", RN_F32, 0, 3},
+    {"f32, unfused", RN_F32, RN_PLAN_NO_FUSION, 3},
+    {"f32, direct", RN_F32, RN_PLAN_NO_WINOGRAD, 0},
+    {"f32, direct, unfused", RN_F32, RN_PLAN_NO_FUSION | RN_PLAN_NO_WINOGRAD, 0},
+    {"f32, direct, larger plan", RN_F32, RN_PLAN_NO_WINOGRAD, 3},
     {"f64", RN_F64, 0, 0},
     {"f64, unfused", RN_F64, RN_PLAN_NO_FUSION, 2},
 };
@@ -63,7 +65,9 @@ static rn_status set_up(fixture *f, rn_context *ctx)
     int64_t dims[RN_MAX_RANK], out[RN_MAX_RANK];
     int32_t rank = golden_dims(json_object_get(f->g->spec, "x"), dims), out_rank = 0;
     f->dev = rn_context_device(ctx, 0);
-    f->precision = f->way->dtype == RN_F64 ? GOLDEN_F64 : GOLDEN_F32;
+    f->precision = f->way->dtype == RN_F64                ? GOLDEN_F64
+                   : f->way->flags & RN_PLAN_NO_WINOGRAD ? GOLDEN_F32
+                                                         : GOLDEN_WINOGRAD;
     TRY(golden_model(ctx, f->g, &f->model));
     TRY(create_plan(f, RN_PLAN_INFER, rank, dims, &f->infer));
     TRY(create_plan(f, RN_PLAN_TRAIN, rank, dims, &f->train));

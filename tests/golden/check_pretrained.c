@@ -25,6 +25,7 @@ typedef struct way {
 static const way ways[] = {
     {"f32", RN_F32, 0, 100},
     {"f32, unfused", RN_F32, RN_PLAN_NO_FUSION, 77},
+    {"f32, direct", RN_F32, RN_PLAN_NO_WINOGRAD, 100},
     {"f64", RN_F64, 0, 250},
 };
 

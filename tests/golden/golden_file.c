@@ -177,7 +177,9 @@ static double double_share(const char *key)
 
 static double bound_of(const char *key, double torch_error, double size, int precision)
 {
-    return precision == GOLDEN_F64 ? double_share(key) * size : fmax(2 * torch_error, 1e-6 * size);
+    if (precision == GOLDEN_F64)
+        return double_share(key) * size;
+    return (precision == GOLDEN_WINOGRAD ? 4 : 1) * fmax(2 * torch_error, 1e-6 * size);
 }
 
 int golden_compare(const golden *g, const char *key, const double *ours, size_t count, int precision, const char *how)

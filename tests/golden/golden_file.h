@@ -16,8 +16,11 @@ typedef struct golden {
     uint64_t salt;
 } golden;
 
-/* How strict: as another float32 implementation, or as one that computes in double and keeps state in float. */
-enum { GOLDEN_F32, GOLDEN_F64 };
+/*
+ * How strict: as another float32 implementation, as one that computes in double and keeps state in float, or as float32
+ * with Winograd's algorithm, which may have four times the error.
+ */
+enum { GOLDEN_F32, GOLDEN_F64, GOLDEN_WINOGRAD };
 
 /* 0, or -1 with a line on stderr. */
 int golden_open(golden *g, const char *path);
