@@ -3,6 +3,7 @@
 #include "cpu/conv.h"
 #include "base/error.h"
 #include "cpu/check.h"
+#include "cpu/pointwise.h"
 #include "cpu/winograd.h"
 
 /* Sizes beyond this cannot be meant and keep products of a few of them inside int64. */
@@ -186,7 +187,8 @@ static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_
     if (!k || !stats)
         return 0;
     const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
-    return rni_conv_stats_bytes(&pass, x->dims[0]);
+    return rni_pointwise_suits(op->params) ? rni_pointwise_stats_bytes(&pass, x->dims[0])
+                                           : rni_conv_stats_bytes(&pass, x->dims[0]);
 }
 
 static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -238,6 +240,8 @@ static rn_status run_forward(const rni_cpu_call *call)
     const rni_conv_kernels *const k = fast(call->level, dtype);
     if (k && rni_winograd_suits(c.p, 0))
         return rni_winograd_forward(&c, k);
+    if (k && rni_pointwise_suits(c.p))
+        return rni_pointwise_forward(&c, k);
     return k ? rni_conv_fast_forward(&c, k) : reference(dtype)->forward(&c);
 }
 
@@ -262,6 +266,8 @@ static rn_status run_backward_data(const rni_cpu_call *call)
     const rni_conv_kernels *const k = fast(call->level, dtype);
     if (k && rni_winograd_suits(c.p, RN_OPF_BACKWARD_DATA))
         return rni_winograd_backward_data(&c, k);
+    if (k && rni_pointwise_suits(c.p))
+        return rni_pointwise_backward_data(&c, k);
     return k ? rni_conv_fast_backward_data(&c, k) : reference(dtype)->backward_data(&c);
 }
 
@@ -274,6 +280,8 @@ static rn_status query_backward_filter(const rni_cpu *cpu, const rn_op *op, cons
     RNI_TRY(check_weights(op, "weight gradient", output(op, values, 0)));
     if (k && rni_winograd_suits_filter(op->params))
         info->workspace = rni_winograd_filter_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
+    else if (k && rni_pointwise_suits(op->params))
+        info->workspace = rni_pointwise_filter_bytes(k, op->params, x->dims[0]);
     else if (k)
         info->workspace = rni_conv_filter_bytes(k, op->params, x->dims[0]);
     return RN_OK;
@@ -289,6 +297,8 @@ static rn_status run_backward_filter(const rni_cpu_call *call)
     const rni_conv_kernels *const k = fast(call->level, dtype);
     if (k && rni_winograd_suits_filter(c.p))
         return rni_winograd_backward_filter(&c, k);
+    if (k && rni_pointwise_suits(c.p))
+        return rni_pointwise_backward_filter(&c, k);
     return k ? rni_conv_fast_backward_filter(&c, k) : reference(dtype)->backward_filter(&c);
 }
 

@@ -29,7 +29,9 @@ typedef struct rni_conv_windows {
     int64_t out_pixel, out_row; /* in y and residual */
     int32_t triple;             /* weights are [r][i][3 s][o] for the three-tap kernel, else [r][s][i][o] */
     int32_t dense;              /* the taps of a row and their channels are contiguous in x */
-    int32_t relu, reserved;
+    int32_t relu;
+    int32_t stream; /* y is written past the caches: whole vectors at multiples of their size */
+    int64_t ahead;  /* with one tap: what lies so far behind each input will be wanted; 0: nothing */
 } rni_conv_windows;
 
 /* What a call computes: some rows of one image, `vectors` vectors of output channels. */
@@ -58,7 +60,9 @@ typedef struct rni_conv_filter_block {
     const float *x, *dy;
     float *sum;
     int64_t first_row, last_row;
+    int64_t end_row;  /* rows up to here will be wanted after these; below last_row: none */
     int32_t vectors, tail;
+    int32_t passes_x; /* x of them need not be asked for */
 } rni_conv_filter_block;
 
 /* Per channel: the mean is centre + offset, squares the sum of squared deviations from it. */

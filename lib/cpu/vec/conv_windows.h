@@ -28,6 +28,17 @@ RNI_INLINE void add_tap(sums *t, const int P, const int V, const int lo, const i
     }
 }
 
+/* add_tap() for all pixels; a cache line of each is followed by asking for the one that lies `ahead` of it. */
+RNI_INLINE void add_tap_ahead(sums *t, const int P, const int V, const float *x, int64_t pixel, const float *weight,
+                              int64_t n, int64_t ahead)
+{
+    for (int64_t i = 0; i < n; i += 16) {
+        UNROLL for (int p = 0; p < P; p++)
+            __builtin_prefetch(x + p * pixel + i + ahead, 0, 2);
+        add_tap(t, P, V, 0, P, x + i, pixel, weight + i * V * LANES, n - i < 16 ? n - i : 16);
+    }
+}
+
 /* The three taps of a row at once: each input pixel q is read once for the outputs q, q-1 and q-2. */
 RNI_INLINE void add_three_taps(sums *t, const int P, const int V, const int lo, const int hi, const float *x,
                            int64_t pixel, const float *weight, int64_t n)
@@ -95,7 +106,9 @@ RNI_INLINE void sum_taps(sums *t, const int P, const int V, const rni_conv_windo
     const int dense = inside && g->dense;
     const float *x = at->x, *weight = at->weight;
     for (int64_t r = 0; r < at->rows; r++, x += row, weight += g->taps[1] * tap) {
-        if (dense)
+        if (g->ahead)
+            add_tap_ahead(t, P, V, x, pixel, weight, g->channels, g->ahead);
+        else if (dense)
             add_tap(t, P, V, 0, P, x, pixel, weight, g->taps[1] * g->channels);
         else
             for (int64_t s = 0; s < g->taps[1]; s++)
@@ -146,7 +159,11 @@ RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows
             UNROLL for (int v = 0; v < V; v++)
                 t->a[p][v] = v_relu(t->a[p][v]);
     float *y = b->y + at;
-    if (b->tail == LANES)
+    if (g->stream)
+        UNROLL for (int p = 0; p < P; p++)
+            UNROLL for (int v = 0; v < V; v++)
+                v_stream(y + p * g->out_pixel + v * LANES, t->a[p][v]);
+    else if (b->tail == LANES)
         UNROLL for (int p = 0; p < P; p++)
             UNROLL for (int v = 0; v < V; v++)
                 v_store(y + p * g->out_pixel + v * LANES, t->a[p][v]);
@@ -158,9 +175,8 @@ RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows
         }
 }
 
-/* Asks for the rows of x that the tile below needs first, and for the lines that this one writes. */
-RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b, int64_t row,
-                         int64_t col)
+/* Asks for the rows of x that the tile below needs first. */
+RNI_INLINE void prefetch_below(const int P, const rni_conv_windows *g, const rni_conv_block *b, int64_t row, int64_t col)
 {
     const int64_t below = row * g->step[0] + g->first[0] + (g->taps[0] - 1) * g->dilation[0] + 1;
     const int64_t bytes = P * g->step[1] * g->in_pixel * (int64_t)sizeof(float);
@@ -168,12 +184,21 @@ RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, co
     for (int64_t r = 0; r < g->step[0]; r++, x += g->in_row * (int64_t)sizeof(float))
         for (int64_t at = 0; at < bytes; at += 64)
             _mm_prefetch(x + at, _MM_HINT_T0);
+}
+
+/* Asks for what the tile below reads and for the lines that this one writes. */
+RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b, int64_t row,
+                         int64_t col)
+{
+    if (!g->ahead && !g->stream)
+        prefetch_below(P, g, b, row, col);
+    if (g->stream)
+        return;
     const float *const y = b->y + row * g->out_row + col * g->out_pixel;
     UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < V * LANES; v += 16)
             __builtin_prefetch(y + p * g->out_pixel + v, 1, 3);
 }
-
 RNI_INLINE void run_tile(const int P, const int V, const int triple, const rni_conv_windows *g, const rni_conv_block *b,
                      int64_t row, int64_t col)
 {

@@ -22,6 +22,8 @@ RNI_INLINE vec v_zero(void) { return _mm512_setzero_ps(); }
 RNI_INLINE vec v_set(float x) { return _mm512_set1_ps(x); }
 RNI_INLINE vec v_load(const float *p) { return _mm512_loadu_ps(p); }
 RNI_INLINE void v_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+/* Past the caches, to a multiple of the vector's size. */
+RNI_INLINE void v_stream(float *p, vec v) { _mm512_stream_ps(p, v); }
 /* The first n lanes, n <= LANES. */
 RNI_INLINE mask v_first(size_t n) { return (mask)((1u << n) - 1); }
 RNI_INLINE vec v_load_m(const float *p, mask m) { return _mm512_maskz_loadu_ps(m, p); }
@@ -92,6 +94,7 @@ RNI_INLINE vec v_zero(void) { return _mm256_setzero_ps(); }
 RNI_INLINE vec v_set(float x) { return _mm256_set1_ps(x); }
 RNI_INLINE vec v_load(const float *p) { return _mm256_loadu_ps(p); }
 RNI_INLINE void v_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+RNI_INLINE void v_stream(float *p, vec v) { _mm256_stream_ps(p, v); }
 RNI_INLINE mask v_first(size_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
