@@ -184,11 +184,12 @@ static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_
     const int stats = (op->flags & RN_OPF_STATS) != 0;
     if (k && rni_winograd_suits(op->params, 0))
         return rni_winograd_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
+    if (k && rni_pointwise_suits(op->params))
+        return rni_pointwise_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
     if (!k || !stats)
         return 0;
     const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
-    return rni_pointwise_suits(op->params) ? rni_pointwise_stats_bytes(&pass, x->dims[0])
-                                           : rni_conv_stats_bytes(&pass, x->dims[0]);
+    return rni_conv_stats_bytes(&pass, x->dims[0]);
 }
 
 static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -253,6 +254,8 @@ static rn_status query_backward_data(const rni_cpu *cpu, const rn_op *op, const 
     RNI_TRY(check_images(op, dx, input(op, values, 0)));
     if (k && rni_winograd_suits(op->params, RN_OPF_BACKWARD_DATA))
         info->workspace = rni_winograd_bytes(k, op->params, 1, 0, dx->dims[0], cpu->host->num_threads);
+    else if (k && rni_pointwise_suits(op->params))
+        info->workspace = rni_pointwise_bytes(k, op->params, 1, 0, dx->dims[0], cpu->host->num_threads);
     return check_dtype(op, "packed weight", input(op, values, 1), output(op, values, 0)->dtype);
 }
 
@@ -281,7 +284,7 @@ static rn_status query_backward_filter(const rni_cpu *cpu, const rn_op *op, cons
     if (k && rni_winograd_suits_filter(op->params))
         info->workspace = rni_winograd_filter_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
     else if (k && rni_pointwise_suits(op->params))
-        info->workspace = rni_pointwise_filter_bytes(k, op->params, x->dims[0]);
+        info->workspace = rni_pointwise_filter_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
     else if (k)
         info->workspace = rni_conv_filter_bytes(k, op->params, x->dims[0]);
     return RN_OK;

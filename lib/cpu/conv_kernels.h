@@ -60,10 +60,24 @@ typedef struct rni_conv_filter_block {
     const float *x, *dy;
     float *sum;
     int64_t first_row, last_row;
-    int64_t end_row;  /* rows up to here will be wanted after these; below last_row: none */
     int32_t vectors, tail;
-    int32_t passes_x; /* x of them need not be asked for */
 } rni_conv_filter_block;
+
+/*
+ *   sum[i, o] += sum over pixels of dy[p, o] * x[p, i]
+ * for `count` pixels that lie x_pixel and dy_pixel apart. x and dy are first copied into `memory`, where those of a tile
+ * lie together.
+ */
+typedef struct rni_conv_band {
+    const float *x, *dy;
+    int64_t x_pixel, dy_pixel, count;
+    int64_t channels, outs; /* of x; of dy */
+    float *sum;             /* [block][channel][vectors of lanes] */
+    float *memory;          /* count * (channels + one block's lanes) */
+    int64_t max_vectors;    /* of a block */
+    /* Will be wanted next: x and dy so much further on; 0: nothing. */
+    int64_t x_ahead, dy_ahead;
+} rni_conv_band;
 
 /* Per channel: the mean is centre + offset, squares the sum of squared deviations from it. */
 typedef struct rni_conv_moments {
@@ -77,6 +91,7 @@ typedef struct rni_conv_kernels {
     int32_t filter_triple;  /* the same for `filter`, where such blocks have one vector */
     void (*windows)(const rni_conv_windows *g, const rni_conv_block *b);
     void (*filter)(const rni_conv_filter *g, const rni_conv_filter_block *b);
+    void (*band)(const rni_conv_band *b);
     /* Of the channels of `pixels` pixels. */
     void (*moments)(const float *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out);

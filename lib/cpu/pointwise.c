@@ -3,23 +3,69 @@
 #include "base/error.h"
 #include "cpu/conv_filter.h"
 #include "cpu/conv_stats.h"
+#include "cpu/scratch.h"
 #include <string.h>
 
 /* A chunk's inputs and outputs should take so many floats of a core's cache, its pixels stay in these bounds. */
-enum { CHUNK_FLOATS = 1 << 16, LEAST_PIXELS = 48, MOST_PIXELS = 240, PIXELS_STEP = 48 };
+enum { CHUNK_FLOATS = 1 << 17, LEAST_PIXELS = 48, MOST_PIXELS = 240, PIXELS_STEP = 48 };
 /* So many tasks should be there to share. */
 enum { LEAST_TASKS = 8, FILTER_TASKS = 16 };
 /* Outputs of so many floats leave the caches before they are read: they are better not read first. */
 enum { STREAMED_FLOATS = 1 << 22 };
 /* Pixels of a band of the filter's gradient; sums of so many floats stay in a core's cache. */
-enum { BAND_PIXELS = 96, CACHED_SUMS = 1 << 17 };
+enum { BAND_PIXELS = 144, CACHED_SUMS = 1 << 17 };
 
 int rni_pointwise_suits(const rn_conv_params *p)
 {
     for (int axis = 0; axis < 2; axis++)
-        if (p->kernel[axis] != 1 || p->stride[axis] != 1 || p->padding[axis] != 0)
+        if (p->kernel[axis] != 1 || p->padding[axis] != 0)
             return 0;
     return p->groups == 1;
+}
+
+static int is_strided(const rn_conv_params *p)
+{
+    return p->stride[0] != 1 || p->stride[1] != 1;
+}
+
+/* A run of output pixels in one row, and where the first of them is in the input. */
+typedef struct pixel_run {
+    int64_t count, input; /* input: number of the pixel */
+} pixel_run;
+
+static pixel_run run_of(const rn_conv_params *p, int64_t pixel, int64_t end)
+{
+    const int64_t col = pixel % p->out_width, row = pixel / p->out_width;
+    const int64_t image = row / p->out_height, in_row = row % p->out_height * p->stride[0];
+    return (pixel_run){rni_conv_min(end - pixel, p->out_width - col),
+                       (image * p->in_height + in_row) * p->in_width + col * p->stride[1]};
+}
+
+/* The input pixels of a chunk, one after the other. */
+static void gather(const rn_conv_params *p, const float *x, int64_t first, int64_t end, float *to)
+{
+    const size_t bytes = (size_t)p->in_channels * sizeof *x;
+    while (first < end) {
+        const pixel_run run = run_of(p, first, end);
+        for (int64_t i = 0; i < run.count; i++, to += p->in_channels)
+            memcpy(to, x + (run.input + i * p->stride[1]) * p->in_channels, bytes);
+        first += run.count;
+    }
+}
+
+/* Some channels of a chunk to where they belong in the input; adds when asked. */
+static void scatter(const rn_conv_params *p, const float *from, int64_t width, int64_t channels, int64_t first,
+                    int64_t end, int adds, float *dx)
+{
+    while (first < end) {
+        const pixel_run run = run_of(p, first, end);
+        for (int64_t i = 0; i < run.count; i++, from += width) {
+            float *const to = dx + (run.input + i * p->stride[1]) * p->in_channels;
+            for (int64_t c = 0; c < channels; c++)
+                to[c] = adds ? to[c] + from[c] : from[c];
+        }
+        first += run.count;
+    }
 }
 
 typedef struct pointwise_job {
@@ -31,11 +77,12 @@ typedef struct pointwise_job {
     const float *x, *residual;
     float *y;
     rni_conv_stats stats;
+    rni_scratch scratch; /* strided: a chunk's inputs, or a block of its outputs */
 } pointwise_job;
 
 static int64_t chunk_of(const rni_conv_pass *pass)
 {
-    const int64_t pixels = CHUNK_FLOATS / (pass->sums + pass->outs) / PIXELS_STEP * PIXELS_STEP;
+    const int64_t pixels = CHUNK_FLOATS / pass->sums / PIXELS_STEP * PIXELS_STEP;
     return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, pixels));
 }
 
@@ -50,52 +97,97 @@ static int64_t chunk_pixels(const void *user, int64_t chunk)
     return rni_conv_min(j->chunk, j->pixels - chunk * j->chunk);
 }
 
+/* One block of a chunk. With a stride x is a copy; backwards y is one, too, and goes where it belongs. */
+static void run_block(const pointwise_job *j, rni_conv_windows *g, int64_t chunk, int64_t block, const float *x,
+                      float *copy)
+{
+    const rni_conv_pass *const pass = &j->pass;
+    const int64_t pixel = chunk * j->chunk;
+    const rni_conv_slice slice = rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, block);
+    rni_conv_block b = {.vectors = slice.vectors, .tail = slice.tail, .last_row = 1, .x = x};
+    b.weight = (const float *)j->c->w + slice.lane * g->channels;
+    b.bias = j->c->bias ? (const float *)j->c->bias + slice.first : NULL;
+    b.residual = j->residual && !copy ? j->residual + pixel * g->out_pixel + slice.first : NULL;
+    b.y = copy ? copy : j->y + pixel * g->out_pixel + slice.first;
+    pass->k->windows(g, &b);
+    if (copy)
+        scatter(pass->p, copy, g->out_pixel, (slice.vectors - 1) * pass->k->lanes + slice.tail, pixel,
+                pixel + g->out_width, j->residual != NULL, j->y + slice.first);
+    if (j->stats.moments)
+        rni_conv_stats_take(&j->stats, &slice, chunk, b.y, g->out_width, g->out_pixel);
+}
+
+static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int64_t last, float *memory)
+{
+    rni_conv_windows g = j->g;
+    const float *x = j->x + chunk * j->chunk * g.in_pixel;
+    float *copy = NULL;
+    g.out_width = g.in_width = chunk_pixels(j, chunk);
+    g.ahead = !memory && chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
+    if (memory && j->pass.backward_data) {
+        copy = memory;
+        g.out_pixel = j->pass.k->max_vectors * j->pass.k->lanes;
+    } else if (memory) {
+        gather(j->pass.p, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory);
+        x = memory;
+    }
+    for (int64_t block = first; block < last; block++, g.ahead = 0)
+        run_block(j, &g, chunk, block, x, copy);
+}
+
 static void run_chunk(void *arg, size_t index)
 {
     const pointwise_job *const j = arg;
-    const rni_conv_pass *const pass = &j->pass;
-    const int64_t chunk = (int64_t)index / j->parts, part = (int64_t)index % j->parts;
-    const int64_t last = pass->blocks * (part + 1) / j->parts, pixel = chunk * j->chunk;
-    rni_conv_windows g = j->g;
-    g.out_width = g.in_width = chunk_pixels(j, chunk);
-    g.ahead = chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
-    for (int64_t i = pass->blocks * part / j->parts; i < last; i++, g.ahead = 0) {
-        const rni_conv_slice slice = rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, i);
-        rni_conv_block b = {.vectors = slice.vectors, .tail = slice.tail, .last_row = 1};
-        b.x = j->x + pixel * g.in_pixel;
-        b.weight = (const float *)j->c->w + slice.lane * g.channels;
-        b.bias = j->c->bias ? (const float *)j->c->bias + slice.first : NULL;
-        b.residual = j->residual ? j->residual + pixel * g.out_pixel + slice.first : NULL;
-        b.y = j->y + pixel * g.out_pixel + slice.first;
-        pass->k->windows(&g, &b);
-        if (j->stats.moments)
-            rni_conv_stats_take(&j->stats, &slice, chunk, b.y, g.out_width, g.out_pixel);
-    }
+    const int64_t part = (int64_t)index % j->parts, blocks = j->pass.blocks;
+    float *const memory = is_strided(j->pass.p) ? rni_scratch_take(&j->scratch, index) : NULL;
+    run_blocks(j, (int64_t)index / j->parts, blocks * part / j->parts, blocks * (part + 1) / j->parts, memory);
+    if (memory)
+        rni_scratch_give(memory);
 }
 
-uint64_t rni_pointwise_stats_bytes(const rni_conv_pass *pass, int64_t batch)
+static size_t slot_bytes(const rni_conv_pass *pass)
+{
+    const int64_t width = pass->backward_data ? pass->k->max_vectors * pass->k->lanes : pass->sums;
+    return (size_t)(chunk_of(pass) * width) * sizeof(float);
+}
+
+static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
 {
     const int64_t chunks = rni_conv_divide_up(pixels_of(pass->p, batch), chunk_of(pass));
-    return (uint64_t)rni_conv_stats_floats(chunks, pass->vectors * pass->k->lanes) * sizeof(float);
+    const int64_t floats = rni_conv_stats_floats(chunks, pass->vectors * pass->k->lanes);
+    return (uint64_t)(rni_conv_divide_up(floats, 16) * 16) * sizeof(float);
+}
+
+uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data, int stats,
+                             int64_t batch, int32_t threads)
+{
+    const rni_conv_pass pass = rni_conv_pass_of(k, p, backward_data);
+    return (stats ? stats_bytes(&pass, batch) : 0) +
+           (is_strided(p) ? (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&pass)) : 0);
 }
 
 static void describe(pointwise_job *j)
 {
     const rni_conv_pass *const pass = &j->pass;
-    j->g = rni_conv_part_of(pass, 0).g;
-    j->g.in_height = 1;
+    j->g = (rni_conv_windows){.taps = {1, 1}, .step = {1, 1}, .dilation = {1, 1}, .in_height = 1, .dense = 1};
+    j->g.channels = j->g.in_pixel = pass->sums;
+    j->g.out_pixel = pass->outs;
     j->g.relu = (j->c->flags & RN_OPF_RELU) != 0;
     j->pixels = pixels_of(pass->p, j->c->batch);
     j->chunk = chunk_of(pass);
     j->chunks = rni_conv_divide_up(j->pixels, j->chunk);
     j->parts = rni_conv_min(pass->blocks, rni_conv_divide_up(LEAST_TASKS, j->chunks));
     j->g.stream = !j->stats.moments && !j->residual && j->pixels * pass->outs >= STREAMED_FLOATS &&
-                  pass->outs % pass->k->lanes == 0;
+                  pass->outs % pass->k->lanes == 0 && !(pass->backward_data && is_strided(pass->p));
 }
 
 static rn_status run_job(pointwise_job *j)
 {
+    const rni_conv *const c = j->c;
     describe(j);
+    if (is_strided(c->p))
+        j->scratch = rni_scratch_make((char *)c->workspace + (j->stats.moments ? stats_bytes(&j->pass, c->batch) : 0),
+                                      slot_bytes(&j->pass), c->call->cpu->host->num_threads);
     return rni_cpu_parallel(j->c->call, run_chunk, j, (size_t)(j->chunks * j->parts));
 }
 
@@ -111,10 +203,25 @@ rn_status rni_pointwise_forward(const rni_conv *c, const rni_conv_kernels *k)
     return j.stats.moments ? rni_conv_stats_finish(&j.stats) : RN_OK;
 }
 
+/* With a stride most pixels of dx meet no weight. */
+static void fill_row(void *arg, size_t index)
+{
+    const rni_conv *const c = arg;
+    const size_t row = (size_t)(c->p->in_width * c->p->in_channels);
+    memset((float *)c->dx + index * row, 0, row * sizeof(float));
+}
+
+static rn_status fill_gaps(const rni_conv *c)
+{
+    return rni_cpu_parallel(c->call, fill_row, (void *)c, (size_t)(c->batch * c->p->in_height));
+}
+
 rn_status rni_pointwise_backward_data(const rni_conv *c, const rni_conv_kernels *k)
 {
     pointwise_job j = {.c = c, .pass = rni_conv_pass_of(k, c->p, 1), .x = c->dy, .y = c->dx};
     j.residual = c->flags & RN_OPF_ACCUMULATE ? c->dx : NULL;
+    if (is_strided(c->p) && !j.residual)
+        RNI_TRY(fill_gaps(c));
     return run_job(&j);
 }
 
@@ -122,6 +229,7 @@ rn_status rni_pointwise_backward_data(const rni_conv *c, const rni_conv_kernels 
 typedef struct pointwise_filter_job {
     rni_filter_job add;
     int64_t pixels, parts;
+    rni_scratch scratch;
 } pointwise_filter_job;
 
 static int64_t filter_parts(const rni_filter_job *j)
@@ -137,49 +245,72 @@ static rni_filter_job copies_of(const rni_conv_kernels *k, const rn_conv_params 
     return j;
 }
 
-uint64_t rni_pointwise_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch)
+/* x of a band with a stride, then what the kernel copies: x in panels, at most twice as wide, and a block of dy. */
+static size_t band_bytes(const rni_conv_kernels *k, const rn_conv_params *p)
 {
-    const rni_filter_job j = copies_of(k, p, batch);
-    return (uint64_t)(j.chunks * j.copy) * sizeof(float);
+    const int64_t panels = 2 * rni_conv_divide_up(p->in_channels, 4) * k->lanes;
+    return (size_t)(BAND_PIXELS * (p->in_channels + panels + k->max_vectors * k->lanes)) * sizeof(float);
 }
 
-/* One band by one block. */
-static void add_band(const rni_filter_job *add, const rni_conv_slice *slice, int64_t first, int64_t count, int64_t end,
-                     float *copy, int reads_x)
+uint64_t rni_pointwise_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch, int32_t threads)
 {
-    rni_conv_filter g = add->g;
-    rni_conv_filter_block b = {.vectors = slice->vectors, .tail = slice->tail, .last_row = 1};
-    g.out_width = g.in_width = count;
-    g.out_row = count * g.out_pixel;
-    g.in_row = count * g.in_pixel;
-    g.out_height = g.in_height = 2;
-    b.x = (const float *)add->c->x + first * g.in_pixel;
-    b.dy = (const float *)add->c->dy + first * g.out_pixel + slice->first;
-    b.sum = copy + slice->lane * rni_filter_weights(add);
-    b.end_row = first + 2 * count <= end ? 2 : 1;
-    b.passes_x = !reads_x;
-    add->k->filter(&g, &b);
+    const rni_filter_job j = copies_of(k, p, batch);
+    return (uint64_t)(rni_conv_divide_up(j.chunks * j.copy, 16) * 16) * sizeof(float) +
+           (uint64_t)threads * rni_scratch_slot_bytes(band_bytes(k, p));
+}
+
+/* A task's blocks as output channels: the first, how many, lanes before them. */
+typedef struct block_range {
+    int64_t first, count, lane, lanes;
+} block_range;
+
+static block_range range_of(const pointwise_filter_job *j, int64_t part)
+{
+    const rni_filter_job *const add = &j->add;
+    const int64_t outs = add->c->out_per_group, width = add->block_vectors * add->k->lanes;
+    block_range r = {.first = add->blocks * part / j->parts * width};
+    const int64_t end = rni_conv_min(outs, add->blocks * (part + 1) / j->parts * width);
+    r.count = end - r.first;
+    r.lane = r.first;
+    r.lanes = rni_conv_divide_up(r.count, add->k->lanes) * add->k->lanes;
+    return r;
+}
+
+static void add_band(const pointwise_filter_job *j, const block_range *r, int64_t first, int64_t count, int more,
+                     float *sum, float *memory)
+{
+    const rni_conv *const c = j->add.c;
+    const rn_conv_params *const p = c->p;
+    rni_conv_band b = {.x_pixel = p->in_channels, .dy_pixel = p->out_channels, .count = count, .sum = sum};
+    b.channels = p->in_channels;
+    b.outs = r->count;
+    b.max_vectors = j->add.block_vectors;
+    b.dy = (const float *)c->dy + first * b.dy_pixel + r->first;
+    b.dy_ahead = more ? count * b.dy_pixel : 0;
+    b.memory = memory + BAND_PIXELS * p->in_channels;
+    b.x = (const float *)c->x + first * b.x_pixel;
+    if (is_strided(p)) {
+        gather(p, c->x, first, first + count, memory);
+        b.x = memory;
+    } else {
+        b.x_ahead = more ? count * b.x_pixel : 0;
+    }
+    j->add.k->band(&b);
 }
 
 static void run_filter_part(void *arg, size_t index)
 {
     const pointwise_filter_job *const j = arg;
     const rni_filter_job *const add = &j->add;
-    const int64_t chunk = (int64_t)index / j->parts, part = (int64_t)index % j->parts;
-    const int64_t bands = rni_conv_divide_up(j->pixels, BAND_PIXELS);
-    const int64_t first_block = add->blocks * part / j->parts, last_block = add->blocks * (part + 1) / j->parts;
+    const int64_t chunk = (int64_t)index / j->parts, bands = rni_conv_divide_up(j->pixels, BAND_PIXELS);
     const int64_t end = rni_conv_min(j->pixels, bands * (chunk + 1) / add->chunks * BAND_PIXELS);
-    float *const copy = add->sums + chunk * add->copy;
-    for (int64_t i = first_block; i < last_block; i++) {
-        const rni_conv_slice slice = rni_conv_slice_of(add->c->out_per_group, add->k->lanes, add->block_vectors, i);
-        memset(copy + slice.lane * rni_filter_weights(add), 0,
-               (size_t)(slice.vectors * add->k->lanes * rni_filter_weights(add)) * sizeof *copy);
-    }
+    const block_range r = range_of(j, (int64_t)index % j->parts);
+    float *const sum = add->sums + chunk * add->copy + r.lane * add->c->p->in_channels;
+    float *const memory = rni_scratch_take(&j->scratch, index);
+    memset(sum, 0, (size_t)(r.lanes * add->c->p->in_channels) * sizeof *sum);
     for (int64_t at = bands * chunk / add->chunks * BAND_PIXELS; at < end; at += BAND_PIXELS)
-        for (int64_t i = first_block; i < last_block; i++) {
-            const rni_conv_slice slice = rni_conv_slice_of(add->c->out_per_group, add->k->lanes, add->block_vectors, i);
-            add_band(add, &slice, at, rni_conv_min(BAND_PIXELS, end - at), end, copy, i == first_block);
-        }
+        add_band(j, &r, at, rni_conv_min(BAND_PIXELS, end - at), at + 2 * BAND_PIXELS <= end, sum, memory);
+    rni_scratch_give(memory);
 }
 
 rn_status rni_pointwise_backward_filter(const rni_conv *c, const rni_conv_kernels *k)
@@ -188,6 +319,8 @@ rn_status rni_pointwise_backward_filter(const rni_conv *c, const rni_conv_kernel
     j.add.c = c;
     j.add.sums = c->workspace;
     j.parts = filter_parts(&j.add);
+    j.scratch = rni_scratch_make(j.add.sums + rni_conv_divide_up(j.add.chunks * j.add.copy, 16) * 16,
+                                 band_bytes(k, c->p), c->call->cpu->host->num_threads);
     RNI_TRY(rni_cpu_parallel(c->call, run_filter_part, &j, (size_t)(j.add.chunks * j.parts)));
     return rni_filter_add(&j.add);
 }

@@ -7,6 +7,7 @@ enum { MAX_PIXELS = 16, MAX_VECTORS = 2, MAX_CHANNELS = 16 };
 #include "cpu/vec/conv_moments.h"
 #include "cpu/vec/conv_windows.h"
 #include "cpu/vec/winograd.h"
+#include "cpu/vec/conv_band.h"
 
 TILES(UP_TO_16, 1, 0)
 TILES(UP_TO_12, 2, 0)
@@ -55,6 +56,11 @@ static void winograd_filter(const rni_winograd_planes *x, const rni_winograd_pla
         run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum, *ahead);
 }
 
-const rni_conv_kernels rni_conv_kernels_avx512 = {LANES, 2, 2, 1, windows, filter, moments,
+static void band(const rni_conv_band *b)
+{
+    run_band(b, product_filters_1, MOST_FILTERS(1), product_filters_2, MOST_FILTERS(2));
+}
+
+const rni_conv_kernels rni_conv_kernels_avx512 = {LANES, 2, 2, 1, windows, filter, band, moments,
     {winograd_input, winograd_gradient, winograd_weights, winograd_product, winograd_output, winograd_filter,
      winograd_taps}};

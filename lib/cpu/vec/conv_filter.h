@@ -221,11 +221,11 @@ RNI_INLINE filter_ahead look_ahead(filter_kind kind, const rni_conv_filter *g, c
 {
     const int64_t tiles = g->taps[0] * (g->triple ? 1 : g->taps[1]) * ((g->channels + kind.most - 1) / kind.most);
     filter_ahead ahead = {.x = b->x, .dy = b->dy};
-    if (row >= b->last_row && row >= b->end_row)
+    if (row >= b->last_row)
         return ahead;
     ahead.x += row / g->out_height * g->in_image + row % g->out_height * g->step[0] * g->in_row;
     ahead.dy += row * g->out_row;
-    ahead.x_lines = g->channels == g->in_pixel && !b->passes_x ? (g->step[0] * g->in_row + 16 * tiles - 1) / (16 * tiles) : 0;
+    ahead.x_lines = g->channels == g->in_pixel ? (g->step[0] * g->in_row + 16 * tiles - 1) / (16 * tiles) : 0;
     ahead.dy_pixels = (g->out_width + tiles - 1) / tiles;
     return ahead;
 }

@@ -377,28 +377,33 @@ RNI_INLINE void run_products(product_fn *const *table, int64_t most, const int V
     }
 }
 
-/* Sums for the filter's gradient: N input channels by V vectors, over all tiles. */
+/* Sums for the filter's gradient: N input channels by V vectors, over all tiles. For each a line of `ahead` is asked for. */
 RNI_INLINE void product_filter(const int N, const int V, const float *x, int64_t x_tile, const float *dy,
-                               int64_t dy_tile, int64_t tiles, float *sum, int64_t channel)
+                               int64_t dy_tile, int64_t tiles, float *sum, int64_t channel, const float *ahead,
+                               int64_t ahead_tile)
 {
     filter_sums t;
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int v = 0; v < V; v++)
             t.a[i][v] = v_load(sum + i * channel + v * LANES);
-    filter_pixels(&t, N, V, x, x_tile, dy, dy_tile, tiles, v_first(LANES));
+    for (int64_t p = 0; p < tiles; p++, x += x_tile, dy += dy_tile, ahead += ahead_tile) {
+        __builtin_prefetch(ahead, 0, 2);
+        filter_pixels(&t, N, V, x, x_tile, dy, dy_tile, 1, v_first(LANES));
+    }
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int v = 0; v < V; v++)
             v_store(sum + i * channel + v * LANES, t.a[i][v]);
 }
 
 typedef void product_filter_fn(const float *x, int64_t x_tile, const float *dy, int64_t dy_tile, int64_t tiles,
-                               float *sum, int64_t channel);
+                               float *sum, int64_t channel, const float *ahead, int64_t ahead_tile);
 
 #define PRODUCT_FILTER(N, V, T)                                                                                 \
     static void product_filter_##N##x##V(const float *x, int64_t x_tile, const float *dy, int64_t dy_tile,      \
-                                         int64_t tiles, float *sum, int64_t channel)                            \
+                                         int64_t tiles, float *sum, int64_t channel, const float *ahead,        \
+                                         int64_t ahead_tile)                                                    \
     {                                                                                                           \
-        product_filter(N, V, x, x_tile, dy, dy_tile, tiles, sum, channel);                                      \
+        product_filter(N, V, x, x_tile, dy, dy_tile, tiles, sum, channel, ahead, ahead_tile);                   \
     }
 #define PRODUCT_FILTER_NAME(N, V, T) product_filter_##N##x##V,
 #define PRODUCT_FILTERS(LIST, V)                                                                                \
@@ -418,7 +423,7 @@ RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const
         ask_ahead(&ahead, 0);
         for (int64_t i = 0; i < count; i++, wider--) {
             const int64_t n = width + (wider > 0);
-            table[n](from, x->tile, d, dy->tile, tiles, to, sum->tile);
+            table[n](from, x->tile, d, dy->tile, tiles, to, sum->tile, from, 0);
             from += n;
             to += n * sum->tile;
         }

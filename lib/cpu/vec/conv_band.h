@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* The filter's gradient of a 1x1 convolution over a band of pixels, for one level; see rni_conv_band. */
+#include "cpu/conv_kernels.h"
+#include "cpu/vec/conv_vector.h"
+
+/* `width` floats of each pixel, `pixel` apart, become neighbours; at most two vectors. */
+RNI_INLINE void copy_columns(float *to, const float *from, int64_t pixel, int64_t count, int64_t width, int64_t filled)
+{
+    const int64_t second = width > LANES ? width - LANES : 0;
+    const mask first = v_first((size_t)(width - second)), rest = v_first((size_t)second);
+    for (int64_t p = 0; p < count; p++, from += pixel, to += filled) {
+        if (filled > LANES)
+            v_store(to + LANES, v_load_m(from + LANES, rest));
+        v_store(to, v_load_m(from, first));
+    }
+}
+
+/* The lines of the next band, column of lines by column: those of x, then those of dy. */
+typedef struct next_columns {
+    const float *at;
+    int64_t pixel, left; /* columns left */
+    int x_done;
+} next_columns;
+
+RNI_INLINE next_columns columns_of(const rni_conv_band *b)
+{
+    const next_columns x = {b->x + b->x_ahead, b->x_pixel, (b->channels + 15) / 16, 0};
+    const next_columns dy = {b->dy + b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
+    const next_columns none = {b->x, 0, INT64_MAX, 1};
+    return b->x_ahead ? x : b->dy_ahead ? dy : none;
+}
+
+RNI_INLINE void next_column(next_columns *n, const rni_conv_band *b)
+{
+    n->at += n->pixel ? 16 : 0;
+    if (--n->left > 0)
+        return;
+    if (!n->x_done && b->dy_ahead)
+        *n = (next_columns){b->dy + b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
+    else
+        *n = (next_columns){b->x, 0, INT64_MAX, 1};
+}
+
+/* Tiles of channels of nearly equal width. */
+typedef struct band_tiles {
+    int64_t count, width, wider;
+} band_tiles;
+
+RNI_INLINE band_tiles cut_channels(int64_t channels, int64_t most)
+{
+    const int64_t count = (channels + most - 1) / most;
+    return (band_tiles){count, channels / count, channels % count};
+}
+
+/* Panels of x lie one after the other, each [pixel][LANES or 2 LANES]: a copy writes whole vectors. */
+RNI_INLINE int64_t panel_stride(int64_t width)
+{
+    return width > LANES ? 2 * LANES : LANES;
+}
+
+RNI_INLINE void copy_panels(const rni_conv_band *b, const band_tiles *cut)
+{
+    float *to = b->memory;
+    const float *from = b->x;
+    for (int64_t i = 0; i < cut->count; i++) {
+        const int64_t n = cut->width + (i < cut->wider), stride = panel_stride(n);
+        copy_columns(to, from, b->x_pixel, b->count, n, stride);
+        to += b->count * stride;
+        from += n;
+    }
+}
+
+/* One block: all panels of x by its vectors of dy. */
+RNI_INLINE void run_block(const rni_conv_band *b, const band_tiles *cut, product_filter_fn *const *table,
+                          const float *dy, int64_t width, float *sum, next_columns *next)
+{
+    const float *x = b->memory;
+    for (int64_t i = 0; i < cut->count; i++) {
+        const int64_t n = cut->width + (i < cut->wider), stride = panel_stride(n);
+        table[n](x, stride, dy, width, b->count, sum, width, next->at, next->pixel);
+        next_column(next, b);
+        x += b->count * stride;
+        sum += n * width;
+    }
+}
+
+RNI_INLINE void run_band(const rni_conv_band *b, product_filter_fn *const *one, int64_t most_one,
+                         product_filter_fn *const *two, int64_t most_two)
+{
+    const int64_t whole = b->max_vectors * LANES, rest = b->outs % whole;
+    const int64_t most = b->outs <= LANES ? most_one : most_two;
+    const band_tiles cut = cut_channels(b->channels, most);
+    float *const dy = b->memory + b->count * (cut.count * panel_stride(cut.width + (cut.wider > 0)));
+    float *sum = b->sum;
+    next_columns next = columns_of(b);
+    copy_panels(b, &cut);
+    for (int64_t o = 0; o < b->outs; o += whole) {
+        const int64_t outs = b->outs - o < whole ? rest : whole, width = outs > LANES ? 2 * LANES : LANES;
+        copy_columns(dy, b->dy + o, b->dy_pixel, b->count, outs, width);
+        run_block(b, &cut, outs > LANES ? two : one, dy, width, sum, &next);
+        sum += b->channels * width;
+    }
+}
