@@ -15,7 +15,7 @@ extern "C" {
 typedef struct rn_zoo_options {
     size_t struct_size;
     uint64_t flags;      /**< 0 */
-    int64_t classes;     /**< 0: as published (10) */
+    int64_t classes;     /**< 0: as published (10, ImageNet nets 1,000) */
     int64_t in_channels; /**< 0: as published (3) */
 } rn_zoo_options;
 #define RN_ZOO_OPTIONS_INIT {sizeof(rn_zoo_options), 0, 0, 0}
@@ -50,7 +50,8 @@ RN_API rn_status rn_cifar_resnet_options_init(rn_cifar_resnet_options *options, 
 
 /**
  * Makes a net by name: "tutorial", "cifar_resnet20" to "cifar_resnet110" (option A), "cifar_resnet20_b" ... (option B),
- * "cifar_plain20" ... Inputs may have any size from 8 px up: all end in global average pooling.
+ * "cifar_plain20" ...; "resnet18", "resnet34", "resnet50", "resnet101" and "resnet152" for ImageNet, layer by layer and name
+ * by name torchvision's. Inputs may have any size from 8 px up (ImageNet nets: 32): all end in global average pooling.
  * @param options [in, optional]
  * @return RN_E_NOT_FOUND; the message lists the names
  */

@@ -11,54 +11,13 @@
 /* The deepest net that was published has 1,202 layers. */
 enum { MAX_DEPTH = 6 * 1000 + 2 };
 
-/* Appends a layer that was just made, and gives up this reference; `status` is that of making it. */
-static rn_status append_new(rn_layer *seq, const char *name, rn_status status, rn_layer *child)
-{
-    if (status < 0)
-        return status;
-    status = rn_sequential_append(seq, name, child);
-    rn_layer_release(child);
-    return status;
-}
-
-static rn_status append_conv(const rni_cifar_net *net, rn_layer *seq, const char *name, int64_t in, int64_t out,
-                             int64_t kernel, int64_t stride)
-{
-    rn_conv2d_options o = RN_CONV2D_OPTIONS_INIT;
-    rn_layer *layer = NULL;
-    o.in_channels = in;
-    o.out_channels = out;
-    o.kernel[0] = o.kernel[1] = kernel;
-    o.stride[0] = o.stride[1] = stride;
-    o.padding[0] = o.padding[1] = kernel / 2;
-    o.init = net->init;
-    const rn_status status = rn_conv2d_create(net->ctx, &o, &layer);
-    return append_new(seq, name, status, layer);
-}
-
-static rn_status append_bn(const rni_cifar_net *net, rn_layer *seq, const char *name, int64_t channels)
-{
-    rn_batchnorm2d_options o = RN_BATCHNORM2D_OPTIONS_INIT;
-    rn_layer *layer = NULL;
-    o.channels = channels;
-    const rn_status status = rn_batchnorm2d_create(net->ctx, &o, &layer);
-    return append_new(seq, name, status, layer);
-}
-
-static rn_status append_relu(const rni_cifar_net *net, rn_layer *seq, const char *name)
-{
-    rn_layer *layer = NULL;
-    const rn_status status = rn_relu_create(net->ctx, &layer);
-    return append_new(seq, name, status, layer);
-}
-
 static rn_status fill_main(const rni_cifar_net *net, rn_layer *seq, int64_t in, int64_t out, int64_t stride)
 {
-    RNI_TRY(append_conv(net, seq, "conv1", in, out, 3, stride));
-    RNI_TRY(append_bn(net, seq, "bn1", out));
-    RNI_TRY(append_relu(net, seq, "relu"));
-    RNI_TRY(append_conv(net, seq, "conv2", out, out, 3, 1));
-    return append_bn(net, seq, "bn2", out);
+    RNI_TRY(rni_zoo_append_conv(&net->parts, seq, "conv1", in, out, 3, stride));
+    RNI_TRY(rni_zoo_append_bn(&net->parts, seq, "bn1", out));
+    RNI_TRY(rni_zoo_append_relu(&net->parts, seq, "relu"));
+    RNI_TRY(rni_zoo_append_conv(&net->parts, seq, "conv2", out, out, 3, 1));
+    return rni_zoo_append_bn(&net->parts, seq, "bn2", out);
 }
 
 /* Option A: no parameters; the zero channels on both sides, as in the widespread PyTorch port, or all after. */
@@ -69,16 +28,16 @@ static rn_status pad_shortcut(const rni_cifar_net *net, int64_t in, int64_t out,
     o.stride[0] = o.stride[1] = stride;
     o.channels_before = net->flags & RN_CIFAR_ZEROS_AFTER ? 0 : added / 2;
     o.channels_after = added - o.channels_before;
-    return rn_pad_shortcut_create(net->ctx, &o, layer);
+    return rn_pad_shortcut_create(net->parts.ctx, &o, layer);
 }
 
 static rn_status projection(const rni_cifar_net *net, int64_t in, int64_t out, int64_t stride, rn_layer **layer)
 {
     rn_layer *seq = NULL;
-    RNI_TRY(rn_sequential_create(net->ctx, &seq));
-    rn_status status = append_conv(net, seq, "0", in, out, net->shortcut == RN_SHORTCUT_3X3 ? 3 : 1, stride);
+    RNI_TRY(rn_sequential_create(net->parts.ctx, &seq));
+    rn_status status = rni_zoo_append_conv(&net->parts, seq, "0", in, out, net->shortcut == RN_SHORTCUT_3X3 ? 3 : 1, stride);
     if (status == RN_OK)
-        status = append_bn(net, seq, "1", out);
+        status = rni_zoo_append_bn(&net->parts, seq, "1", out);
     if (status < 0)
         rn_layer_release(seq);
     else
@@ -99,29 +58,29 @@ static rn_status shortcut(const rni_cifar_net *net, int64_t in, int64_t out, int
 static rn_status append_residual(const rni_cifar_net *net, rn_layer *stage, int64_t in, int64_t out, int64_t stride)
 {
     rn_layer *main = NULL, *side = NULL, *block = NULL;
-    rn_status status = rn_sequential_create(net->ctx, &main);
+    rn_status status = rn_sequential_create(net->parts.ctx, &main);
     if (status == RN_OK)
         status = fill_main(net, main, in, out, stride);
     if (status == RN_OK)
         status = shortcut(net, in, out, stride, &side);
     if (status == RN_OK)
-        status = rn_residual_create(net->ctx, main, side, NULL, &block);
+        status = rn_residual_create(net->parts.ctx, main, side, NULL, &block);
     rn_layer_release(main);
     rn_layer_release(side);
-    return append_new(stage, NULL, status, block);
+    return rni_zoo_append_new(stage, NULL, status, block);
 }
 
 static rn_status append_plain(const rni_cifar_net *net, rn_layer *stage, int64_t in, int64_t out, int64_t stride)
 {
     rn_layer *block = NULL;
-    rn_status status = rn_sequential_create(net->ctx, &block);
+    rn_status status = rn_sequential_create(net->parts.ctx, &block);
     if (status == RN_OK)
         status = fill_main(net, block, in, out, stride);
     if (status == RN_OK)
-        status = append_relu(net, block, "relu2");
+        status = rni_zoo_append_relu(&net->parts, block, "relu2");
     if (status < 0)
         rn_layer_release(block);
-    return append_new(stage, NULL, status, block);
+    return rni_zoo_append_new(stage, NULL, status, block);
 }
 
 static rn_status fill_stage(const rni_cifar_net *net, rn_layer *stage, int64_t in, int64_t out)
@@ -139,44 +98,29 @@ static rn_status fill_stage(const rni_cifar_net *net, rn_layer *stage, int64_t i
 static rn_status append_stage(const rni_cifar_net *net, rn_layer *root, const char *name, int64_t in, int64_t out)
 {
     rn_layer *stage = NULL;
-    rn_status status = rn_sequential_create(net->ctx, &stage);
+    rn_status status = rn_sequential_create(net->parts.ctx, &stage);
     if (status == RN_OK)
         status = fill_stage(net, stage, in, out);
     if (status < 0)
         rn_layer_release(stage);
-    return append_new(root, name, status, stage);
-}
-
-static rn_status append_head(const rni_cifar_net *net, rn_layer *root)
-{
-    rn_linear_options o = RN_LINEAR_OPTIONS_INIT;
-    rn_layer *layer = NULL;
-    o.in_features = 64;
-    o.out_features = net->classes;
-    o.init = net->init;
-    rn_status status = rn_global_avgpool2d_create(net->ctx, &layer);
-    RNI_TRY(append_new(root, "avgpool", status, layer));
-    status = rn_flatten_create(net->ctx, &layer);
-    RNI_TRY(append_new(root, "flatten", status, layer));
-    status = rn_linear_create(net->ctx, &o, &layer);
-    return append_new(root, "fc", status, layer);
+    return rni_zoo_append_new(root, name, status, stage);
 }
 
 static rn_status fill_net(const rni_cifar_net *net, rn_layer *root)
 {
-    RNI_TRY(append_conv(net, root, net->stem_conv, net->in_channels, 16, 3, 1));
-    RNI_TRY(append_bn(net, root, net->stem_bn, 16));
-    RNI_TRY(append_relu(net, root, "relu"));
+    RNI_TRY(rni_zoo_append_conv(&net->parts, root, net->stem_conv, net->in_channels, 16, 3, 1));
+    RNI_TRY(rni_zoo_append_bn(&net->parts, root, net->stem_bn, 16));
+    RNI_TRY(rni_zoo_append_relu(&net->parts, root, "relu"));
     RNI_TRY(append_stage(net, root, "layer1", 16, 16));
     RNI_TRY(append_stage(net, root, "layer2", 16, 32));
     RNI_TRY(append_stage(net, root, "layer3", 32, 64));
-    return append_head(net, root);
+    return rni_zoo_append_head(&net->parts, root, 64, net->classes);
 }
 
 rn_status rni_cifar_net_create(const rni_cifar_net *net, rn_layer **out)
 {
     rn_layer *root = NULL;
-    RNI_TRY(rn_sequential_create(net->ctx, &root));
+    RNI_TRY(rn_sequential_create(net->parts.ctx, &root));
     const rn_status status = fill_net(net, root);
     if (status < 0)
         rn_layer_release(root);
@@ -218,14 +162,13 @@ rn_status rn_cifar_resnet_create(rn_context *ctx, const rn_cifar_resnet_options 
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_cifar_resnet_options"));
     RNI_TRY(check_options(&o));
     const rni_cifar_net net = {
-        .ctx = ctx,
+        .parts = {ctx, o.init},
         .stem_conv = "conv1",
         .stem_bn = "bn1",
         .blocks = (o.depth - 2) / 6,
         .classes = o.classes,
         .in_channels = o.in_channels,
         .shortcut = o.shortcut,
-        .init = o.init,
         .flags = o.flags,
     };
     return rni_cifar_net_create(&net, out);

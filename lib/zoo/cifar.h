@@ -3,14 +3,14 @@
 #ifndef RNI_ZOO_CIFAR_H
 #define RNI_ZOO_CIFAR_H
 
-#include <resnet/zoo.h>
+#include "zoo/parts.h"
 
 /* Three stages of 16, 32 and 64 channels with `blocks` basic blocks each, as in He et al. 2015, section 4.2. */
 typedef struct rni_cifar_net {
-    rn_context *ctx;
+    rni_zoo_parts parts;
     const char *stem_conv, *stem_bn; /* names of the first layers */
     int64_t blocks, classes, in_channels;
-    int32_t shortcut, init;
+    int32_t shortcut;
     uint64_t flags; /* RN_CIFAR_* */
 } rni_cifar_net;
 

@@ -3,6 +3,7 @@
 #include "base/abi.h"
 #include "base/error.h"
 #include "zoo/cifar.h"
+#include "zoo/imagenet.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,25 +13,31 @@ typedef struct entry {
     int64_t depth; /* 0: the tutorial's */
     int32_t shortcut;
     uint64_t flags;
+    int imagenet;
 } entry;
 
 static const entry entries[] = {
-    {"tutorial", 0, RN_SHORTCUT_3X3, 0},
-    {"cifar_resnet20", 20, RN_SHORTCUT_A, 0},
-    {"cifar_resnet32", 32, RN_SHORTCUT_A, 0},
-    {"cifar_resnet44", 44, RN_SHORTCUT_A, 0},
-    {"cifar_resnet56", 56, RN_SHORTCUT_A, 0},
-    {"cifar_resnet110", 110, RN_SHORTCUT_A, 0},
-    {"cifar_resnet20_b", 20, RN_SHORTCUT_B, 0},
-    {"cifar_resnet32_b", 32, RN_SHORTCUT_B, 0},
-    {"cifar_resnet44_b", 44, RN_SHORTCUT_B, 0},
-    {"cifar_resnet56_b", 56, RN_SHORTCUT_B, 0},
-    {"cifar_resnet110_b", 110, RN_SHORTCUT_B, 0},
-    {"cifar_plain20", 20, RN_SHORTCUT_A, RN_CIFAR_PLAIN},
-    {"cifar_plain32", 32, RN_SHORTCUT_A, RN_CIFAR_PLAIN},
-    {"cifar_plain44", 44, RN_SHORTCUT_A, RN_CIFAR_PLAIN},
-    {"cifar_plain56", 56, RN_SHORTCUT_A, RN_CIFAR_PLAIN},
-    {"cifar_plain110", 110, RN_SHORTCUT_A, RN_CIFAR_PLAIN},
+    {"tutorial", 0, RN_SHORTCUT_3X3, 0, 0},
+    {"cifar_resnet20", 20, RN_SHORTCUT_A, 0, 0},
+    {"cifar_resnet32", 32, RN_SHORTCUT_A, 0, 0},
+    {"cifar_resnet44", 44, RN_SHORTCUT_A, 0, 0},
+    {"cifar_resnet56", 56, RN_SHORTCUT_A, 0, 0},
+    {"cifar_resnet110", 110, RN_SHORTCUT_A, 0, 0},
+    {"cifar_resnet20_b", 20, RN_SHORTCUT_B, 0, 0},
+    {"cifar_resnet32_b", 32, RN_SHORTCUT_B, 0, 0},
+    {"cifar_resnet44_b", 44, RN_SHORTCUT_B, 0, 0},
+    {"cifar_resnet56_b", 56, RN_SHORTCUT_B, 0, 0},
+    {"cifar_resnet110_b", 110, RN_SHORTCUT_B, 0, 0},
+    {"cifar_plain20", 20, RN_SHORTCUT_A, RN_CIFAR_PLAIN, 0},
+    {"cifar_plain32", 32, RN_SHORTCUT_A, RN_CIFAR_PLAIN, 0},
+    {"cifar_plain44", 44, RN_SHORTCUT_A, RN_CIFAR_PLAIN, 0},
+    {"cifar_plain56", 56, RN_SHORTCUT_A, RN_CIFAR_PLAIN, 0},
+    {"cifar_plain110", 110, RN_SHORTCUT_A, RN_CIFAR_PLAIN, 0},
+    {"resnet18", 18, RN_SHORTCUT_B, 0, 1},
+    {"resnet34", 34, RN_SHORTCUT_B, 0, 1},
+    {"resnet50", 50, RN_SHORTCUT_B, 0, 1},
+    {"resnet101", 101, RN_SHORTCUT_B, 0, 1},
+    {"resnet152", 152, RN_SHORTCUT_B, 0, 1},
 };
 enum { NUM_ENTRIES = sizeof entries / sizeof entries[0] };
 
@@ -62,14 +69,13 @@ static rn_status unknown_name(const char *name)
 static rn_status create_tutorial(rn_context *ctx, int64_t classes, int64_t in_channels, rn_layer **out)
 {
     const rni_cifar_net net = {
-        .ctx = ctx,
+        .parts = {ctx, RN_INIT_DEFAULT},
         .stem_conv = "conv",
         .stem_bn = "bn",
         .blocks = 2,
         .classes = classes,
         .in_channels = in_channels,
         .shortcut = RN_SHORTCUT_3X3,
-        .init = RN_INIT_DEFAULT,
     };
     return rni_cifar_net_create(&net, out);
 }
@@ -83,6 +89,14 @@ static rn_status create_cifar(rn_context *ctx, const entry *e, int64_t classes, 
     o.in_channels = in_channels;
     o.shortcut = e->shortcut;
     return rn_cifar_resnet_create(ctx, &o, out);
+}
+
+static rn_status create_imagenet(rn_context *ctx, const entry *e, int64_t classes, int64_t in_channels, rn_layer **out)
+{
+    rni_imagenet_net net = {.parts = {ctx, RN_INIT_KAIMING_FAN_OUT}, .classes = classes, .in_channels = in_channels};
+    if (!rni_imagenet_net_of(e->depth, &net))
+        return rni_fail(RN_E_INTERNAL, "name: %s has no stages", e->name);
+    return rni_imagenet_net_create(&net, out);
 }
 
 static rn_status check_options(const rn_zoo_options *o)
@@ -104,10 +118,13 @@ rn_status rn_zoo_create(rn_context *ctx, const char *name, const rn_zoo_options 
     rn_zoo_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_zoo_options"));
     RNI_TRY(check_options(&o));
-    const int64_t classes = o.classes ? o.classes : 10, in_channels = o.in_channels ? o.in_channels : 3;
+    const int64_t in_channels = o.in_channels ? o.in_channels : 3;
     for (size_t i = 0; i < NUM_ENTRIES; i++) {
         if (strcmp(entries[i].name, name) != 0)
             continue;
+        const int64_t classes = o.classes ? o.classes : entries[i].imagenet ? 1000 : 10;
+        if (entries[i].imagenet)
+            return create_imagenet(ctx, &entries[i], classes, in_channels, out);
         if (entries[i].depth == 0)
             return create_tutorial(ctx, classes, in_channels, out);
         return create_cifar(ctx, &entries[i], classes, in_channels, out);
