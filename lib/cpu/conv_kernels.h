@@ -15,6 +15,8 @@
 
 /* Most output channels in a block, at any level. */
 enum { RNI_CONV_MAX_BLOCK = 32 };
+/* Most channels in a vector. */
+enum { RNI_CONV_MAX_LANES = 16 };
 
 /*
  *   y[h, w, o] = sum over r, s, i of x[row(h, r), column(w, s), i] * weight[r, s, i, o]

@@ -55,8 +55,8 @@ typedef struct rni_winograd_kernels {
     /* Of dy's 4x4 tiles as filters of x, for the filter's gradient; `count` channels likewise. */
     void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const float *dy, int64_t count,
                      const rni_winograd_planes *v);
-    /* Of taps [9][lanes]; planes of the result lie `plane` apart. */
-    void (*weights)(const float *taps, float *u, int64_t plane);
+    /* Of nine taps of lanes, `tap` apart; planes of the result lie `plane` apart. */
+    void (*weights)(const float *taps, int64_t tap, float *u, int64_t plane);
     /*
      * m[p][t] = v[p][t] u[p] for all planes: u is [36][channel][vectors of lanes], m [t][vectors of lanes]. ahead->a is to
      * be read, ahead->b to be written.

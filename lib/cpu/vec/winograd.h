@@ -224,11 +224,11 @@ static void winograd_gradient(const rni_winograd *g, const rni_winograd_span *s,
             }
 }
 
-static void winograd_weights(const float *taps, float *u, int64_t plane)
+static void winograd_weights(const float *taps, int64_t tap, float *u, int64_t plane)
 {
     vec t[6][3];
     UNROLL for (int j = 0; j < 3; j++) {
-        const vec g[3] = {v_load(taps + j * LANES), v_load(taps + (3 + j) * LANES), v_load(taps + (6 + j) * LANES)};
+        const vec g[3] = {v_load(taps + j * tap), v_load(taps + (3 + j) * tap), v_load(taps + (6 + j) * tap)};
         vec r[6];
         weight_axis(g, r);
         UNROLL for (int i = 0; i < 6; i++)
