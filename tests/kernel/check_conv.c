@@ -68,7 +68,34 @@ static rn_conv_params random_params(oc_rng *rng, int index)
     p.in_height = oc_range(rng, 1, many > 1000 ? 6 : 12);
     p.in_width = oc_range(rng, 1, many > 1000 ? 12 : oc_chance(rng, 30) ? 70 : 20);
     settle(&p);
+    p.batch = oc_range(rng, 0, 4);
+    p.direct = oc_chance(rng, 25);
     return p;
+}
+
+/* What Winograd's algorithm is for: walks through channel tails, sizes and edges of tiles, padding up to 4. */
+static rn_conv_params winograd_params(oc_rng *rng, int index)
+{
+    rn_conv_params p;
+    memset(&p, 0, sizeof p);
+    p.groups = 1;
+    p.in_channels = index % 2 ? 8 + index * 5 % 61 : oc_range(rng, 8, 40);
+    p.out_channels = index % 2 ? oc_range(rng, 8, 40) : 8 + index * 5 % 61;
+    for (int axis = 0; axis < 2; axis++) {
+        p.kernel[axis] = 3;
+        p.stride[axis] = p.dilation[axis] = 1;
+        p.padding[axis] = oc_chance(rng, 70) ? 1 : oc_range(rng, 0, 4);
+    }
+    p.in_height = oc_range(rng, 3, 18);
+    p.in_width = oc_range(rng, 3, oc_chance(rng, 20) ? 75 : 18);
+    settle(&p);
+    p.batch = oc_range(rng, 0, 40);
+    return p;
+}
+
+static rn_conv_params any_params(oc_rng *rng, int index)
+{
+    return index % 4 == 3 ? winograd_params(rng, index / 4) : random_params(rng, index);
 }
 
 static void begin(oc_case *c, const char *name, const rn_conv_params *p, int64_t batch)
@@ -76,7 +103,9 @@ static void begin(oc_case *c, const char *name, const rn_conv_params *p, int64_t
     oc_begin(c, name);
     c->run.batch = batch;
     c->params.conv = *p;
-    c->factor = 2;
+    /* Winograd's algorithm may have four times the error, and that of a tile's largest sums in all of its outputs. */
+    c->shared_scale = p->kernel[0] == 3 && p->kernel[1] == 3 && p->stride[0] == 1 && p->stride[1] == 1 && !p->direct;
+    c->factor = c->shared_scale ? 8 : 2;
     c->flops = 2.0 * (double)(batch * p->out_channels * p->out_height * p->out_width) *
                (double)(p->in_channels / p->groups * p->kernel[0] * p->kernel[1]);
 }
@@ -140,7 +169,7 @@ static void forward_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t
 
 static void make_forward(oc_case *c, oc_rng *rng, int index)
 {
-    const rn_conv_params p = random_params(rng, index);
+    const rn_conv_params p = any_params(rng, index);
     const int64_t images = oc_range(rng, 1, 3);
     const uint32_t flags = (oc_chance(rng, 50) ? RN_OPF_BIAS : 0) | (oc_chance(rng, 40) ? RN_OPF_ADD : 0) |
                            (oc_chance(rng, 50) ? RN_OPF_RELU : 0);
@@ -174,7 +203,7 @@ static void stats_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t b
 
 static void make_stats(oc_case *c, oc_rng *rng, int index)
 {
-    const rn_conv_params p = random_params(rng, index);
+    const rn_conv_params p = any_params(rng, index);
     stats_of(c, rng, &p, oc_range(rng, 1, 4), index % 3 ? 0 : 2000);
 }
 
@@ -194,7 +223,7 @@ static void data_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t im
 
 static void make_data(oc_case *c, oc_rng *rng, int index)
 {
-    const rn_conv_params p = random_params(rng, index);
+    const rn_conv_params p = any_params(rng, index);
     const int64_t images = oc_range(rng, 1, 3);
     data_of(c, rng, &p, images, oc_range(rng, 1, images), oc_chance(rng, 50) ? RN_OPF_ACCUMULATE : 0,
             oc_chance(rng, 20));
@@ -213,7 +242,7 @@ static void filter_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t 
 
 static void make_filter(oc_case *c, oc_rng *rng, int index)
 {
-    const rn_conv_params p = random_params(rng, index);
+    const rn_conv_params p = any_params(rng, index);
     const int64_t images = oc_range(rng, 1, 6);
     filter_of(c, rng, &p, images, oc_range(rng, 1, images));
 }

@@ -60,6 +60,7 @@ typedef struct oc_case {
     rn_run run;
     double lr[OC_MAX_GROUPS];
     double terms, factor; /* of the error bound */
+    int shared_scale;     /* the largest scale of a value holds for all its elements: transforms mix neighbours */
     int per_image;        /* an image's result must not depend on the batch */
     double bytes, flops;  /* of one run in f32, for --bench */
 } oc_case;

@@ -38,6 +38,14 @@ static int metric_within(size_t field, double got, double expected)
     return field >= 3 ? got == expected : fabs(got - expected) <= 64 * (double)FLT_EPSILON * fabs(expected);
 }
 
+static double largest(const double *scale, size_t count)
+{
+    double most = 0;
+    for (size_t i = 0; scale && i < count; i++)
+        most = fmax(most, scale[i]);
+    return most;
+}
+
 int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
                const oc_result *scale, char message[300])
 {
@@ -45,9 +53,10 @@ int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_
         const oc_value *const v = &c->values[i];
         if (v->check == OC_INPUT || v->check == OC_OPAQUE)
             continue;
+        const double most = c->shared_scale ? largest(scale->data[i], used(v, c->run.batch)) : 0;
         for (size_t k = 0; k < used(v, c->run.batch); k++) {
             const double a = got->data[i][k], b = expected->data[i][k];
-            const double s = v->scale ? v->scale[k] : scale->data[i] ? scale->data[i][k] : 0;
+            const double s = v->scale ? v->scale[k] : scale->data[i] ? fmax(scale->data[i][k], most) : 0;
             if (v->check == OC_METRICS ? metric_within(k, a, b) : within(c, v, dtype, a, b, s))
                 continue;
             snprintf(message, 300, "value %u, element %zu of %zu: %.9g, expected %.9g, off by %.3g of %.3g allowed",

@@ -28,6 +28,11 @@ static const net nets[] = {
     {"cifar_plain44", 658586, 97.2, 260},
     {"cifar_plain56", 853018, 125.5, 332},
     {"cifar_plain110", 1727962, 252.9, 656},
+    {"resnet18", 11689512, 0, 122},
+    {"resnet34", 21797672, 0, 218},
+    {"resnet50", 25557032, 0, 320},
+    {"resnet101", 44549160, 0, 626},
+    {"resnet152", 60192808, 0, 932},
 };
 enum { NUM_NETS = sizeof nets / sizeof nets[0] };
 
@@ -74,6 +79,32 @@ static void expect_shape(rn_model *m, const char *name, int32_t rank, const int6
     for (int32_t i = 0; i < rank; i++)
         ck_assert_int_eq(rn_tensor_dim(e.value, i), dims[i]);
 }
+
+/* At 224 x 224, in millions: those that are published for torchvision's nets. */
+START_TEST(imagenet_counts)
+{
+    static const struct {
+        const char *name;
+        double mmacs;
+    } published[] = {{"resnet18", 1814}, {"resnet34", 3664}, {"resnet50", 4089}, {"resnet101", 7801}, {"resnet152", 11514}};
+    const int64_t dims[4] = {1, 3, 224, 224};
+    rn_device *cpu = NULL;
+    rn_context *const ctx = support_context(&cpu);
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+        rn_model *const m = model_of(ctx, cpu, published[i].name, NULL);
+        int64_t macs = 0;
+        ck_ok(rn_model_macs(m, 4, dims, &macs));
+        ck_assert_msg((double)macs / 1e6 > published[i].mmacs - 1 && (double)macs / 1e6 < published[i].mmacs + 1,
+                      "%s: %lld multiply-adds", published[i].name, (long long)macs);
+        expect_shape(m, "conv1.weight", 4, (int64_t[]){64, 3, 7, 7});
+        expect_shape(m, "fc.weight", 2, (int64_t[]){1000, i < 2 ? 512 : 2048});
+        expect_shape(m, "layer4.0.downsample.0.weight", 4, (int64_t[]){i < 2 ? 512 : 2048, i < 2 ? 256 : 1024, 1, 1});
+        expect_shape(m, i < 2 ? "layer1.1.bn2.weight" : "layer1.2.bn3.weight", 1, (int64_t[]){i < 2 ? 64 : 256});
+        rn_model_release(m);
+    }
+    rn_context_release(ctx);
+}
+END_TEST
 
 START_TEST(names_and_shapes)
 {
@@ -258,4 +289,4 @@ START_TEST(zeros_of_option_a)
 }
 END_TEST
 
-SUPPORT_MAIN("zoo", counts, names_and_shapes, plain_twins, any_size, initial_weights, options, zeros_of_option_a)
+SUPPORT_MAIN("zoo", counts, imagenet_counts, names_and_shapes, plain_twins, any_size, initial_weights, options, zeros_of_option_a)
