@@ -110,8 +110,7 @@ double bench_foreign_share(const bench_moment *since)
 {
     const bench_moment now = bench_moment_now();
     const double wall = (now.wall - since->wall) * (double)sysconf(_SC_NPROCESSORS_ONLN);
-    const double share = wall > 0 ? (now.foreign - since->foreign) / wall : 0;
-    return share > 0 ? share : 0; /* the clock of /proc/stat is coarse */
+    return wall > 0 ? (now.foreign - since->foreign) / wall : 0;
 }
 
 /* Pairs of an output position and a tap that lies inside the image, along one axis. */

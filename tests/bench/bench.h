@@ -36,7 +36,8 @@ long long bench_peak_rss(void);
 
 /*
  * Processor seconds that everything but this process has used since the machine started, and the share of all
- * processors that this is since an earlier moment. 0 where /proc/stat is missing.
+ * processors that this is since an earlier moment. 0 where /proc/stat is missing; its clock is coarse, so that a short
+ * time can give less than 0.
  */
 typedef struct bench_moment {
     double wall, foreign;

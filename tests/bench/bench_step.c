@@ -20,6 +20,7 @@
 #include "bench.h"
 #include "cpu/levels.h"
 #include "peak.h"
+#include <math.h>
 #include <resnet/resnet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,7 +293,7 @@ int main(int argc, char **argv)
     b.first_step = bench_now() - begin;
     const bench_moment start = bench_moment_now();
     const int count = run_windows(&b, seconds);
-    b.foreign = bench_foreign_share(&start);
+    b.foreign = fmax(bench_foreign_share(&start), 0);
     const long long peak_rss = bench_peak_rss();
     const bench_spread spread = bench_spread_of(seconds, count);
     if (o.steps)
