@@ -311,25 +311,11 @@ def compare(name, case, args):
     return result
 
 
-def mib(count):
-    return f"{count / 2**20:.0f}"
-
-
 def print_tables(results):
-    print("\n| case | libresnet, images/s | PyTorch, images/s | how | ratio (smallest to largest) | share of peak |\n"
-          "| --- | --- | --- | --- | --- | --- |")
-    for r in results:
-        print(f"| {r['case']}, {r['dtype']} | {r['ours']:.1f} | {r['theirs']:.1f} | {r['torch']}, {r['kind']} | "
-              f"{r['ratio']:.2f} ({r['ratio_smallest']:.2f} to {r['ratio_largest']:.2f}) | "
-              f"{100 * r['share_of_peak']:.0f} % |")
-    if any(r["memory"] for r in results):
-        print("\n| case | libresnet, MiB | of it arena | arena's lower bound | PyTorch, MiB | torch imported | ratio |\n"
-              "| --- | --- | --- | --- | --- | --- | --- |")
-    for r in results:
-        m = r["memory"]
-        if m:
-            print(f"| {r['case']}, {r['dtype']} | {mib(m['ours'])} | {mib(m['arena'])} | {mib(m['arena_lower_bound'])} | "
-                  f"{mib(m['theirs'])} | {mib(m['torch_imported'])} | {m['ratio']:.2f} |")
+    import tables
+    print("\n" + "\n".join(tables.speed_rows(results)))
+    if any(result["memory"] for result in results):
+        print("\n" + "\n".join(tables.memory_rows(results)))
 
 
 def parse():
