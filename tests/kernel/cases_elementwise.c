@@ -59,6 +59,15 @@ static void make_relu_backward(oc_case *c, oc_rng *rng, int index)
     simple_of(c, rng, "relu_backward", RN_OP_RELU_BACKWARD, 0, 2, dims, index % 2 ? OC_CORNERS : OC_NORMAL);
 }
 
+static int bench_relu_backward(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    if (!pick_shape(c, bench_shapes, 3, index, dims))
+        return 0;
+    simple_of(c, rng, "relu_backward", RN_OP_RELU_BACKWARD, 0, 2, dims, OC_NORMAL);
+    return 1;
+}
+
 static void make_add(oc_case *c, oc_rng *rng, int index)
 {
     int64_t dims[4];
@@ -76,23 +85,53 @@ static int bench_add(oc_case *c, oc_rng *rng, int index)
     return 1;
 }
 
-static void make_accumulate(oc_case *c, oc_rng *rng, int index)
+static void accumulate_of(oc_case *c, oc_rng *rng, const int64_t dims[4])
 {
-    int64_t dims[4];
-    oc_shape(c, rng, index, dims);
     const int64_t batch = c->run.batch;
     oc_begin(c, "accumulate");
     c->run.batch = batch;
     oc_op(c, RN_OP_ACCUMULATE, 0, 0);
     oc_in(c, oc_image(c, rng, dims, OC_NORMAL));
     oc_out(c, oc_image(c, rng, dims, OC_NORMAL), OC_EXACT);
+    c->bytes = bytes_of(dims, 3);
+}
+
+static void make_accumulate(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    oc_shape(c, rng, index, dims);
+    accumulate_of(c, rng, dims);
+}
+
+static int bench_accumulate(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    if (!pick_shape(c, bench_shapes, 3, index, dims))
+        return 0;
+    accumulate_of(c, rng, dims);
+    return 1;
+}
+
+static void fill_of(oc_case *c, oc_rng *rng, int64_t length)
+{
+    oc_begin(c, "fill");
+    oc_op(c, RN_OP_FILL, 0, 0);
+    oc_out(c, oc_vector(c, rng, RN_F32, length, OC_NORMAL), OC_EXACT);
+    c->bytes = 4.0 * (double)length;
 }
 
 static void make_fill(oc_case *c, oc_rng *rng, int index)
 {
-    oc_begin(c, "fill");
-    oc_op(c, RN_OP_FILL, 0, 0);
-    oc_out(c, oc_vector(c, rng, RN_F32, index < 40 ? index + 1 : oc_range(rng, 1, 200000), OC_NORMAL), OC_EXACT);
+    fill_of(c, rng, index < 40 ? index + 1 : oc_range(rng, 1, 200000));
+}
+
+/* The gradients of the tutorial net and of a ResNet-18. */
+static int bench_fill(oc_case *c, oc_rng *rng, int index)
+{
+    if (index > 1)
+        return 0;
+    fill_of(c, rng, index ? 11700000 : 195738);
+    return 1;
 }
 
 static void convert_of(oc_case *c, oc_rng *rng, const int64_t dims[4], int from_layout, int to_layout, int types,
@@ -126,11 +165,9 @@ static int bench_convert(oc_case *c, oc_rng *rng, int index)
     return 1;
 }
 
-static void make_dropout(oc_case *c, oc_rng *rng, int index)
+static void dropout_of(oc_case *c, oc_rng *rng, const int64_t dims[4], int index)
 {
     static const double rates[] = {0.5, 0.1, 0, 1, 0.9};
-    int64_t dims[4];
-    oc_shape(c, rng, index, dims);
     const int64_t batch = c->run.batch;
     oc_begin(c, index & 1 ? "dropout_backward" : "dropout");
     oc_op(c, index & 1 ? RN_OP_DROPOUT_BACKWARD : RN_OP_DROPOUT, 0, sizeof(rn_dropout_params));
@@ -141,38 +178,72 @@ static void make_dropout(oc_case *c, oc_rng *rng, int index)
     oc_in(c, index % 4 == 3 ? oc_matrix(c, rng, dims[0], dims[1], OC_NORMAL) : oc_image(c, rng, dims, OC_NORMAL));
     oc_out(c, index % 4 == 3 ? oc_matrix(c, rng, dims[0], dims[1], OC_UNSET) : oc_image(c, rng, dims, OC_UNSET),
            OC_EXACT);
+    c->bytes = bytes_of(dims, 2);
+}
+
+static void make_dropout(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    oc_shape(c, rng, index, dims);
+    dropout_of(c, rng, dims, index);
+}
+
+static int bench_dropout(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    if (!pick_shape(c, bench_shapes, 1, index, dims))
+        return 0;
+    dropout_of(c, rng, dims, 0);
+    return 1;
+}
+
+/* From dims to out, or back. The parameters are in the case. */
+static void pad_of(oc_case *c, oc_rng *rng, const int64_t dims[4], int backward)
+{
+    const rn_pad_shortcut_params p = c->params.pad;
+    const int64_t batch = c->run.batch;
+    const int64_t out[4] = {dims[0], dims[1] + p.channels_before + p.channels_after, (dims[2] - 1) / p.stride[0] + 1,
+                            (dims[3] - 1) / p.stride[1] + 1};
+    oc_begin(c, backward ? "pad_shortcut_backward" : "pad_shortcut");
+    c->run.batch = batch;
+    c->params.pad = p;
+    oc_op(c, backward ? RN_OP_PAD_SHORTCUT_BACKWARD : RN_OP_PAD_SHORTCUT, 0, sizeof p);
+    oc_in(c, oc_image(c, rng, backward ? out : dims, OC_NORMAL));
+    oc_out(c, oc_image(c, rng, backward ? dims : out, OC_UNSET), OC_EXACT);
+    /* What is read: the pixels of the stride. What is written: all. */
+    c->bytes = 4.0 * (double)(dims[0] * dims[1] * out[2] * out[3]) + bytes_of(backward ? dims : out, 1);
 }
 
 static void make_pad(oc_case *c, oc_rng *rng, int index)
 {
-    const int backward = index & 1;
-    int64_t dims[4], out[4];
+    int64_t dims[4];
     oc_shape(c, rng, index, dims);
-    const int64_t batch = c->run.batch;
-    oc_begin(c, backward ? "pad_shortcut_backward" : "pad_shortcut");
-    c->run.batch = batch;
     rn_pad_shortcut_params *const p = &c->params.pad;
     for (int i = 0; i < 2; i++)
         p->stride[i] = oc_range(rng, 1, 3);
     p->channels_before = oc_range(rng, 0, 9);
     p->channels_after = oc_range(rng, 0, 9);
-    memcpy(out, dims, sizeof out);
-    out[1] += p->channels_before + p->channels_after;
-    for (int i = 0; i < 2; i++)
-        out[2 + i] = (dims[2 + i] - 1) / p->stride[i] + 1;
-    oc_op(c, backward ? RN_OP_PAD_SHORTCUT_BACKWARD : RN_OP_PAD_SHORTCUT, 0, sizeof *p);
-    oc_in(c, oc_image(c, rng, backward ? out : dims, OC_NORMAL));
-    oc_out(c, oc_image(c, rng, backward ? dims : out, OC_UNSET), OC_EXACT);
+    pad_of(c, rng, dims, index & 1);
+}
+
+static int bench_pad(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    if (!pick_shape(c, bench_shapes, 1, index / 2, dims))
+        return 0;
+    c->params.pad = (rn_pad_shortcut_params){{2, 2}, 8, 8};
+    pad_of(c, rng, dims, index & 1);
+    return 1;
 }
 
 const oc_family oc_elementwise_families[] = {
     {"relu", make_relu, bench_relu},
-    {"relu_backward", make_relu_backward, NULL},
+    {"relu_backward", make_relu_backward, bench_relu_backward},
     {"add", make_add, bench_add},
-    {"accumulate", make_accumulate, NULL},
-    {"fill", make_fill, NULL},
+    {"accumulate", make_accumulate, bench_accumulate},
+    {"fill", make_fill, bench_fill},
     {"convert", make_convert, bench_convert},
-    {"dropout", make_dropout, NULL},
-    {"pad_shortcut", make_pad, NULL},
+    {"dropout", make_dropout, bench_dropout},
+    {"pad_shortcut", make_pad, bench_pad},
     {NULL, NULL, NULL},
 };

@@ -207,11 +207,8 @@ static int bench_apply(oc_case *c, oc_rng *rng, int index)
     return 1;
 }
 
-static void make_scale_shift(oc_case *c, oc_rng *rng, int index)
+static void scale_shift_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t flags)
 {
-    int64_t dims[4];
-    const uint32_t flags = (index & 1 ? RN_OPF_ADD : 0) | (index & 2 ? RN_OPF_RELU : 0);
-    oc_shape(c, rng, index, dims);
     const int64_t batch = c->run.batch;
     oc_begin(c, "scale_shift");
     name_flags(c, flags);
@@ -225,6 +222,23 @@ static void make_scale_shift(oc_case *c, oc_rng *rng, int index)
         c->values[i].absolute = 1;
     oc_out(c, oc_image(c, rng, dims, OC_UNSET), OC_BOUND);
     c->per_image = 1;
+    c->bytes = 4.0 * (double)count_of(dims) * (flags & RN_OPF_ADD ? 3 : 2);
+}
+
+static void make_scale_shift(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    oc_shape(c, rng, index, dims);
+    scale_shift_of(c, rng, dims, (index & 1 ? RN_OPF_ADD : 0) | (index & 2 ? RN_OPF_RELU : 0));
+}
+
+static int bench_scale_shift(oc_case *c, oc_rng *rng, int index)
+{
+    int64_t dims[4];
+    if (!bench_shape(c, index / 2, dims))
+        return 0;
+    scale_shift_of(c, rng, dims, RN_OPF_RELU | (index & 1 ? RN_OPF_ADD : 0));
+    return 1;
 }
 
 static void make_fold(oc_case *c, oc_rng *rng, int index)
@@ -344,7 +358,7 @@ const oc_family oc_norm_families[] = {
     {"bn_apply", make_apply, bench_apply},
     {"bn_fold", make_fold, NULL},
     {"bn_backward", make_backward, bench_backward},
-    {"scale_shift", make_scale_shift, NULL},
+    {"scale_shift", make_scale_shift, bench_scale_shift},
     {"bias_grad", make_bias_grad, bench_bias_grad},
     {NULL, NULL, NULL},
 };

@@ -75,6 +75,7 @@ static void maxpool_backward_of(oc_case *c, oc_rng *rng, const shapes *s, int fi
     oc_out(c, oc_image(c, rng, s->in, OC_UNSET), OC_BOUND);
     c->terms = 16;
     c->per_image = 0;
+    c->bytes *= 2; /* the gradients are as large as the values */
 }
 
 static void make_maxpool_backward(oc_case *c, oc_rng *rng, int index)
@@ -116,6 +117,21 @@ static void make_avgpool(oc_case *c, oc_rng *rng, int index)
     average_of(c, rng, &s, index & 1, 0, index & 2 ? RN_OPF_EXCLUDE_PADDING : 0);
 }
 
+/* The pools of a 14x14 stage and, without overlap, of a 56x56 one. */
+static int bench_avgpool(oc_case *c, oc_rng *rng, int index)
+{
+    static const shapes all[] = {{{8, 256, 14, 14}, {8, 256, 7, 7}}, {{8, 64, 56, 56}, {8, 64, 28, 28}}};
+    static const int64_t kernel[] = {3, 2};
+    const int k = index / 2;
+    if (k > 1)
+        return 0;
+    oc_begin(c, index & 1 ? "avgpool_backward" : "avgpool");
+    c->run.batch = all[k].in[0];
+    c->params.pool = (rn_pool_params){{kernel[k], kernel[k]}, {2, 2}, {kernel[k] == 3, kernel[k] == 3}};
+    average_of(c, rng, &all[k], index & 1, 0, 0);
+    return 1;
+}
+
 static void make_global(oc_case *c, oc_rng *rng, int index)
 {
     shapes s;
@@ -138,7 +154,7 @@ static int bench_global(oc_case *c, oc_rng *rng, int index)
 const oc_family oc_pool_families[] = {
     {"maxpool", make_maxpool, bench_maxpool},
     {"maxpool_backward", make_maxpool_backward, bench_maxpool_backward},
-    {"avgpool", make_avgpool, NULL},
+    {"avgpool", make_avgpool, bench_avgpool},
     {"global_avgpool", make_global, bench_global},
     {NULL, NULL, NULL},
 };

@@ -165,21 +165,38 @@ static int bench_norm(oc_case *c, oc_rng *rng, int index)
     return 1;
 }
 
+static void clip_of(oc_case *c, oc_rng *rng, int64_t length, uint64_t num, double norm)
+{
+    c->params.segments = (rn_segments_params){norm, num, c->segments};
+    oc_op(c, RN_OP_GRAD_CLIP, 0, sizeof(rn_segments_params));
+    oc_in(c, oc_metrics(c, rng));
+    oc_out(c, oc_vector(c, rng, RN_F32, length, OC_NORMAL), OC_BOUND);
+    c->values[1].absolute = 1;
+    c->bytes = 8.0 * (double)length;
+}
+
 static void make_clip(oc_case *c, oc_rng *rng, int index)
 {
     uint64_t num;
     oc_begin(c, "grad_clip");
     const int64_t length = cut_segments(c, rng, index, &num);
-    c->params.segments = (rn_segments_params){index % 2 ? 1.0 : 100.0, num, c->segments};
-    oc_op(c, RN_OP_GRAD_CLIP, 0, sizeof(rn_segments_params));
-    oc_in(c, oc_metrics(c, rng));
-    oc_out(c, oc_vector(c, rng, RN_F32, length, OC_NORMAL), OC_BOUND);
-    c->values[1].absolute = 1;
+    clip_of(c, rng, length, num, index % 2 ? 1.0 : 100.0);
+}
+
+static int bench_clip(oc_case *c, oc_rng *rng, int index)
+{
+    uint64_t num;
+    if (index > 0)
+        return 0;
+    oc_begin(c, "grad_clip");
+    const int64_t length = one_segment(c, 11700000, &num);
+    clip_of(c, rng, length, num, 1.0);
+    return 1;
 }
 
 const oc_family oc_update_families[] = {
     {"grad_norm", make_norm, bench_norm},
-    {"grad_clip", make_clip, NULL},
+    {"grad_clip", make_clip, bench_clip},
     {"sgd", make_sgd, bench_sgd},
     {"adam", make_adam, bench_adam},
     {NULL, NULL, NULL},

@@ -33,7 +33,7 @@ typedef struct harness {
     oc_machine machines[3]; /* by level; [0] is also the reference */
     int num_levels;
     int failures, runs;
-    double flops[3], bandwidth; /* the machine's best, for --bench */
+    double flops[3], copy, cached; /* the machine's best, for --bench: GFLOP/s, GB/s of memory and of caches */
 } harness;
 
 /* A case of its own for each family and index, whatever else runs. */
@@ -208,21 +208,26 @@ static void bench_shape(harness *h, const oc_case *c)
         if (c->flops > 0)
             printf(" %8.1f GFLOP/s %3.0f %%", c->flops / best * 1e-9, c->flops / best * 1e-7 / h->flops[level]);
         if (c->bytes > 0)
-            printf(" %8.1f GB/s %3.0f %%", c->bytes / best * 1e-9, c->bytes / best * 1e-7 / h->bandwidth);
+            printf(" %8.1f GB/s %3.0f %% (%3.0f %%)", c->bytes / best * 1e-9, c->bytes / best * 1e-7 / h->copy,
+                   c->bytes / best * 1e-7 / h->cached);
         printf("  %6.2fx base\n", base / best);
     }
 }
 
-/* Percentages are of these; what fits into caches goes beyond the memory's. */
+/*
+ * Percentages are of these: of GFLOP/s, of memory copies and in brackets of copies within caches, which is what ops whose
+ * operands stay in caches are held against.
+ */
 static void measure_peaks(harness *h)
 {
-    oc_host_mode(h->host, OC_THREADS);
-    h->bandwidth = oc_peak_bandwidth(h->host);
+    const int threads = (int)oc_host_api(h->host)->num_threads;
     for (int level = 0; level < h->num_levels; level++) {
-        h->flops[level] = oc_peak_flops(h->host, level);
+        h->flops[level] = peak_flops(threads, peak_kind(level, 0));
         printf("peak at %s: %.1f GFLOP/s\n", level_names[level], h->flops[level]);
     }
-    printf("peak of memory copies: %.1f GB/s\n", h->bandwidth);
+    h->copy = peak_copy(threads);
+    h->cached = peak_copy_cached(threads);
+    printf("peak of copies: %.1f GB/s in memory, %.1f GB/s in caches, %d threads\n", h->copy, h->cached, threads);
 }
 
 static void bench_family(harness *h, const oc_family *f)
