@@ -176,7 +176,7 @@ static process start(const side *s, const process *other)
 
 static reply ask(const process *p, const request *r)
 {
-    reply answer;
+    reply answer = {.ok = 0};
     bench_sleep(pause_seconds);
     if (!write_all(p->to, r, sizeof *r) || !read_all(p->from, &answer, sizeof answer))
         bench_die("compare_onednn: one of the two processes ended");
