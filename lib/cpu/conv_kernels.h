@@ -67,18 +67,20 @@ typedef struct rni_conv_filter_block {
 
 /*
  *   sum[i, o] += sum over pixels of dy[p, o] * x[p, i]
- * for `count` pixels that lie x_pixel and dy_pixel apart. x and dy are first copied into `memory`, where those of a tile
- * lie together.
+ * for `count` pixels: those of dy lie dy_pixel apart, those of x where x_at says. x and dy are first copied into `memory`,
+ * where those of a tile lie together.
  */
 typedef struct rni_conv_band {
     const float *x, *dy;
-    int64_t x_pixel, dy_pixel, count;
+    const int64_t *x_at; /* per pixel: floats from x */
+    int64_t dy_pixel, count;
     int64_t channels, outs; /* of x; of dy */
     float *sum;             /* [block][channel][vectors of lanes] */
     float *memory;          /* count * (channels + one block's lanes) */
     int64_t max_vectors;    /* of a block */
-    /* Will be wanted next: x and dy so much further on; 0: nothing. */
-    int64_t x_ahead, dy_ahead;
+    /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
+    const float *x_ahead, *dy_ahead;
+    int64_t x_pixel;
 } rni_conv_band;
 
 /* Per channel: the mean is centre + offset, squares the sum of squared deviations from it. */

@@ -41,6 +41,17 @@ static pixel_run run_of(const rn_conv_params *p, int64_t pixel, int64_t end)
                        (image * p->in_height + in_row) * p->in_width + col * p->stride[1]};
 }
 
+/* Where the input pixels of some outputs are, in floats. */
+static void locate(const rn_conv_params *p, int64_t first, int64_t end, int64_t *at)
+{
+    while (first < end) {
+        const pixel_run run = run_of(p, first, end);
+        for (int64_t i = 0; i < run.count; i++)
+            *at++ = (run.input + i * p->stride[1]) * p->in_channels;
+        first += run.count;
+    }
+}
+
 /* The input pixels of a chunk, one after the other. */
 static void gather(const rn_conv_params *p, const float *x, int64_t first, int64_t end, float *to)
 {
@@ -245,11 +256,11 @@ static rni_filter_job copies_of(const rni_conv_kernels *k, const rn_conv_params 
     return j;
 }
 
-/* x of a band with a stride, then what the kernel copies: x in panels, at most twice as wide, and a block of dy. */
+/* What the kernel copies: x in panels, and a block of dy. */
 static size_t band_bytes(const rni_conv_kernels *k, const rn_conv_params *p)
 {
     const int64_t panels = 2 * rni_conv_divide_up(p->in_channels, 4) * k->lanes;
-    return (size_t)(BAND_PIXELS * (p->in_channels + panels + k->max_vectors * k->lanes)) * sizeof(float);
+    return (size_t)(BAND_PIXELS * (panels + k->max_vectors * k->lanes)) * sizeof(float);
 }
 
 uint64_t rni_pointwise_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch, int32_t threads)
@@ -281,19 +292,20 @@ static void add_band(const pointwise_filter_job *j, const block_range *r, int64_
 {
     const rni_conv *const c = j->add.c;
     const rn_conv_params *const p = c->p;
-    rni_conv_band b = {.x_pixel = p->in_channels, .dy_pixel = p->out_channels, .count = count, .sum = sum};
+    rni_conv_band b = {.dy_pixel = p->out_channels, .count = count, .sum = sum};
+    int64_t at[BAND_PIXELS];
     b.channels = p->in_channels;
     b.outs = r->count;
     b.max_vectors = j->add.block_vectors;
     b.dy = (const float *)c->dy + first * b.dy_pixel + r->first;
-    b.dy_ahead = more ? count * b.dy_pixel : 0;
-    b.memory = memory + BAND_PIXELS * p->in_channels;
-    b.x = (const float *)c->x + first * b.x_pixel;
-    if (is_strided(p)) {
-        gather(p, c->x, first, first + count, memory);
-        b.x = memory;
-    } else {
-        b.x_ahead = more ? count * b.x_pixel : 0;
+    b.memory = memory;
+    b.x = c->x;
+    b.x_at = at;
+    locate(p, first, first + count, at);
+    if (more) {
+        b.dy_ahead = b.dy + count * b.dy_pixel;
+        b.x_pixel = p->stride[1] * p->in_channels;
+        b.x_ahead = b.x + at[count - 1] + b.x_pixel;
     }
     j->add.k->band(&b);
 }

@@ -3,15 +3,17 @@
 #include "cpu/conv_kernels.h"
 #include "cpu/vec/conv_vector.h"
 
-/* `width` floats of each pixel, `pixel` apart, become neighbours; at most two vectors. */
-RNI_INLINE void copy_columns(float *to, const float *from, int64_t pixel, int64_t count, int64_t width, int64_t filled)
+/* `width` floats of each pixel, which lie `at` or else `pixel` apart, become neighbours; at most two vectors. */
+RNI_INLINE void copy_columns(float *to, const float *from, const int64_t *at, int64_t pixel, int64_t count,
+                             int64_t width, int64_t filled)
 {
     const int64_t second = width > LANES ? width - LANES : 0;
     const mask first = v_first((size_t)(width - second)), rest = v_first((size_t)second);
-    for (int64_t p = 0; p < count; p++, from += pixel, to += filled) {
+    for (int64_t p = 0; p < count; p++, to += filled) {
+        const float *const pixels = from + (at ? at[p] : p * pixel);
         if (filled > LANES)
-            v_store(to + LANES, v_load_m(from + LANES, rest));
-        v_store(to, v_load_m(from, first));
+            v_store(to + LANES, v_load_m(pixels + LANES, rest));
+        v_store(to, v_load_m(pixels, first));
     }
 }
 
@@ -24,8 +26,8 @@ typedef struct next_columns {
 
 RNI_INLINE next_columns columns_of(const rni_conv_band *b)
 {
-    const next_columns x = {b->x + b->x_ahead, b->x_pixel, (b->channels + 15) / 16, 0};
-    const next_columns dy = {b->dy + b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
+    const next_columns x = {b->x_ahead, b->x_pixel, (b->channels + 15) / 16, 0};
+    const next_columns dy = {b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
     const next_columns none = {b->x, 0, INT64_MAX, 1};
     return b->x_ahead ? x : b->dy_ahead ? dy : none;
 }
@@ -36,7 +38,7 @@ RNI_INLINE void next_column(next_columns *n, const rni_conv_band *b)
     if (--n->left > 0)
         return;
     if (!n->x_done && b->dy_ahead)
-        *n = (next_columns){b->dy + b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
+        *n = (next_columns){b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
     else
         *n = (next_columns){b->x, 0, INT64_MAX, 1};
 }
@@ -64,7 +66,7 @@ RNI_INLINE void copy_panels(const rni_conv_band *b, const band_tiles *cut)
     const float *from = b->x;
     for (int64_t i = 0; i < cut->count; i++) {
         const int64_t n = cut->width + (i < cut->wider), stride = panel_stride(n);
-        copy_columns(to, from, b->x_pixel, b->count, n, stride);
+        copy_columns(to, from, b->x_at, 0, b->count, n, stride);
         to += b->count * stride;
         from += n;
     }
@@ -96,7 +98,7 @@ RNI_INLINE void run_band(const rni_conv_band *b, product_filter_fn *const *one, 
     copy_panels(b, &cut);
     for (int64_t o = 0; o < b->outs; o += whole) {
         const int64_t outs = b->outs - o < whole ? rest : whole, width = outs > LANES ? 2 * LANES : LANES;
-        copy_columns(dy, b->dy + o, b->dy_pixel, b->count, outs, width);
+        copy_columns(dy, b->dy + o, NULL, b->dy_pixel, b->count, outs, width);
         run_block(b, &cut, outs > LANES ? two : one, dy, width, sum, &next);
         sum += b->channels * width;
     }

@@ -16,6 +16,7 @@
 #define UP_TO_6(X, a, b) UP_TO_4(X, a, b) X(5, a, b) X(6, a, b)
 #define UP_TO_8(X, a, b) UP_TO_6(X, a, b) X(7, a, b) X(8, a, b)
 #define UP_TO_12(X, a, b) UP_TO_8(X, a, b) X(9, a, b) X(10, a, b) X(11, a, b) X(12, a, b)
-#define UP_TO_16(X, a, b) UP_TO_12(X, a, b) X(13, a, b) X(14, a, b) X(15, a, b) X(16, a, b)
+#define UP_TO_14(X, a, b) UP_TO_12(X, a, b) X(13, a, b) X(14, a, b)
+#define UP_TO_16(X, a, b) UP_TO_14(X, a, b) X(15, a, b) X(16, a, b)
 
 #endif
