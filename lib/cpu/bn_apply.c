@@ -64,18 +64,22 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
 }
 
 /* scale = gamma / sqrt(var + eps), shift = beta - mean scale. */
+void rni_bn_affine_of(const rni_bn_affine *b, int32_t dtype, size_t channels, void *scale, void *shift)
+{
+    for (size_t i = 0; i < channels; i++) {
+        const double mean = rni_get(dtype, b->mean, i), var = rni_get(dtype, b->var, i);
+        const double k = (b->gamma ? (double)b->gamma[i] : 1) / sqrt(var + b->eps);
+        rni_set(dtype, scale, i, k);
+        rni_set(dtype, shift, i, (b->beta ? (double)b->beta[i] : 0) - mean * k);
+    }
+}
+
 static rn_status bn_apply_run(const rni_cpu_call *c)
 {
     const rn_bn_params *const p = c->op->params;
-    const int32_t dtype = rni_cpu_in_value(c, 0)->dtype;
-    const float *const gamma = rni_cpu_in(c, 3), *const beta = rni_cpu_in(c, 4);
+    const rni_bn_affine b = {rni_cpu_in(c, 1), rni_cpu_in(c, 2), rni_cpu_in(c, 3), rni_cpu_in(c, 4), p->eps};
     affine_task t = task_of(c, 5);
-    for (size_t i = 0; i < t.cut.channels; i++) {
-        const double mean = rni_get(dtype, rni_cpu_in(c, 1), i), var = rni_get(dtype, rni_cpu_in(c, 2), i);
-        const double scale = (gamma ? (double)gamma[i] : 1) / sqrt(var + p->eps);
-        rni_set(dtype, t.scale, i, scale);
-        rni_set(dtype, t.shift, i, (beta ? (double)beta[i] : 0) - mean * scale);
-    }
+    rni_bn_affine_of(&b, rni_cpu_in_value(c, 0)->dtype, t.cut.channels, t.scale, t.shift);
     return run_affine(c, &t);
 }
 

@@ -10,6 +10,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Arrays per column: mean, the three factors of dx, scale and shift. */
+enum { PER_COLUMN = 6 };
+
 typedef struct backward_task {
     const rni_typed_kernels *kernels;
     rni_cut cut;
@@ -31,6 +34,8 @@ static rni_bn_rows rows_from(const backward_task *t, size_t at, size_t column, s
         .dx = rni_at(a->dx, at, s),
         .dres = rni_at(a->dres, at, s),
         .mean = rni_at_const(a->mean, column, s),
+        .scale = rni_at_const(a->scale, column, s),
+        .shift = rni_at_const(a->shift, column, s),
         .a = rni_at_const(a->a, column, s),
         .b = rni_at_const(a->b, column, s),
         .c = rni_at_const(a->c, column, s),
@@ -112,13 +117,16 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
     (void)cpu;
     if (x->rank < 2)
         return rni_cpu_refuse(op, RN_E_SHAPE, "in 0: rank 2 or more expected, got %d", (int)x->rank);
-    if ((op->flags & RN_OPF_RELU) && (op->num_in < 6 || op->in[5] == RN_NO_VALUE))
+    const int with_beta = op->num_in > 6 && op->in[6] != RN_NO_VALUE;
+    if (with_beta && (op->flags & (RN_OPF_RELU | RN_OPF_ADD)) != RN_OPF_RELU)
+        return rni_cpu_refuse(op, RN_E_INVALID, "in 6, beta, goes with ReLU and without a residual");
+    if ((op->flags & RN_OPF_RELU) && !with_beta && (op->num_in < 6 || op->in[5] == RN_NO_VALUE))
         return rni_cpu_refuse(op, RN_E_INVALID, "in 5, the output, is missing");
     if ((op->flags & RN_OPF_ADD) && (op->num_out < 4 || op->out[3] == RN_NO_VALUE))
         return rni_cpu_refuse(op, RN_E_INVALID, "out 3, the residual's gradient, is missing");
     const size_t channels = (size_t)x->dims[1];
     const rni_cut cut = rni_cut_make(channels, rni_cpu_capacity(x) / channels);
-    info->workspace = 4 * rni_cut_columns(channels) * sizeof(double) + cut.chunks * 2 * channels * sizeof(double);
+    info->workspace = PER_COLUMN * rni_cut_columns(channels) * sizeof(double) + cut.chunks * 2 * channels * sizeof(double);
     return RN_OK;
 }
 
@@ -129,10 +137,23 @@ static backward_task task_of(const rni_cpu_call *c, const rn_value *x)
     t.cut = rni_cut_make(channels, rni_cpu_count(c, x) / channels);
     t.all.dy = rni_cpu_in(c, 0);
     t.all.x = rni_cpu_in(c, 1);
-    t.all.y = c->op->flags & RN_OPF_RELU ? rni_cpu_in(c, 5) : NULL;
+    t.all.y = c->op->flags & RN_OPF_RELU && !rni_cpu_in(c, 6) ? rni_cpu_in(c, 5) : NULL;
     t.all.dx = rni_cpu_out(c, 0);
-    t.partial = (double *)rni_cpu_workspace(c) + 4 * rni_cut_columns(channels);
+    t.partial = (double *)rni_cpu_workspace(c) + PER_COLUMN * rni_cut_columns(channels);
     return t;
+}
+
+/* What tells from x where y is positive. */
+static void make_mask(const rni_cpu_call *c, backward_task *t, void *scale, void *shift)
+{
+    const rn_bn_params *const p = c->op->params;
+    const int32_t dtype = rni_cpu_in_value(c, 1)->dtype;
+    const rni_bn_affine b = {rni_cpu_in(c, 2), rni_cpu_in(c, 3), rni_cpu_in(c, 4), rni_cpu_in(c, 6), p->eps};
+    rni_bn_affine_of(&b, dtype, t->cut.channels, scale, shift);
+    rni_cut_spread(&t->cut, dtype, scale);
+    rni_cut_spread(&t->cut, dtype, shift);
+    t->all.scale = scale;
+    t->all.shift = shift;
 }
 
 static rn_status run(const rni_cpu_call *c)
@@ -146,6 +167,8 @@ static rn_status run(const rni_cpu_call *c)
     memcpy(mean, rni_cpu_in(c, 2), t.cut.channels * t.size);
     rni_cut_spread(&t.cut, x->dtype, mean);
     t.all.mean = mean;
+    if (rni_cpu_in(c, 6))
+        make_mask(c, &t, work + 4 * columns * t.size, work + 5 * columns * t.size);
     const int residual = (c->op->flags & RN_OPF_ADD) != 0, adds = (c->op->flags & RN_OPF_ACCUMULATE) != 0;
     if (residual && !adds)
         t.all.masked = rni_cpu_out(c, 3);

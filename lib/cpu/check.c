@@ -20,7 +20,7 @@ enum {
     OPTIONAL = 64
 };
 
-enum { MAX_IN = 6, MAX_OUT = 4 };
+enum { MAX_IN = 7, MAX_OUT = 4 };
 
 typedef struct op_rule {
     const char *name;
@@ -49,7 +49,7 @@ static const op_rule rules[RN_OP_COUNT_] = {
     [RN_OP_BN_APPLY] = {"bn_apply", RN_OPF_ADD | RN_OPF_RELU, sizeof(rn_bn_params), 1,
                         {ACT, CHAN, CHAN, OPT(CHAN32), OPT(CHAN32), OPT(SAME)}, {SAME}},
     [RN_OP_BN_BACKWARD] = {"bn_backward", RN_OPF_ADD | RN_OPF_RELU | RN_OPF_ACCUMULATE, sizeof(rn_bn_params), 1,
-                           {ACT, SAME, CHAN, CHAN, OPT(CHAN32), OPT(SAME)},
+                           {ACT, SAME, CHAN, CHAN, OPT(CHAN32), OPT(SAME), OPT(CHAN32)},
                            {SAME, OPT(CHAN32), OPT(CHAN32), OPT(SAME)}},
     [RN_OP_BN_FOLD] = {"bn_fold", 0, sizeof(rn_bn_params), 0,
                        {OPT(CHAN32), OPT(CHAN32), CHAN32, CHAN32, OPT(CHAN32)}, {CHAN, CHAN}},

@@ -63,6 +63,14 @@ static inline const void *rni_at_const(const void *p, size_t i, size_t element_s
     return p ? (const char *)p + i * element_size : NULL;
 }
 
+/* bn_apply.c: y = x scale + shift of batch normalisation, per channel; gamma and beta may be NULL. */
+typedef struct rni_bn_affine {
+    const void *mean, *var;
+    const float *gamma, *beta;
+    double eps;
+} rni_bn_affine;
+void rni_bn_affine_of(const rni_bn_affine *b, int32_t dtype, size_t channels, void *scale, void *shift);
+
 /* Drivers by family. A NULL query asks for no workspace. */
 extern const rni_cpu_driver rni_cpu_convert, rni_cpu_fill, rni_cpu_bias_grad, rni_cpu_bn_stats, rni_cpu_bn_running,
     rni_cpu_bn_apply, rni_cpu_bn_backward, rni_cpu_bn_fold, rni_cpu_scale_shift, rni_cpu_relu, rni_cpu_relu_backward,

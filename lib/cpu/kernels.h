@@ -12,12 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Batch normalisation, backward: g = dy, or dy where y > 0 when y is given. */
+/* Batch normalisation, backward: g = dy, or dy where y > 0 when y is given, or where x scale + shift > 0 with these. */
 typedef struct rni_bn_rows {
     const void *dy, *x, *y; /* y may be NULL */
     void *masked;           /* bn_reduce writes g here; may be NULL */
     void *dx, *dres;        /* of bn_dx; dres += g when given */
     const void *mean;       /* per column */
+    const void *scale, *shift; /* per column; may be NULL */
     const void *a, *b, *c;  /* per column: dx = a g + b (x - mean) + c */
     size_t rows, stride, width;
 } rni_bn_rows;

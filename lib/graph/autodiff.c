@@ -202,9 +202,12 @@ static rn_status diff_batchnorm(autodiff *ad, const rn_op *op, uint32_t dy)
     RNI_TRY(open_slot(ad, op->in[0], 0, &dx));
     if (dx.target == RN_NO_VALUE)
         RNI_TRY(fresh(ad, op->in[0], &dx.value));
-    const uint32_t in[6] = {dy, op->in[0], op->in[1], op->in[2], op->in[3], relu ? op->out[0] : RN_NO_VALUE};
+    /* Without a residual y follows from x, which is read anyway. */
+    const int from_x = relu && residual == RN_NO_VALUE && op->in[4] != RN_NO_VALUE;
+    const uint32_t in[7] = {dy,        op->in[0], op->in[1], op->in[2],
+                            op->in[3], relu && !from_x ? op->out[0] : RN_NO_VALUE, from_x ? op->in[4] : RN_NO_VALUE};
     const uint32_t out[4] = {dx.value, dgamma, dbeta, dres.value};
-    RNI_TRY(append(ad, RN_OP_BN_BACKWARD, flags, in, 6, out, 4, op));
+    RNI_TRY(append(ad, RN_OP_BN_BACKWARD, flags, in, 7, out, 4, op));
     RNI_TRY(close_slot(ad, &dx, op->path));
     if (!relu)
         return pass_on(ad, dy, residual, op->path);

@@ -272,11 +272,29 @@ typedef struct backward_operands {
     uint32_t dy, x, y, dx, dgamma, dbeta, dres;
     channel_operands channels;
     int64_t dims[4];
-    int relu;
+    int relu, from_x;
 } backward_operands;
+
+/* What y is made of when beta is given. */
+static double y_of(const oc_case *c, const backward_operands *o, size_t i)
+{
+    const size_t k = channel_of(o->dims, i);
+    const double scale = at(c, o->channels.gamma, k, 1) / sqrt(c->values[o->channels.var].data[k] + 1e-5);
+    return (c->values[o->x].data[i] - c->values[o->channels.mean].data[k]) * scale + c->values[o->channels.beta].data[k];
+}
+
+/* Moves x where the sign of y would be a matter of rounding. */
+static void clear_signs(oc_case *c, const backward_operands *o)
+{
+    for (size_t i = 0; i < used(c, o->dims); i++)
+        for (int tries = 0; fabs(y_of(c, o, i)) < 1e-3 && tries < 100; tries++)
+            c->values[o->x].data[i] += 0.0625;
+}
 
 static double masked(const oc_case *c, const backward_operands *o, size_t i)
 {
+    if (o->from_x)
+        return y_of(c, o, i) > 0 ? c->values[o->dy].data[i] : 0;
     return o->relu && !(c->values[o->y].data[i] > 0) ? 0 : c->values[o->dy].data[i];
 }
 
@@ -307,10 +325,10 @@ static void backward_scales(oc_case *c, const backward_operands *o)
     }
 }
 
-static void backward_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t flags, int affine)
+static void backward_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t flags, int affine, int from_x)
 {
     const int64_t batch = c->run.batch;
-    backward_operands o = {.relu = (flags & RN_OPF_RELU) != 0};
+    backward_operands o = {.relu = (flags & RN_OPF_RELU) != 0, .from_x = from_x};
     memcpy(o.dims, dims, sizeof o.dims);
     oc_begin(c, "bn_backward");
     name_flags(c, flags);
@@ -320,7 +338,11 @@ static void backward_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t
     oc_in(c, o.dy = oc_image(c, rng, dims, OC_NORMAL));
     oc_in(c, o.x = oc_image(c, rng, dims, OC_NORMAL));
     o.channels = add_channels(c, rng, dims[1], affine, 0);
-    oc_in(c, o.y = o.relu ? oc_image(c, rng, dims, OC_NORMAL) : RN_NO_VALUE);
+    oc_in(c, o.y = o.relu && !from_x ? oc_image(c, rng, dims, OC_NORMAL) : RN_NO_VALUE);
+    o.channels.beta = from_x ? oc_vector(c, rng, RN_F32, dims[1], OC_NORMAL) : RN_NO_VALUE;
+    oc_in(c, o.channels.beta);
+    if (from_x)
+        clear_signs(c, &o);
     oc_out(c, o.dx = oc_image(c, rng, dims, OC_UNSET), OC_BOUND);
     oc_out(c, o.dgamma = oc_vector(c, rng, RN_F32, dims[1], OC_NORMAL), OC_BOUND);
     oc_out(c, o.dbeta = oc_vector(c, rng, RN_F32, dims[1], OC_NORMAL), OC_BOUND);
@@ -331,7 +353,7 @@ static void backward_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t
     c->terms = 64;
     /* Two reads of dy and x and one write of dx; the mask is read twice, or once with the residual's gradient written
        and read back in place of dy. */
-    c->bytes = 4.0 * (double)count_of(dims) * (5 + (flags & RN_OPF_ADD ? 1 : 0) + (o.relu ? (flags & RN_OPF_ADD ? 1 : 2) : 0));
+    c->bytes = 4.0 * (double)count_of(dims) * (5 + (flags & RN_OPF_ADD ? 1 : 0) + (o.relu && !from_x ? (flags & RN_OPF_ADD ? 1 : 2) : 0));
 }
 
 static void make_backward(oc_case *c, oc_rng *rng, int index)
@@ -340,7 +362,8 @@ static void make_backward(oc_case *c, oc_rng *rng, int index)
                                      RN_OPF_RELU | RN_OPF_ADD | RN_OPF_ACCUMULATE};
     int64_t dims[4];
     oc_shape(c, rng, index, dims);
-    backward_of(c, rng, dims, flags[index % 6], index % 7 != 6);
+    const int affine = index % 7 != 6;
+    backward_of(c, rng, dims, flags[index % 6], affine, affine && flags[index % 6] == RN_OPF_RELU && index % 12 > 5);
 }
 
 static int bench_backward(oc_case *c, oc_rng *rng, int index)
@@ -348,7 +371,7 @@ static int bench_backward(oc_case *c, oc_rng *rng, int index)
     int64_t dims[4];
     if (!bench_shape(c, index / 2, dims))
         return 0;
-    backward_of(c, rng, dims, RN_OPF_RELU | (index & 1 ? RN_OPF_ADD : 0), 1);
+    backward_of(c, rng, dims, RN_OPF_RELU | (index & 1 ? RN_OPF_ADD : 0), 1, !(index & 1));
     return 1;
 }
 

@@ -119,6 +119,11 @@ static void scale_shift(const formula *f)
 
 static double masked(const formula *f, size_t i)
 {
+    if (in(f, 6)) { /* beta: y is made from x */
+        const size_t k = channel(f, i);
+        const double deviation = sqrt(in(f, 3)[k] + f->c->params.bn.eps), gamma = in(f, 4) ? in(f, 4)[k] : 1;
+        return (in(f, 1)[i] - in(f, 2)[k]) / deviation * gamma + in(f, 6)[k] > 0 ? in(f, 0)[i] : 0;
+    }
     return has(f, RN_OPF_RELU) && !(in(f, 5)[i] > 0) ? 0 : in(f, 0)[i];
 }
 

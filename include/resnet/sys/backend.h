@@ -100,8 +100,9 @@ enum {
     /** in: x, mean, var, [gamma f32], [beta f32], [residual]. out: y. params rn_bn_params. ADD RELU */
     RN_OP_BN_APPLY,
     /**
-     * in: dy, x, mean, var, [gamma f32], [y for RELU]. out: dx, [dgamma f32, adds], [dbeta f32, adds], [dres for ADD].
-     * params rn_bn_params. RELU: dy is masked by y > 0 first. ADD: dres = masked dy (adds to it with ACCUMULATE).
+     * in: dy, x, mean, var, [gamma f32], [y for RELU], [beta f32 for RELU without ADD]. out: dx, [dgamma f32, adds], [dbeta f32, adds], [dres for ADD].
+     * params rn_bn_params. RELU: dy is masked by y > 0 first;
+     * given beta instead of y, y is made from x again, to the bit as RN_OP_BN_APPLY made it. ADD: dres = masked dy (adds to it with ACCUMULATE).
      */
     RN_OP_BN_BACKWARD,
     /**

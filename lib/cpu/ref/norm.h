@@ -38,10 +38,12 @@ static void affine(void *vy, const void *vx, const void *vresidual, const void *
     }
 }
 
-/* dy, or dy where y > 0. */
-static T masked(const rni_bn_rows *r, size_t i)
+/* dy, or dy where y > 0; j is the column of element i. */
+static T masked(const rni_bn_rows *r, size_t i, size_t j)
 {
-    const T *const dy = r->dy, *const y = r->y;
+    const T *const dy = r->dy, *const y = r->y, *const x = r->x, *const scale = r->scale, *const shift = r->shift;
+    if (scale)
+        return x[i] * scale[j] + shift[j] > 0 ? dy[i] : 0;
     return !y || y[i] > 0 ? dy[i] : 0;
 }
 
@@ -52,7 +54,7 @@ static void bn_reduce(const rni_bn_rows *r, double *s1, double *s2)
     for (size_t row = 0; row < r->rows; row++) {
         for (size_t j = 0; j < r->width; j++) {
             const size_t i = row * r->stride + j;
-            const T g = masked(r, i);
+            const T g = masked(r, i, j);
             s1[j] += (double)g;
             s2[j] += (double)g * ((double)x[i] - (double)mean[j]);
             if (out)
@@ -68,7 +70,7 @@ static void bn_dx(const rni_bn_rows *r)
     for (size_t row = 0; row < r->rows; row++) {
         for (size_t j = 0; j < r->width; j++) {
             const size_t i = row * r->stride + j;
-            const T g = masked(r, i);
+            const T g = masked(r, i, j);
             dx[i] = a[j] * g + (b[j] * (x[i] - mean[j]) + c[j]);
             if (dres)
                 dres[i] += g;

@@ -123,27 +123,42 @@ static void affine(void *y, const void *x, const void *residual, const void *sca
         affine_rows(y, x, x, scale, shift, rows, width, 0, 0);
 }
 
-/* g at element i. */
-RNI_INLINE vec masked(const rni_bn_rows *r, size_t i, size_t lanes, const int with_mask)
+/* Where the mask of ReLU comes from. */
+enum { NO_MASK, MASK_OF_Y, MASK_OF_X };
+
+RNI_INLINE int mask_of(const rni_bn_rows *r)
+{
+    return r->scale ? MASK_OF_X : r->y ? MASK_OF_Y : NO_MASK;
+}
+
+/* g at element i; y is made from x as affine_vector() does. */
+RNI_INLINE vec masked(const rni_bn_rows *r, size_t i, size_t lanes, const int kind, vec x, vec scale, vec shift)
 {
     const vec dy = v_load_n((const float *)r->dy + i, lanes);
-    return with_mask ? v_where_positive(v_load_n((const float *)r->y + i, lanes), dy) : dy;
+    if (kind == NO_MASK)
+        return dy;
+    return v_where_positive(kind == MASK_OF_X ? v_fma(x, scale, shift) : v_load_n((const float *)r->y + i, lanes), dy);
 }
 
 RNI_INLINE void reduce_columns(const rni_bn_rows *r, size_t j, double *s1, double *s2, const size_t n, size_t lanes,
-                               const int with_mask, const int writes)
+                               const int kind, const int writes)
 {
-    vec a[SUM_VECTORS], b[SUM_VECTORS], mean[SUM_VECTORS];
+    vec a[SUM_VECTORS], b[SUM_VECTORS], mean[SUM_VECTORS], scale[SUM_VECTORS], shift[SUM_VECTORS];
     for (size_t v = 0; v < n; v++) {
-        a[v] = b[v] = v_zero();
+        a[v] = b[v] = scale[v] = shift[v] = v_zero();
         mean[v] = v_load_n((const float *)r->mean + j + v * LANES, lanes);
+        if (kind == MASK_OF_X) {
+            scale[v] = v_load_n((const float *)r->scale + j + v * LANES, lanes);
+            shift[v] = v_load_n((const float *)r->shift + j + v * LANES, lanes);
+        }
     }
     for (size_t row = 0; row < r->rows; row++) {
         for (size_t v = 0; v < n; v++) {
             const size_t i = row * r->stride + j + v * LANES;
-            const vec g = masked(r, i, lanes, with_mask);
+            const vec x = v_load_n((const float *)r->x + i, lanes);
+            const vec g = masked(r, i, lanes, kind, x, scale[v], shift[v]);
             a[v] = v_add(a[v], g);
-            b[v] = v_fma(g, v_sub(v_load_n((const float *)r->x + i, lanes), mean[v]), b[v]);
+            b[v] = v_fma(g, v_sub(x, mean[v]), b[v]);
             if (writes)
                 v_store_n((float *)r->masked + i, g, lanes);
         }
@@ -154,59 +169,68 @@ RNI_INLINE void reduce_columns(const rni_bn_rows *r, size_t j, double *s1, doubl
     }
 }
 
-RNI_INLINE void reduce_rows(const rni_bn_rows *r, double *s1, double *s2, const int with_mask, const int writes)
+RNI_INLINE void reduce_rows(const rni_bn_rows *r, double *s1, double *s2, const int kind, const int writes)
 {
     size_t j = 0;
     for (; j + SUM_COLUMNS <= r->width; j += SUM_COLUMNS)
-        reduce_columns(r, j, s1, s2, SUM_VECTORS, LANES, with_mask, writes);
+        reduce_columns(r, j, s1, s2, SUM_VECTORS, LANES, kind, writes);
     for (; j + LANES <= r->width; j += LANES)
-        reduce_columns(r, j, s1, s2, 1, LANES, with_mask, writes);
+        reduce_columns(r, j, s1, s2, 1, LANES, kind, writes);
     if (j < r->width)
-        reduce_columns(r, j, s1, s2, 1, r->width - j, with_mask, writes);
+        reduce_columns(r, j, s1, s2, 1, r->width - j, kind, writes);
 }
 
 static void bn_reduce(const rni_bn_rows *r, double *s1, double *s2)
 {
-    if (r->y && r->masked)
-        reduce_rows(r, s1, s2, 1, 1);
-    else if (r->y)
-        reduce_rows(r, s1, s2, 1, 0);
+    const int kind = mask_of(r);
+    if (kind == MASK_OF_X)
+        reduce_rows(r, s1, s2, MASK_OF_X, 0);
+    else if (kind == MASK_OF_Y && r->masked)
+        reduce_rows(r, s1, s2, MASK_OF_Y, 1);
+    else if (kind == MASK_OF_Y)
+        reduce_rows(r, s1, s2, MASK_OF_Y, 0);
     else if (r->masked)
-        reduce_rows(r, s1, s2, 0, 1);
+        reduce_rows(r, s1, s2, NO_MASK, 1);
     else
-        reduce_rows(r, s1, s2, 0, 0);
+        reduce_rows(r, s1, s2, NO_MASK, 0);
 }
 
-RNI_INLINE void dx_vector(const rni_bn_rows *r, size_t i, size_t j, size_t lanes, const int with_mask, const int adds)
+RNI_INLINE void dx_vector(const rni_bn_rows *r, size_t i, size_t j, size_t lanes, const int kind, const int adds)
 {
-    const vec g = masked(r, i, lanes, with_mask);
-    const vec d = v_sub(v_load_n((const float *)r->x + i, lanes), v_load_n((const float *)r->mean + j, lanes));
+    const vec x = v_load_n((const float *)r->x + i, lanes), none = v_zero();
+    const vec scale = kind == MASK_OF_X ? v_load_n((const float *)r->scale + j, lanes) : none;
+    const vec shift = kind == MASK_OF_X ? v_load_n((const float *)r->shift + j, lanes) : none;
+    const vec g = masked(r, i, lanes, kind, x, scale, shift);
+    const vec d = v_sub(x, v_load_n((const float *)r->mean + j, lanes));
     const vec rest = v_fma(v_load_n((const float *)r->b + j, lanes), d, v_load_n((const float *)r->c + j, lanes));
     v_store_n((float *)r->dx + i, v_fma(v_load_n((const float *)r->a + j, lanes), g, rest), lanes);
     if (adds)
         v_store_n((float *)r->dres + i, v_add(v_load_n((const float *)r->dres + i, lanes), g), lanes);
 }
 
-RNI_INLINE void dx_rows(const rni_bn_rows *r, const int with_mask, const int adds)
+RNI_INLINE void dx_rows(const rni_bn_rows *r, const int kind, const int adds)
 {
     for (size_t row = 0; row < r->rows; row++) {
         const size_t i = row * r->stride;
         size_t j = 0;
         for (; j + LANES <= r->width; j += LANES)
-            dx_vector(r, i + j, j, LANES, with_mask, adds);
+            dx_vector(r, i + j, j, LANES, kind, adds);
         if (j < r->width)
-            dx_vector(r, i + j, j, r->width - j, with_mask, adds);
+            dx_vector(r, i + j, j, r->width - j, kind, adds);
     }
 }
 
 static void bn_dx(const rni_bn_rows *r)
 {
-    if (r->y && r->dres)
-        dx_rows(r, 1, 1);
-    else if (r->y)
-        dx_rows(r, 1, 0);
+    const int kind = mask_of(r);
+    if (kind == MASK_OF_X)
+        dx_rows(r, MASK_OF_X, 0);
+    else if (kind == MASK_OF_Y && r->dres)
+        dx_rows(r, MASK_OF_Y, 1);
+    else if (kind == MASK_OF_Y)
+        dx_rows(r, MASK_OF_Y, 0);
     else if (r->dres)
-        dx_rows(r, 0, 1);
+        dx_rows(r, NO_MASK, 1);
     else
-        dx_rows(r, 0, 0);
+        dx_rows(r, NO_MASK, 0);
 }
