@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cpu/pointwise.h"
 #include "base/error.h"
-#include "cpu/conv_filter.h"
 #include "cpu/conv_stats.h"
 #include "cpu/scratch.h"
 #include <string.h>
@@ -9,11 +8,9 @@
 /* A chunk's inputs and outputs should take so many floats of a core's cache, its pixels stay in these bounds. */
 enum { CHUNK_FLOATS = 1 << 17, LEAST_PIXELS = 48, MOST_PIXELS = 240, PIXELS_STEP = 48 };
 /* So many tasks should be there to share. */
-enum { LEAST_TASKS = 8, FILTER_TASKS = 16 };
+enum { LEAST_TASKS = 8 };
 /* Outputs of so many floats leave the caches before they are read: they are better not read first. */
 enum { STREAMED_FLOATS = 1 << 22 };
-/* Pixels of a band of the filter's gradient; sums of so many floats stay in a core's cache. */
-enum { BAND_PIXELS = 144, CACHED_SUMS = 1 << 17 };
 
 int rni_pointwise_suits(const rn_conv_params *p)
 {
@@ -28,36 +25,12 @@ static int is_strided(const rn_conv_params *p)
     return p->stride[0] != 1 || p->stride[1] != 1;
 }
 
-/* A run of output pixels in one row, and where the first of them is in the input. */
-typedef struct pixel_run {
-    int64_t count, input; /* input: number of the pixel */
-} pixel_run;
-
-static pixel_run run_of(const rn_conv_params *p, int64_t pixel, int64_t end)
-{
-    const int64_t col = pixel % p->out_width, row = pixel / p->out_width;
-    const int64_t image = row / p->out_height, in_row = row % p->out_height * p->stride[0];
-    return (pixel_run){rni_conv_min(end - pixel, p->out_width - col),
-                       (image * p->in_height + in_row) * p->in_width + col * p->stride[1]};
-}
-
-/* Where the input pixels of some outputs are, in floats. */
-static void locate(const rn_conv_params *p, int64_t first, int64_t end, int64_t *at)
-{
-    while (first < end) {
-        const pixel_run run = run_of(p, first, end);
-        for (int64_t i = 0; i < run.count; i++)
-            *at++ = (run.input + i * p->stride[1]) * p->in_channels;
-        first += run.count;
-    }
-}
-
 /* The input pixels of a chunk, one after the other. */
 static void gather(const rn_conv_params *p, const float *x, int64_t first, int64_t end, float *to)
 {
     const size_t bytes = (size_t)p->in_channels * sizeof *x;
     while (first < end) {
-        const pixel_run run = run_of(p, first, end);
+        const rni_pixel_run run = rni_pointwise_run_of(p, first, end);
         for (int64_t i = 0; i < run.count; i++, to += p->in_channels)
             memcpy(to, x + (run.input + i * p->stride[1]) * p->in_channels, bytes);
         first += run.count;
@@ -69,7 +42,7 @@ static void scatter(const rn_conv_params *p, const float *from, int64_t width, i
                     int64_t end, int adds, float *dx)
 {
     while (first < end) {
-        const pixel_run run = run_of(p, first, end);
+        const rni_pixel_run run = rni_pointwise_run_of(p, first, end);
         for (int64_t i = 0; i < run.count; i++, from += width) {
             float *const to = dx + (run.input + i * p->stride[1]) * p->in_channels;
             for (int64_t c = 0; c < channels; c++)
@@ -95,11 +68,6 @@ static int64_t chunk_of(const rni_conv_pass *pass)
 {
     const int64_t pixels = CHUNK_FLOATS / pass->sums / PIXELS_STEP * PIXELS_STEP;
     return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, pixels));
-}
-
-static int64_t pixels_of(const rn_conv_params *p, int64_t batch)
-{
-    return batch * p->out_height * p->out_width;
 }
 
 static int64_t chunk_pixels(const void *user, int64_t chunk)
@@ -164,7 +132,7 @@ static size_t slot_bytes(const rni_conv_pass *pass)
 
 static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
 {
-    const int64_t chunks = rni_conv_divide_up(pixels_of(pass->p, batch), chunk_of(pass));
+    const int64_t chunks = rni_conv_divide_up(rni_pointwise_pixels(pass->p, batch), chunk_of(pass));
     const int64_t floats = rni_conv_stats_floats(chunks, pass->vectors * pass->k->lanes);
     return (uint64_t)(rni_conv_divide_up(floats, 16) * 16) * sizeof(float);
 }
@@ -184,7 +152,7 @@ static void describe(pointwise_job *j)
     j->g.channels = j->g.in_pixel = pass->sums;
     j->g.out_pixel = pass->outs;
     j->g.relu = (j->c->flags & RN_OPF_RELU) != 0;
-    j->pixels = pixels_of(pass->p, j->c->batch);
+    j->pixels = rni_pointwise_pixels(pass->p, j->c->batch);
     j->chunk = chunk_of(pass);
     j->chunks = rni_conv_divide_up(j->pixels, j->chunk);
     j->parts = rni_conv_min(pass->blocks, rni_conv_divide_up(LEAST_TASKS, j->chunks));
@@ -234,105 +202,4 @@ rn_status rni_pointwise_backward_data(const rni_conv *c, const rni_conv_kernels 
     if (is_strided(c->p) && !j.residual)
         RNI_TRY(fill_gaps(c));
     return run_job(&j);
-}
-
-/* Sums of dw: a chunk of pixels into a copy of the weights of its own, by parts of the blocks. */
-typedef struct pointwise_filter_job {
-    rni_filter_job add;
-    int64_t pixels, parts;
-    rni_scratch scratch;
-} pointwise_filter_job;
-
-static int64_t filter_parts(const rni_filter_job *j)
-{
-    return rni_conv_min(j->blocks, rni_conv_divide_up(j->copy, CACHED_SUMS));
-}
-
-static rni_filter_job copies_of(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch)
-{
-    rni_filter_job j = rni_filter_plan(k, p, batch);
-    const int64_t bands = rni_conv_divide_up(pixels_of(p, batch), BAND_PIXELS);
-    j.chunks = rni_conv_min(bands, rni_conv_divide_up(FILTER_TASKS, filter_parts(&j)));
-    return j;
-}
-
-/* What the kernel copies: x in panels, and a block of dy. */
-static size_t band_bytes(const rni_conv_kernels *k, const rn_conv_params *p)
-{
-    const int64_t panels = 2 * rni_conv_divide_up(p->in_channels, 4) * k->lanes;
-    return (size_t)(BAND_PIXELS * (panels + k->max_vectors * k->lanes)) * sizeof(float);
-}
-
-uint64_t rni_pointwise_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch, int32_t threads)
-{
-    const rni_filter_job j = copies_of(k, p, batch);
-    return (uint64_t)(rni_conv_divide_up(j.chunks * j.copy, 16) * 16) * sizeof(float) +
-           (uint64_t)threads * rni_scratch_slot_bytes(band_bytes(k, p));
-}
-
-/* A task's blocks as output channels: the first, how many, lanes before them. */
-typedef struct block_range {
-    int64_t first, count, lane, lanes;
-} block_range;
-
-static block_range range_of(const pointwise_filter_job *j, int64_t part)
-{
-    const rni_filter_job *const add = &j->add;
-    const int64_t outs = add->c->out_per_group, width = add->block_vectors * add->k->lanes;
-    block_range r = {.first = add->blocks * part / j->parts * width};
-    const int64_t end = rni_conv_min(outs, add->blocks * (part + 1) / j->parts * width);
-    r.count = end - r.first;
-    r.lane = r.first;
-    r.lanes = rni_conv_divide_up(r.count, add->k->lanes) * add->k->lanes;
-    return r;
-}
-
-static void add_band(const pointwise_filter_job *j, const block_range *r, int64_t first, int64_t count, int more,
-                     float *sum, float *memory)
-{
-    const rni_conv *const c = j->add.c;
-    const rn_conv_params *const p = c->p;
-    rni_conv_band b = {.dy_pixel = p->out_channels, .count = count, .sum = sum};
-    int64_t at[BAND_PIXELS];
-    b.channels = p->in_channels;
-    b.outs = r->count;
-    b.max_vectors = j->add.block_vectors;
-    b.dy = (const float *)c->dy + first * b.dy_pixel + r->first;
-    b.memory = memory;
-    b.x = c->x;
-    b.x_at = at;
-    locate(p, first, first + count, at);
-    if (more) {
-        b.dy_ahead = b.dy + count * b.dy_pixel;
-        b.x_pixel = p->stride[1] * p->in_channels;
-        b.x_ahead = b.x + at[count - 1] + b.x_pixel;
-    }
-    j->add.k->band(&b);
-}
-
-static void run_filter_part(void *arg, size_t index)
-{
-    const pointwise_filter_job *const j = arg;
-    const rni_filter_job *const add = &j->add;
-    const int64_t chunk = (int64_t)index / j->parts, bands = rni_conv_divide_up(j->pixels, BAND_PIXELS);
-    const int64_t end = rni_conv_min(j->pixels, bands * (chunk + 1) / add->chunks * BAND_PIXELS);
-    const block_range r = range_of(j, (int64_t)index % j->parts);
-    float *const sum = add->sums + chunk * add->copy + r.lane * add->c->p->in_channels;
-    float *const memory = rni_scratch_take(&j->scratch, index);
-    memset(sum, 0, (size_t)(r.lanes * add->c->p->in_channels) * sizeof *sum);
-    for (int64_t at = bands * chunk / add->chunks * BAND_PIXELS; at < end; at += BAND_PIXELS)
-        add_band(j, &r, at, rni_conv_min(BAND_PIXELS, end - at), at + 2 * BAND_PIXELS <= end, sum, memory);
-    rni_scratch_give(memory);
-}
-
-rn_status rni_pointwise_backward_filter(const rni_conv *c, const rni_conv_kernels *k)
-{
-    pointwise_filter_job j = {.add = copies_of(k, c->p, c->batch), .pixels = pixels_of(c->p, c->batch)};
-    j.add.c = c;
-    j.add.sums = c->workspace;
-    j.parts = filter_parts(&j.add);
-    j.scratch = rni_scratch_make(j.add.sums + rni_conv_divide_up(j.add.chunks * j.add.copy, 16) * 16,
-                                 band_bytes(k, c->p), c->call->cpu->host->num_threads);
-    RNI_TRY(rni_cpu_parallel(c->call, run_filter_part, &j, (size_t)(j.add.chunks * j.parts)));
-    return rni_filter_add(&j.add);
 }

@@ -9,6 +9,25 @@
 
 #include "cpu/conv.h"
 
+/* Output pixels of all images. */
+static inline int64_t rni_pointwise_pixels(const rn_conv_params *p, int64_t batch)
+{
+    return batch * p->out_height * p->out_width;
+}
+
+/* A run of output pixels in one row, and where the first of them is in the input. */
+typedef struct rni_pixel_run {
+    int64_t count, input; /* input: number of the pixel */
+} rni_pixel_run;
+
+static inline rni_pixel_run rni_pointwise_run_of(const rn_conv_params *p, int64_t pixel, int64_t end)
+{
+    const int64_t col = pixel % p->out_width, row = pixel / p->out_width;
+    const int64_t image = row / p->out_height, in_row = row % p->out_height * p->stride[0];
+    return (rni_pixel_run){rni_conv_min(end - pixel, p->out_width - col),
+                       (image * p->in_height + in_row) * p->in_width + col * p->stride[1]};
+}
+
 int rni_pointwise_suits(const rn_conv_params *p);
 uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data, int stats,
                              int64_t batch, int32_t threads);

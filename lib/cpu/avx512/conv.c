@@ -3,14 +3,16 @@
 #include "cpu/conv_kernels.h"
 
 enum { MAX_PIXELS = 16, MAX_VECTORS = 2, MAX_CHANNELS = 16 };
+#define LIST_1 UP_TO_16
+#define LIST_2 UP_TO_12
 #include "cpu/vec/conv_filter.h"
 #include "cpu/vec/conv_moments.h"
 #include "cpu/vec/conv_windows.h"
 #include "cpu/vec/winograd.h"
 #include "cpu/vec/conv_band.h"
 
-TILES(UP_TO_16, 1, 0)
-TILES(UP_TO_12, 2, 0)
+TILES(LIST_1, 1, 0)
+TILES(LIST_2, 2, 0)
 TILES(UP_TO_16, 1, 1)
 TILES(UP_TO_8, 2, 1)
 
@@ -22,43 +24,13 @@ static void windows(const rni_conv_windows *g, const rni_conv_block *b)
         b->vectors == 1 ? RUN_TILES(1, 0) : RUN_TILES(2, 0);
 }
 
-FILTER_TILES(UP_TO_16, 1, 0)
-FILTER_TILES(UP_TO_12, 2, 0)
+FILTER_TILES(LIST_1, 1, 0)
+FILTER_TILES(LIST_2, 2, 0)
 FILTER_TILES(UP_TO_8, 1, 1)
 
 static void filter(const rni_conv_filter *g, const rni_conv_filter_block *b)
 {
     run_filter(g->triple ? FILTER_KIND(1, 1) : b->vectors == 1 ? FILTER_KIND(1, 0) : FILTER_KIND(2, 0), g, b);
-}
-
-PRODUCTS(UP_TO_16, 1)
-PRODUCTS(UP_TO_12, 2)
-
-static void winograd_product(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles,
-                             int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead)
-{
-    if (vectors == 1)
-        run_products(products_1, MOST_PRODUCTS(1), 1, v, u, channels, tiles, m, *ahead);
-    else
-        run_products(products_2, MOST_PRODUCTS(2), 2, v, u, channels, tiles, m, *ahead);
-}
-
-PRODUCT_FILTERS(UP_TO_16, 1)
-PRODUCT_FILTERS(UP_TO_12, 2)
-
-static void winograd_filter(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels,
-                            int64_t tiles, int32_t vectors, const rni_winograd_planes *sum,
-                            const rni_winograd_ahead *ahead)
-{
-    if (vectors == 1)
-        run_filters(product_filters_1, MOST_FILTERS(1), x, dy, channels, tiles, sum, *ahead);
-    else
-        run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum, *ahead);
-}
-
-static void band(const rni_conv_band *b)
-{
-    run_band(b, product_filters_1, MOST_FILTERS(1), product_filters_2, MOST_FILTERS(2));
 }
 
 const rni_conv_kernels rni_conv_kernels_avx512 = {LANES, 2, 2, 1, windows, filter, band, moments,

@@ -103,3 +103,8 @@ RNI_INLINE void run_band(const rni_conv_band *b, product_filter_fn *const *one, 
         sum += b->channels * width;
     }
 }
+
+static void band(const rni_conv_band *b)
+{
+    run_band(b, product_filters_1, MOST_FILTERS(1), product_filters_2, MOST_FILTERS(2));
+}

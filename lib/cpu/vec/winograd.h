@@ -429,3 +429,29 @@ RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const
         }
     }
 }
+
+/* The level's file names the tiles: LIST_1 of one vector, LIST_2 of two. */
+PRODUCTS(LIST_1, 1)
+PRODUCTS(LIST_2, 2)
+
+static void winograd_product(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles,
+                             int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead)
+{
+    if (vectors == 1)
+        run_products(products_1, MOST_PRODUCTS(1), 1, v, u, channels, tiles, m, *ahead);
+    else
+        run_products(products_2, MOST_PRODUCTS(2), 2, v, u, channels, tiles, m, *ahead);
+}
+
+PRODUCT_FILTERS(LIST_1, 1)
+PRODUCT_FILTERS(LIST_2, 2)
+
+static void winograd_filter(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels,
+                            int64_t tiles, int32_t vectors, const rni_winograd_planes *sum,
+                            const rni_winograd_ahead *ahead)
+{
+    if (vectors == 1)
+        run_filters(product_filters_1, MOST_FILTERS(1), x, dy, channels, tiles, sum, *ahead);
+    else
+        run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum, *ahead);
+}
