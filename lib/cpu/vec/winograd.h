@@ -353,7 +353,10 @@ typedef void product_fn(const float *x, int64_t tile, const float *u, int64_t ch
 RNI_INLINE void ask_ahead(rni_winograd_ahead *ahead, const int writes)
 {
     for (int64_t i = 0; i < ahead->b_lines; i++, ahead->b += 16)
-        __builtin_prefetch(ahead->b, writes, 2);
+        if (writes)
+            __builtin_prefetch(ahead->b, 1, 2);
+        else
+            __builtin_prefetch(ahead->b, 0, 2);
     for (int64_t i = 0; i < ahead->a_lines; i++, ahead->a += 16)
         __builtin_prefetch(ahead->a, 0, 2);
 }
