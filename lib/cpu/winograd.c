@@ -119,7 +119,7 @@ typedef struct winograd_job {
     const float *x;
     float *y;
     const float *residual;
-    int relu;
+    int relu, backward_data;
     rni_scratch scratch;
     rni_conv_stats stats;
 } winograd_job;
@@ -139,9 +139,17 @@ static int64_t product_plane(const rni_winograd_pass *pass, const rni_conv_kerne
     return pass->span_tiles * k->lanes * rni_conv_min(pass->vectors, k->max_vectors) + RNI_WINOGRAD_GAP;
 }
 
-static uint64_t slot_bytes(const rni_winograd_pass *pass, const rni_conv_kernels *k)
+/* Of a block's weights that a task transforms itself. */
+static int64_t transformed_floats(const rni_winograd_pass *pass, const rni_conv_kernels *k, const rn_conv_params *p)
 {
-    return (uint64_t)(RNI_WINOGRAD_PLANES * (input_plane(pass, k->lanes) + product_plane(pass, k))) * sizeof(float);
+    const int64_t width = k->lanes * rni_conv_min(pass->vectors, k->max_vectors);
+    return rni_winograd_keeps_taps(p) ? RNI_WINOGRAD_PLANES * rni_winograd_weight_plane(pass->g.channels, width) : 0;
+}
+
+static uint64_t slot_bytes(const rni_winograd_pass *pass, const rni_conv_kernels *k, const rn_conv_params *p)
+{
+    const int64_t planes = RNI_WINOGRAD_PLANES * (input_plane(pass, k->lanes) + product_plane(pass, k));
+    return (uint64_t)(planes + transformed_floats(pass, k, p)) * sizeof(float);
 }
 
 int64_t rni_winograd_groups(const rni_winograd_pass *pass, int64_t batch)
@@ -211,14 +219,19 @@ static void run_block(const winograd_job *j, const rni_winograd_span *s, int64_t
 {
     const rni_winograd *const g = &j->pass.g;
     const rni_conv_slice slice = rni_conv_slice_of(g->outs, j->k->lanes, j->k->max_vectors, block);
-    const float *const u = (const float *)j->c->w + slice.lane * RNI_WINOGRAD_PLANES * g->channels;
+    const float *u = rni_winograd_block_of(j->c->p, j->c->w, &slice, block, g->channels);
+    if (rni_winograd_keeps_taps(j->c->p)) {
+        float *const transformed = m->at + RNI_WINOGRAD_PLANES * m->plane;
+        rni_winograd_transform(j->k, u, g->channels, slice.vectors, j->backward_data, transformed);
+        u = transformed;
+    }
     const rni_winograd_planes products = {m->at, m->plane, slice.vectors * j->k->lanes};
     rni_winograd_block b = {.vectors = slice.vectors, .tail = slice.tail, .relu = j->relu};
     b.bias = j->c->bias ? (const float *)j->c->bias + slice.first : NULL;
     b.residual = j->residual ? j->residual + slice.first : NULL;
     b.y = j->y + slice.first;
-    j->k->winograd.product(v, u, g->channels, s->images * s->rows * g->tile_cols, slice.vectors, &products,
-                           ahead);
+    j->k->winograd.product(v, u, rni_winograd_weight_plane(g->channels, products.tile), g->channels,
+                           s->images * s->rows * g->tile_cols, slice.vectors, &products, ahead);
     j->k->winograd.output(g, s, &products, &b);
     if (j->stats.moments) {
         const int64_t first = (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width;
@@ -260,7 +273,7 @@ uint64_t rni_winograd_bytes(const rni_conv_kernels *k, const rn_conv_params *p, 
 {
     const rni_winograd_pass pass = rni_winograd_pass_of(k, p, backward_data);
     return (stats ? stats_bytes(&pass, k, batch) : 0) +
-           (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&pass, k));
+           (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&pass, k, p));
 }
 
 static rn_status run_job(winograd_job *j)
@@ -271,7 +284,7 @@ static rn_status run_job(winograd_job *j)
     j->groups = rni_winograd_groups(&j->pass, c->batch);
     j->runs = rni_conv_min(j->groups, MOST_RUNS);
     j->relu = (c->flags & RN_OPF_RELU) != 0;
-    j->scratch = rni_scratch_make((char *)c->workspace + moments, slot_bytes(&j->pass, j->k),
+    j->scratch = rni_scratch_make((char *)c->workspace + moments, slot_bytes(&j->pass, j->k, c->p),
                                   c->call->cpu->host->num_threads);
     j->stats = (rni_conv_stats){.c = c, .k = j->k, .outs = j->pass.g.outs, .user = j, .pixels = chunk_pixels};
     j->stats.moments = stats ? c->workspace : NULL;
@@ -291,7 +304,8 @@ rn_status rni_winograd_forward(const rni_conv *c, const rni_conv_kernels *k)
 
 rn_status rni_winograd_backward_data(const rni_conv *c, const rni_conv_kernels *k)
 {
-    winograd_job j = {.c = c, .k = k, .pass = rni_winograd_pass_of(k, c->p, 1), .x = c->dy, .y = c->dx};
+    winograd_job j = {.c = c, .k = k, .pass = rni_winograd_pass_of(k, c->p, 1), .x = c->dy, .y = c->dx,
+                      .backward_data = 1};
     j.residual = c->flags & RN_OPF_ACCUMULATE ? c->dx : NULL;
     return run_job(&j);
 }

@@ -36,6 +36,20 @@ int64_t rni_winograd_lines(int64_t floats);
 int64_t rni_winograd_padded(int64_t channels, int64_t lanes);
 
 rni_winograd_pass rni_winograd_pass_of(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data);
+/*
+ * Packed weights: transformed, [block][plane][channel][vectors of lanes]; many of them only as taps,
+ * [block][vector][channel][9 taps][lanes], which a task transforms when it needs them: 36 numbers instead of nine would
+ * take longer to read and four times the memory.
+ */
+int rni_winograd_keeps_taps(const rn_conv_params *p);
+/* Floats from one plane of a block's transformed weights to the next, and those of a whole block. */
+int64_t rni_winograd_weight_plane(int64_t channels, int64_t width);
+/* A block of the packed weights. */
+const float *rni_winograd_block_of(const rn_conv_params *p, const float *packed, const rni_conv_slice *slice,
+                                   int64_t block, int64_t channels);
+/* Transforms the taps of a block. */
+void rni_winograd_transform(const rni_conv_kernels *k, const float *taps, int64_t channels, int32_t vectors,
+                            int backward_data, float *u);
 int64_t rni_winograd_packed_floats(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data);
 rn_status rni_winograd_pack(const rni_cpu_call *call, const rni_conv_kernels *k, int backward_data, const float *w,
                             const float *scale, float *packed);

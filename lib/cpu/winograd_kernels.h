@@ -58,11 +58,11 @@ typedef struct rni_winograd_kernels {
     /* Of nine taps of lanes, `tap` apart; planes of the result lie `plane` apart. */
     void (*weights)(const float *taps, int64_t tap, float *u, int64_t plane);
     /*
-     * m[p][t] = v[p][t] u[p] for all planes: u is [36][channel][vectors of lanes], m [t][vectors of lanes]. ahead->a is to
+     * m[p][t] = v[p][t] u[p] for all planes: u[p] is [channel][vectors of lanes], m [t][vectors of lanes]. ahead->a is to
      * be read, ahead->b to be written.
      */
-    void (*product)(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles, int32_t vectors,
-                    const rni_winograd_planes *m, const rni_winograd_ahead *ahead);
+    void (*product)(const rni_winograd_planes *v, const float *u, int64_t u_plane, int64_t channels, int64_t tiles,
+                    int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead);
     void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
                    const rni_winograd_block *b);
     /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. Both

@@ -7,14 +7,50 @@
 /* Channels of a block that one task packs. */
 enum { PACK_CHANNELS = 16 };
 
+/* Transformed weights of so many floats are kept. */
+enum { MOST_WEIGHTS = 1 << 20 };
+
+int rni_winograd_keeps_taps(const rn_conv_params *p)
+{
+    return RNI_WINOGRAD_PLANES * p->in_channels * p->out_channels > MOST_WEIGHTS;
+}
+
+int64_t rni_winograd_weight_plane(int64_t channels, int64_t width)
+{
+    return channels * width + RNI_WINOGRAD_GAP;
+}
+
+/* Floats before a block that has `lane` lanes before it. */
+static int64_t block_offset(const rn_conv_params *p, int64_t lane, int64_t block, int64_t channels)
+{
+    return rni_winograd_keeps_taps(p) ? lane * 9 * channels
+                                      : RNI_WINOGRAD_PLANES * (lane * channels + block * RNI_WINOGRAD_GAP);
+}
+
+const float *rni_winograd_block_of(const rn_conv_params *p, const float *packed, const rni_conv_slice *slice,
+                                   int64_t block, int64_t channels)
+{
+    return packed + block_offset(p, slice->lane, block, channels);
+}
+
 int64_t rni_winograd_packed_floats(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data)
 {
     const int64_t channels = backward_data ? p->out_channels : p->in_channels;
     const int64_t outs = backward_data ? p->in_channels : p->out_channels;
-    return RNI_WINOGRAD_PLANES * channels * rni_conv_divide_up(outs, k->lanes) * k->lanes;
+    const int64_t vectors = rni_conv_divide_up(outs, k->lanes);
+    return block_offset(p, vectors * k->lanes, rni_conv_divide_up(vectors, k->max_vectors), channels);
 }
 
-/* Packing: [block][plane][channel][vectors of lanes]. */
+void rni_winograd_transform(const rni_conv_kernels *k, const float *taps, int64_t channels, int32_t vectors,
+                            int backward_data, float *u)
+{
+    const int64_t lanes = k->lanes, width = vectors * lanes, tap = backward_data ? -lanes : lanes;
+    for (int64_t v = 0; v < width; v += lanes)
+        for (int64_t c = 0; c < channels; c++, taps += 9 * lanes)
+            k->winograd.weights(taps + (backward_data ? 8 * lanes : 0), tap, u + c * width + v,
+                                rni_winograd_weight_plane(channels, width));
+}
+
 typedef struct packing {
     const rn_conv_params *p;
     const rni_conv_kernels *k;
@@ -47,32 +83,40 @@ static void transpose_backward(const packing *j, int64_t c, int64_t channels, in
     }
 }
 
-/* One vector of output channels, for channels c and on. Backwards the taps go from the last to the first. */
+/* The taps of channels c and on for a vector's channels, from `first` on: `count` of them, then zeros. */
+static void transpose_taps(const packing *j, int64_t c, int64_t channels, int64_t first, int64_t count, float *taps)
+{
+    if (count < j->k->lanes)
+        memset(taps, 0, (size_t)(channels * 9 * j->k->lanes) * sizeof *taps);
+    (j->backward_data ? transpose_backward : transpose_forward)(j, c, channels, first, count, taps);
+}
+
+/* One vector of output channels; u is that of channel c. */
 static void pack_vector(const packing *j, int64_t c, int64_t channels, int64_t first, int64_t count, float *u,
                         int64_t width)
 {
     float taps[PACK_CHANNELS * 9 * RNI_CONV_MAX_LANES];
     const int64_t lanes = j->k->lanes, tap = j->backward_data ? -lanes : lanes;
-    if (count < lanes)
-        memset(taps, 0, (size_t)(channels * 9 * lanes) * sizeof *taps);
-    (j->backward_data ? transpose_backward : transpose_forward)(j, c, channels, first, count, taps);
+    transpose_taps(j, c, channels, first, count, taps);
     for (int64_t i = 0; i < channels; i++)
         j->k->winograd.weights(taps + i * 9 * lanes + (j->backward_data ? 8 * lanes : 0), tap, u + i * width,
-                               j->channels * width);
+                               rni_winograd_weight_plane(j->channels, width));
 }
 
 static void pack_piece(void *arg, size_t index)
 {
     const packing *const j = arg;
-    const int64_t lanes = j->k->lanes, c = (int64_t)index % j->pieces * PACK_CHANNELS;
+    const int64_t lanes = j->k->lanes, block = (int64_t)index / j->pieces, c = (int64_t)index % j->pieces * PACK_CHANNELS;
     const int64_t channels = rni_conv_min(PACK_CHANNELS, j->channels - c);
-    const rni_conv_slice slice =
-        rni_conv_slice_of(j->outs, j->k->lanes, j->k->max_vectors, (int64_t)index / j->pieces);
-    const int64_t width = slice.vectors * lanes;
-    float *const u = j->packed + slice.lane * RNI_WINOGRAD_PLANES * j->channels + c * width;
-    for (int64_t v = 0; v < slice.vectors; v++)
-        pack_vector(j, c, channels, slice.first + v * lanes, v == slice.vectors - 1 ? slice.tail : lanes, u + v * lanes,
-                    width);
+    const rni_conv_slice slice = rni_conv_slice_of(j->outs, j->k->lanes, j->k->max_vectors, block);
+    float *const u = j->packed + block_offset(j->p, slice.lane, block, j->channels);
+    for (int64_t v = 0; v < slice.vectors; v++) {
+        const int64_t first = slice.first + v * lanes, count = v == slice.vectors - 1 ? slice.tail : lanes;
+        if (rni_winograd_keeps_taps(j->p))
+            transpose_taps(j, c, channels, first, count, u + (v * j->channels + c) * 9 * lanes);
+        else
+            pack_vector(j, c, channels, first, count, u + c * slice.vectors * lanes + v * lanes, slice.vectors * lanes);
+    }
 }
 
 rn_status rni_winograd_pack(const rni_cpu_call *call, const rni_conv_kernels *k, int backward_data, const float *w,

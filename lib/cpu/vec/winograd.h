@@ -361,12 +361,12 @@ RNI_INLINE void ask_ahead(rni_winograd_ahead *ahead, const int writes)
         __builtin_prefetch(ahead->a, 0, 2);
 }
 
-RNI_INLINE void run_products(product_fn *const *table, int64_t most, const int V, const rni_winograd_planes *v,
-                             const float *u, int64_t channels, int64_t tiles, const rni_winograd_planes *m,
-                             rni_winograd_ahead ahead)
+RNI_INLINE void run_products(product_fn *const *table, int64_t most, const rni_winograd_planes *v, const float *u,
+                             int64_t u_plane, int64_t channels, int64_t tiles,
+                             const rni_winograd_planes *m, rni_winograd_ahead ahead)
 {
     const int64_t count = (tiles + most - 1) / most, width = tiles / count;
-    for (int64_t p = 0; p < RNI_WINOGRAD_PLANES; p++, u += channels * V * LANES) {
+    for (int64_t p = 0; p < RNI_WINOGRAD_PLANES; p++, u += u_plane) {
         const float *x = v->at + p * v->plane;
         float *y = m->at + p * m->plane;
         int64_t wider = tiles % count;
@@ -437,13 +437,13 @@ RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const
 PRODUCTS(LIST_1, 1)
 PRODUCTS(LIST_2, 2)
 
-static void winograd_product(const rni_winograd_planes *v, const float *u, int64_t channels, int64_t tiles,
-                             int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead)
+static void winograd_product(const rni_winograd_planes *v, const float *u, int64_t u_plane, int64_t channels,
+                             int64_t tiles, int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead)
 {
     if (vectors == 1)
-        run_products(products_1, MOST_PRODUCTS(1), 1, v, u, channels, tiles, m, *ahead);
+        run_products(products_1, MOST_PRODUCTS(1), v, u, u_plane, channels, tiles, m, *ahead);
     else
-        run_products(products_2, MOST_PRODUCTS(2), 2, v, u, channels, tiles, m, *ahead);
+        run_products(products_2, MOST_PRODUCTS(2), v, u, u_plane, channels, tiles, m, *ahead);
 }
 
 PRODUCT_FILTERS(LIST_1, 1)
