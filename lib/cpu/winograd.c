@@ -51,7 +51,7 @@ int rni_winograd_suits(const rn_conv_params *p, uint32_t flags)
 int rni_winograd_suits_filter(const rn_conv_params *p)
 {
     return is_plain_3x3(p) && p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS &&
-           p->out_height >= LEAST_SIZE && p->out_width >= LEAST_SIZE && waste(p->out_height) * waste(p->out_width) < 2;
+           p->out_height >= LEAST_SIZE && p->out_width >= LEAST_SIZE && waste(p->out_height) * waste(p->out_width) < 1.5;
 }
 
 static int64_t wanted_tiles(const rni_winograd *g)

@@ -14,7 +14,7 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {{8, 16, 16, 32, 32}, {8, 64, 64, 8, 8}, {2, 64, 64, 28, 28}, {4, 128, 96, 14, 14},
-                               {4, 256, 256, 7, 7}, {3, 20, 33, 13, 10}, {3, 180, 171, 6, 9}};
+                               {12, 256, 256, 7, 7}, {5, 20, 33, 13, 10}, {8, 180, 171, 7, 8}};
 
 /* What one way to compute gives, as doubles. */
 typedef struct outcome {

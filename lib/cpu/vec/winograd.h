@@ -380,7 +380,10 @@ RNI_INLINE void run_products(product_fn *const *table, int64_t most, const rni_w
     }
 }
 
-/* Sums for the filter's gradient: N input channels by V vectors, over all tiles. For each a line of `ahead` is asked for. */
+/*
+ * Sums for the filter's gradient: N input channels by V vectors, over all tiles; they start from zero, which rounds less than
+ * going on with long sums. For each tile a line of `ahead` is asked for.
+ */
 RNI_INLINE void product_filter(const int N, const int V, const float *x, int64_t x_tile, const float *dy,
                                int64_t dy_tile, int64_t tiles, float *sum, int64_t channel, const float *ahead,
                                int64_t ahead_tile)
@@ -388,14 +391,14 @@ RNI_INLINE void product_filter(const int N, const int V, const float *x, int64_t
     filter_sums t;
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int v = 0; v < V; v++)
-            t.a[i][v] = v_load(sum + i * channel + v * LANES);
+            t.a[i][v] = v_zero();
     for (int64_t p = 0; p < tiles; p++, x += x_tile, dy += dy_tile, ahead += ahead_tile) {
         __builtin_prefetch(ahead, 0, 2);
         filter_pixels(&t, N, V, x, x_tile, dy, dy_tile, 1, v_first(LANES));
     }
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int v = 0; v < V; v++)
-            v_store(sum + i * channel + v * LANES, t.a[i][v]);
+            v_store(sum + i * channel + v * LANES, v_add(v_load(sum + i * channel + v * LANES), t.a[i][v]));
 }
 
 typedef void product_filter_fn(const float *x, int64_t x_tile, const float *dy, int64_t dy_tile, int64_t tiles,
