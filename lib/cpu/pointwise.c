@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* A chunk's inputs and outputs should take so many floats of a core's cache, its pixels stay in these bounds. */
-enum { CHUNK_FLOATS = 1 << 17, LEAST_PIXELS = 48, MOST_PIXELS = 240, PIXELS_STEP = 48 };
+enum { CHUNK_FLOATS = 1 << 17, LEAST_PIXELS = 48, MOST_PIXELS = 240 };
 /* So many tasks should be there to share. */
 enum { LEAST_TASKS = 8 };
 /* Outputs of so many floats leave the caches before they are read: they are better not read first. */
@@ -64,10 +64,14 @@ typedef struct pointwise_job {
     rni_scratch scratch; /* strided: a chunk's inputs, or a block of its outputs */
 } pointwise_job;
 
-static int64_t chunk_of(const rni_conv_pass *pass)
+static int64_t most_pixels(const rni_conv_pass *pass)
 {
-    const int64_t pixels = CHUNK_FLOATS / pass->sums / PIXELS_STEP * PIXELS_STEP;
-    return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, pixels));
+    return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, CHUNK_FLOATS / pass->sums));
+}
+
+static int64_t chunk_count(const rni_conv_pass *pass, int64_t pixels)
+{
+    return rni_conv_divide_up(pixels, most_pixels(pass));
 }
 
 static int64_t chunk_pixels(const void *user, int64_t chunk)
@@ -127,12 +131,12 @@ static void run_chunk(void *arg, size_t index)
 static size_t slot_bytes(const rni_conv_pass *pass)
 {
     const int64_t width = pass->backward_data ? pass->k->max_vectors * pass->k->lanes : pass->sums;
-    return (size_t)(chunk_of(pass) * width) * sizeof(float);
+    return (size_t)(most_pixels(pass) * width) * sizeof(float);
 }
 
 static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
 {
-    const int64_t chunks = rni_conv_divide_up(rni_pointwise_pixels(pass->p, batch), chunk_of(pass));
+    const int64_t chunks = chunk_count(pass, rni_pointwise_pixels(pass->p, batch));
     const int64_t floats = rni_conv_stats_floats(chunks, pass->vectors * pass->k->lanes);
     return (uint64_t)(rni_conv_divide_up(floats, 16) * 16) * sizeof(float);
 }
@@ -153,7 +157,7 @@ static void describe(pointwise_job *j)
     j->g.out_pixel = pass->outs;
     j->g.relu = (j->c->flags & RN_OPF_RELU) != 0;
     j->pixels = rni_pointwise_pixels(pass->p, j->c->batch);
-    j->chunk = chunk_of(pass);
+    j->chunk = rni_conv_divide_up(j->pixels, chunk_count(pass, j->pixels)); /* of nearly equal size */
     j->chunks = rni_conv_divide_up(j->pixels, j->chunk);
     j->parts = rni_conv_min(pass->blocks, rni_conv_divide_up(LEAST_TASKS, j->chunks));
     j->g.stream = !j->stats.moments && !j->residual && j->pixels * pass->outs >= STREAMED_FLOATS &&
