@@ -24,6 +24,7 @@ static const char help[] =
     "  --batch N            images per step, instead of the recipe's\n"
     "  --lr X               learning rate at the start, instead of the recipe's\n"
     "  --seed N             of weights, order of images and augmentation (0)\n"
+    "  --dtype NAME         fp32, or bf16: activations of half the size, weights and sums stay fp32 (fp32)\n"
     "  --threads N          threads to compute with (as many as there are)\n"
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
     "  --out DIR            folder for what is written (resnet-out)\n"
@@ -53,6 +54,7 @@ static const flag flags[] = {
     {"--arch", FLAG_TEXT, offsetof(options, arch)},
     {"--recipe", FLAG_TEXT, offsetof(options, recipe)},
     {"--device", FLAG_TEXT, offsetof(options, device)},
+    {"--dtype", FLAG_TEXT, offsetof(options, dtype)},
     {"--out", FLAG_TEXT, offsetof(options, out)},
     {"--epochs", FLAG_COUNT, offsetof(options, epochs)},
     {"--batch", FLAG_COUNT, offsetof(options, batch)},
@@ -221,6 +223,8 @@ static void check_together(options *o)
         fail(2, "--dataset: expected fashion-mnist or cifar10, got '%s'", o->dataset);
     if (!one_of(o->recipe, "tutorial", "paper", "cosine"))
         fail(2, "--recipe: expected tutorial, paper or cosine, got '%s'", o->recipe);
+    if (!one_of(o->dtype, "fp32", "bf16", NULL))
+        fail(2, "--dtype: expected fp32 or bf16, got '%s'", o->dtype);
     const int cifar = strcmp(o->dataset, "cifar10") == 0;
     if (!cifar && (o->num_train || o->test))
         fail(2, "--train and --test name CIFAR-10 files: they go with --dataset cifar10");
@@ -232,7 +236,7 @@ static void check_together(options *o)
 
 void options_parse(options *o, int argc, char **argv)
 {
-    *o = (options){.arch = "tutorial", .recipe = "tutorial", .device = "auto", .out = "resnet-out"};
+    *o = (options){.arch = "tutorial", .recipe = "tutorial", .device = "auto", .out = "resnet-out", .dtype = "fp32"};
     for (int i = 1; i < argc;) {
         if (strncmp(argv[i], "--", 2) != 0)
             fail(2, "unexpected argument '%s'; --help lists the flags", argv[i]);

@@ -13,7 +13,7 @@ typedef struct options {
     const char *train[MAX_FILES]; /* named CIFAR-10 files, in place of the default split */
     size_t num_train;
     const char *test;
-    const char *arch, *recipe, *device, *out;
+    const char *arch, *recipe, *device, *out, *dtype;
     int64_t epochs, batch; /* 0: the recipe's */
     double lr;             /* 0: the recipe's */
     uint64_t seed;

@@ -52,6 +52,7 @@ static rn_plan *make_plan(training *t, int32_t mode)
     o.input_dims[1] = t->d.info.channels;
     o.input_dims[2] = t->d.info.height;
     o.input_dims[3] = t->d.info.width;
+    o.compute_dtype = strcmp(t->o->dtype, "bf16") == 0 ? RN_BF16 : RN_F32;
     o.loss = t->loss;
     o.optimizer = mode == RN_PLAN_TRAIN ? t->optimizer : NULL;
     CHECK(rn_plan_create(t->model, &o, &plan));

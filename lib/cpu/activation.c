@@ -74,10 +74,10 @@ static rn_status accumulate_run(const rni_cpu_call *c)
     return run_flat(c, add_piece, rni_cpu_in(c, 0), rni_cpu_out(c, 0), rni_cpu_out(c, 0));
 }
 
-const rni_cpu_driver rni_cpu_relu = {NULL, relu_run};
-const rni_cpu_driver rni_cpu_relu_backward = {NULL, relu_backward_run};
-const rni_cpu_driver rni_cpu_add = {NULL, add_run};
-const rni_cpu_driver rni_cpu_accumulate = {NULL, accumulate_run};
+const rni_cpu_driver rni_cpu_relu = {NULL, relu_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_relu_backward = {NULL, relu_backward_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_add = {NULL, add_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_accumulate = {NULL, accumulate_run, RNI_BF16_AVX2};
 
 enum { FILL_CHUNK = 1 << 18 };
 
@@ -99,4 +99,4 @@ static rn_status fill_run(const rni_cpu_call *c)
     return rni_cpu_for(c, fill_piece, &t, rni_ceil_div(t.count, FILL_CHUNK), t.count);
 }
 
-const rni_cpu_driver rni_cpu_fill = {NULL, fill_run};
+const rni_cpu_driver rni_cpu_fill = {NULL, fill_run, RNI_BF16_ALWAYS};

@@ -5,6 +5,7 @@
 #include "cpu/check.h"
 #include "cpu/driver.h"
 #include "cpu/levels.h"
+#include "cpu/widen.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,7 +15,7 @@ enum { MEMORY_ALIGN = 256, DLPACK_CPU = 1 };
 /* The device with its kernel tables. */
 typedef struct cpu_device {
     rni_cpu cpu; /* first: drivers and rn_cpu_level() see this part */
-    rni_cpu_kernels kernels[3];
+    rni_cpu_kernels kernels[RNI_CPU_LEVELS];
 } cpu_device;
 
 typedef struct cpu_program {
@@ -83,7 +84,7 @@ static rn_status device_open(const rn_host_api *host, int32_t index, void **dev)
         return rni_fail(RN_E_NOMEM, "out of memory: the CPU device needs %zu bytes", sizeof *d);
     const int32_t highest = rni_cpu_usable_level(UINT32_MAX);
     d->cpu = (rni_cpu){.host = host, .level = rni_cpu_usable_level(mask)};
-    for (int32_t level = RN_CPU_BASE; level <= RN_CPU_AVX512; level++) {
+    for (int32_t level = RN_CPU_BASE; level < RNI_CPU_LEVELS; level++) {
         rni_kernels_init(&d->kernels[level], level < highest ? level : highest);
         d->cpu.kernels[level] = &d->kernels[level];
     }
@@ -209,8 +210,11 @@ static rn_status op_query(void *dev, const rn_op *op, const rn_value *values, rn
     const rni_cpu *const cpu = dev;
     rn_op_info info = {.struct_size = sizeof info, .in_place = -1};
     RNI_TRY(rni_cpu_check(op, values, &info));
-    if (drivers[op->kind]->query)
-        RNI_TRY(drivers[op->kind]->query(cpu, op, values, &info));
+    const rni_cpu_driver *const driver = drivers[op->kind];
+    if (rni_widen_wanted(driver, cpu->level, op, values))
+        RNI_TRY(rni_widen_query(driver, cpu, op, values, &info));
+    else if (driver->query)
+        RNI_TRY(driver->query(cpu, op, values, &info));
     *out = info;
     return RN_OK;
 }
@@ -218,7 +222,8 @@ static rn_status op_query(void *dev, const rn_op *op, const rn_value *values, rn
 static rn_status run_op(const rni_cpu *cpu, int32_t level, const rn_op *op, const rn_value *values, const rn_run *run)
 {
     const rni_cpu_call call = {cpu, cpu->kernels[level], level, op, values, run};
-    return drivers[op->kind]->run(&call);
+    const rni_cpu_driver *const driver = drivers[op->kind];
+    return rni_widen_wanted(driver, level, op, values) ? rni_widen_run(driver, &call) : driver->run(&call);
 }
 
 static rn_status program_create(void *dev, const rn_program_desc *desc, void **program)

@@ -37,7 +37,7 @@ static affine_task task_of(const rni_cpu_call *c, uint32_t residual)
     t.residual = c->op->flags & RN_OPF_ADD ? rni_cpu_in(c, residual) : NULL;
     t.y = rni_cpu_out(c, 0);
     t.scale = rni_cpu_workspace(c);
-    t.shift = rni_at(t.scale, rni_cut_columns(channels), t.size);
+    t.shift = rni_at(t.scale, rni_cut_columns(channels), rn_dtype_size(rni_channel_dtype(x->dtype)));
     t.relu = (c->op->flags & RN_OPF_RELU) != 0;
     return t;
 }
@@ -45,8 +45,8 @@ static affine_task task_of(const rni_cpu_call *c, uint32_t residual)
 static rn_status run_affine(const rni_cpu_call *c, affine_task *t)
 {
     const rn_value *const x = rni_cpu_in_value(c, 0);
-    rni_cut_spread(&t->cut, x->dtype, t->scale);
-    rni_cut_spread(&t->cut, x->dtype, t->shift);
+    rni_cut_spread(&t->cut, rni_channel_dtype(x->dtype), t->scale);
+    rni_cut_spread(&t->cut, rni_channel_dtype(x->dtype), t->shift);
     return rni_cpu_for(c, affine_chunk, t, t->cut.chunks, rni_cpu_count(c, x));
 }
 
@@ -59,7 +59,7 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
         return rni_cpu_refuse(op, RN_E_SHAPE, "in 0: rank 2 or more expected, got %d", (int)x->rank);
     if ((op->flags & RN_OPF_ADD) && (op->num_in <= residual || op->in[residual] == RN_NO_VALUE))
         return rni_cpu_refuse(op, RN_E_INVALID, "in %u, the residual, is missing", (unsigned)residual);
-    info->workspace = 2 * rni_cut_columns((size_t)x->dims[1]) * rn_dtype_size(x->dtype);
+    info->workspace = 2 * rni_cut_columns((size_t)x->dims[1]) * rn_dtype_size(rni_channel_dtype(x->dtype));
     return RN_OK;
 }
 
@@ -79,13 +79,13 @@ static rn_status bn_apply_run(const rni_cpu_call *c)
     const rn_bn_params *const p = c->op->params;
     const rni_bn_affine b = {rni_cpu_in(c, 1), rni_cpu_in(c, 2), rni_cpu_in(c, 3), rni_cpu_in(c, 4), p->eps};
     affine_task t = task_of(c, 5);
-    rni_bn_affine_of(&b, rni_cpu_in_value(c, 0)->dtype, t.cut.channels, t.scale, t.shift);
+    rni_bn_affine_of(&b, rni_channel_dtype(rni_cpu_in_value(c, 0)->dtype), t.cut.channels, t.scale, t.shift);
     return run_affine(c, &t);
 }
 
 static rn_status scale_shift_run(const rni_cpu_call *c)
 {
-    const int32_t dtype = rni_cpu_in_value(c, 0)->dtype;
+    const int32_t dtype = rni_channel_dtype(rni_cpu_in_value(c, 0)->dtype);
     affine_task t = task_of(c, 3);
     for (size_t i = 0; i < t.cut.channels; i++) {
         rni_set(dtype, t.scale, i, rni_get(dtype, rni_cpu_in(c, 1), i));
@@ -109,6 +109,6 @@ static rn_status fold_run(const rni_cpu_call *c)
     return RN_OK;
 }
 
-const rni_cpu_driver rni_cpu_bn_apply = {query, bn_apply_run};
-const rni_cpu_driver rni_cpu_scale_shift = {query, scale_shift_run};
-const rni_cpu_driver rni_cpu_bn_fold = {NULL, fold_run};
+const rni_cpu_driver rni_cpu_bn_apply = {query, bn_apply_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_scale_shift = {query, scale_shift_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_bn_fold = {NULL, fold_run, RNI_BF16_WIDENED};

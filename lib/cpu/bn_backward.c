@@ -16,7 +16,7 @@ enum { PER_COLUMN = 6 };
 typedef struct backward_task {
     const rni_typed_kernels *kernels;
     rni_cut cut;
-    size_t size;
+    size_t size, column_size; /* of elements, and of values per column */
     rni_bn_rows all; /* pointers to the first pixel */
     double *partial; /* [chunk][2][channels]: sum g, sum g d */
 } backward_task;
@@ -25,7 +25,7 @@ typedef struct backward_task {
 static rni_bn_rows rows_from(const backward_task *t, size_t at, size_t column, size_t rows, size_t width)
 {
     const rni_bn_rows *const a = &t->all;
-    const size_t s = t->size;
+    const size_t s = t->size, c = t->column_size;
     return (rni_bn_rows){
         .dy = rni_at_const(a->dy, at, s),
         .x = rni_at_const(a->x, at, s),
@@ -33,12 +33,12 @@ static rni_bn_rows rows_from(const backward_task *t, size_t at, size_t column, s
         .masked = rni_at(a->masked, at, s),
         .dx = rni_at(a->dx, at, s),
         .dres = rni_at(a->dres, at, s),
-        .mean = rni_at_const(a->mean, column, s),
-        .scale = rni_at_const(a->scale, column, s),
-        .shift = rni_at_const(a->shift, column, s),
-        .a = rni_at_const(a->a, column, s),
-        .b = rni_at_const(a->b, column, s),
-        .c = rni_at_const(a->c, column, s),
+        .mean = rni_at_const(a->mean, column, c),
+        .scale = rni_at_const(a->scale, column, c),
+        .shift = rni_at_const(a->shift, column, c),
+        .a = rni_at_const(a->a, column, c),
+        .b = rni_at_const(a->b, column, c),
+        .c = rni_at_const(a->c, column, c),
         .rows = rows,
         .stride = t->cut.width,
         .width = width,
@@ -134,6 +134,7 @@ static backward_task task_of(const rni_cpu_call *c, const rn_value *x)
 {
     const size_t channels = (size_t)x->dims[1];
     backward_task t = {.kernels = rni_cpu_typed(c, x->dtype), .size = rn_dtype_size(x->dtype)};
+    t.column_size = rn_dtype_size(rni_channel_dtype(x->dtype));
     t.cut = rni_cut_make(channels, rni_cpu_count(c, x) / channels);
     t.all.dy = rni_cpu_in(c, 0);
     t.all.x = rni_cpu_in(c, 1);
@@ -147,7 +148,7 @@ static backward_task task_of(const rni_cpu_call *c, const rn_value *x)
 static void make_mask(const rni_cpu_call *c, backward_task *t, void *scale, void *shift)
 {
     const rn_bn_params *const p = c->op->params;
-    const int32_t dtype = rni_cpu_in_value(c, 1)->dtype;
+    const int32_t dtype = rni_channel_dtype(rni_cpu_in_value(c, 1)->dtype);
     const rni_bn_affine b = {rni_cpu_in(c, 2), rni_cpu_in(c, 3), rni_cpu_in(c, 4), rni_cpu_in(c, 6), p->eps};
     rni_bn_affine_of(&b, dtype, t->cut.channels, scale, shift);
     rni_cut_spread(&t->cut, dtype, scale);
@@ -159,21 +160,22 @@ static void make_mask(const rni_cpu_call *c, backward_task *t, void *scale, void
 static rn_status run(const rni_cpu_call *c)
 {
     const rn_value *const x = rni_cpu_in_value(c, 1);
+    const int32_t dtype = rni_channel_dtype(x->dtype);
     backward_task t = task_of(c, x);
     const size_t columns = rni_cut_columns(t.cut.channels), count = rni_cpu_count(c, x);
     char *const work = rni_cpu_workspace(c);
-    void *const mean = work, *const a = work + columns * t.size, *const b = work + 2 * columns * t.size,
-         *const shift = work + 3 * columns * t.size;
-    memcpy(mean, rni_cpu_in(c, 2), t.cut.channels * t.size);
-    rni_cut_spread(&t.cut, x->dtype, mean);
+    void *const mean = work, *const a = work + columns * t.column_size, *const b = work + 2 * columns * t.column_size,
+         *const shift = work + 3 * columns * t.column_size;
+    memcpy(mean, rni_cpu_in(c, 2), t.cut.channels * t.column_size);
+    rni_cut_spread(&t.cut, dtype, mean);
     t.all.mean = mean;
     if (rni_cpu_in(c, 6))
-        make_mask(c, &t, work + 4 * columns * t.size, work + 5 * columns * t.size);
+        make_mask(c, &t, work + 4 * columns * t.column_size, work + 5 * columns * t.column_size);
     const int residual = (c->op->flags & RN_OPF_ADD) != 0, adds = (c->op->flags & RN_OPF_ACCUMULATE) != 0;
     if (residual && !adds)
         t.all.masked = rni_cpu_out(c, 3);
     RNI_TRY(rni_cpu_for(c, reduce_chunk, &t, t.cut.chunks * t.cut.blocks, count));
-    finish_channels(c, &t, x->dtype, a, b, shift);
+    finish_channels(c, &t, dtype, a, b, shift);
     if (residual && !adds) { /* already masked: spares reading y again */
         t.all.dy = t.all.masked;
         t.all.y = NULL;
@@ -185,4 +187,4 @@ static rn_status run(const rni_cpu_call *c)
     return rni_cpu_for(c, dx_chunk, &t, t.cut.chunks, count);
 }
 
-const rni_cpu_driver rni_cpu_bn_backward = {query, run};
+const rni_cpu_driver rni_cpu_bn_backward = {query, run, RNI_BF16_AVX2};

@@ -48,12 +48,13 @@ static void stats_chunk(void *arg, size_t index)
     const stats_task *const t = arg;
     const rni_cut *const cut = &t->cut;
     const size_t size = rn_dtype_size(t->dtype);
+    const int32_t channel = rni_channel_dtype(t->dtype);
     const block b = block_of(cut, index, t->x, size);
     double m1[RNI_CUT_JOINED], m2[RNI_CUT_JOINED], centre[RNI_CUT_JOINED];
     chunk_sums(t, &b, m1);
     for (size_t c = 0; c < b.channels; c++)
-        rni_set(t->dtype, centre, c, m1[c] / (double)b.rows.pixels);
-    rni_cut_spread(cut, t->dtype, centre);
+        rni_set(channel, centre, c, m1[c] / (double)b.rows.pixels);
+    rni_cut_spread(cut, channel, centre);
     memset(m1, 0, cut->block * sizeof *m1);
     memset(m2, 0, cut->block * sizeof *m2);
     t->kernels->moments(b.x, b.rows.rows, cut->width, b.width, centre, m1, m2);
@@ -64,7 +65,7 @@ static void stats_chunk(void *arg, size_t index)
     double *const out = t->partial + index / cut->blocks * 2 * cut->channels + b.first;
     for (size_t c = 0; c < b.channels; c++) {
         const double off = m1[c] / (double)b.rows.pixels; /* the centre was rounded to T */
-        out[c] = rni_get(t->dtype, centre, c) + off;
+        out[c] = rni_get(channel, centre, c) + off;
         out[cut->channels + c] = fmax(m2[c] - m1[c] * off, 0);
     }
 }
@@ -112,13 +113,13 @@ static rn_status stats_run(const rni_cpu_call *c)
     for (size_t i = 0; i < t.cut.channels; i++) {
         double mean, var;
         combine_channel(&t, i, &mean, &var);
-        rni_set(x->dtype, rni_cpu_out(c, 0), i, mean);
-        rni_set(x->dtype, rni_cpu_out(c, 1), i, var);
+        rni_set(rni_channel_dtype(x->dtype), rni_cpu_out(c, 0), i, mean);
+        rni_set(rni_channel_dtype(x->dtype), rni_cpu_out(c, 1), i, var);
     }
     return RN_OK;
 }
 
-const rni_cpu_driver rni_cpu_bn_stats = {stats_query, stats_run};
+const rni_cpu_driver rni_cpu_bn_stats = {stats_query, stats_run, RNI_BF16_AVX2};
 
 /* torch.nn.BatchNorm2d: r = (1 - m) r + m s with the unbiased variance; without momentum the mean of all updates. */
 static rn_status running_run(const rni_cpu_call *c)
@@ -140,7 +141,7 @@ static rn_status running_run(const rni_cpu_call *c)
     return RN_OK;
 }
 
-const rni_cpu_driver rni_cpu_bn_running = {NULL, running_run};
+const rni_cpu_driver rni_cpu_bn_running = {NULL, running_run, RNI_BF16_WIDENED};
 
 /* Sums over all but channels, for biases; partial is [chunk][channels] here. */
 static void bias_chunk(void *arg, size_t index)
@@ -167,4 +168,4 @@ static rn_status bias_run(const rni_cpu_call *c)
     return RN_OK;
 }
 
-const rni_cpu_driver rni_cpu_bias_grad = {stats_query, bias_run};
+const rni_cpu_driver rni_cpu_bias_grad = {stats_query, bias_run, RNI_BF16_AVX2};

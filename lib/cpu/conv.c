@@ -3,6 +3,7 @@
 #include "cpu/conv.h"
 #include "base/error.h"
 #include "cpu/check.h"
+#include "cpu/driver.h"
 #include "cpu/pointwise.h"
 #include "cpu/winograd.h"
 
@@ -96,9 +97,9 @@ static rn_status check_dtype(const rn_op *op, const char *name, const rn_value *
 
 static rn_status check_compute_dtype(const rn_op *op, const rn_value *v)
 {
-    if (v->dtype == RN_F32 || v->dtype == RN_F64)
+    if (v->dtype == RN_F32 || v->dtype == RN_F64 || v->dtype == RN_BF16)
         return RN_OK;
-    return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "computes in f32 and f64, not in %s", rn_dtype_name(v->dtype));
+    return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "computes in f32, f64 and bf16, not in %s", rn_dtype_name(v->dtype));
 }
 
 static rn_status check_image(const rn_op *op, const char *name, const rn_value *v, int32_t dtype, int64_t channels,
@@ -156,7 +157,7 @@ static rn_status query_pack(const rni_cpu *cpu, const rn_op *op, const rn_value 
     RNI_TRY(check_compute_dtype(op, packed));
     RNI_TRY(check_weights(op, "weight", input(op, values, 0)));
     if (scale)
-        RNI_TRY(check_channels(op, "scale", scale, packed->dtype));
+        RNI_TRY(check_channels(op, "scale", scale, rni_channel_dtype(packed->dtype)));
     info->out_bytes = packed_bytes(fast(cpu->level, packed->dtype), op, packed->dtype);
     return RN_OK;
 }
@@ -199,7 +200,7 @@ static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_val
     RNI_TRY(check_images(op, x, y));
     RNI_TRY(check_dtype(op, "packed weight", input(op, values, 1), x->dtype));
     if (op->flags & RN_OPF_BIAS)
-        RNI_TRY(check_channels(op, "bias", input(op, values, 2), x->dtype));
+        RNI_TRY(check_channels(op, "bias", input(op, values, 2), rni_channel_dtype(x->dtype)));
     if (op->flags & RN_OPF_ADD) {
         const rn_value *const residual = input(op, values, 3);
         if (!residual)
@@ -210,8 +211,8 @@ static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_val
     if (op->flags & RN_OPF_STATS) {
         if (op->flags & (RN_OPF_ADD | RN_OPF_RELU))
             return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "statistics come without residual and ReLU");
-        RNI_TRY(check_channels(op, "mean", output(op, values, 1), x->dtype));
-        RNI_TRY(check_channels(op, "variance", output(op, values, 2), x->dtype));
+        RNI_TRY(check_channels(op, "mean", output(op, values, 1), rni_channel_dtype(x->dtype)));
+        RNI_TRY(check_channels(op, "variance", output(op, values, 2), rni_channel_dtype(x->dtype)));
     }
     info->workspace = forward_workspace(cpu, op, x);
     return RN_OK;
@@ -305,7 +306,7 @@ static rn_status run_backward_filter(const rni_cpu_call *call)
     return k ? rni_conv_fast_backward_filter(&c, k) : reference(dtype)->backward_filter(&c);
 }
 
-const rni_cpu_driver rni_cpu_pack = {query_pack, run_pack};
-const rni_cpu_driver rni_cpu_conv_forward = {query_forward, run_forward};
-const rni_cpu_driver rni_cpu_conv_backward_data = {query_backward_data, run_backward_data};
-const rni_cpu_driver rni_cpu_conv_backward_filter = {query_backward_filter, run_backward_filter};
+const rni_cpu_driver rni_cpu_pack = {query_pack, run_pack, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_conv_forward = {query_forward, run_forward, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_conv_backward_data = {query_backward_data, run_backward_data, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_conv_backward_filter = {query_backward_filter, run_backward_filter, RNI_BF16_WIDENED};

@@ -5,10 +5,12 @@
 #include "cpu/driver.h"
 #include <string.h>
 
-enum { TASK_ELEMENTS = 8192 };
+enum { TASK_ELEMENTS = 8192, BUFFER = 4096 };
 
 typedef struct convert_task {
     const rni_typed_kernels *kernels;
+    const rni_typed_kernels *floats;
+    const rni_bf16_kernels *convert;
     const void *src;
     void *dst;
     int32_t src_type, dst_type;
@@ -22,7 +24,7 @@ typedef struct convert_task {
 
 static int is_float(int32_t dtype)
 {
-    return dtype == RN_F32 || dtype == RN_F64;
+    return dtype == RN_F32 || dtype == RN_F64 || dtype == RN_BF16;
 }
 
 static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -48,20 +50,12 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
     return RN_OK;
 }
 
-/* Element types differ. */
+/* Element types differ, or sums are to be rounded: element by element. */
 static void cast(const convert_task *t, size_t first, size_t n)
 {
-    if (t->src_type == RN_F32) {
-        const float *const src = (const float *)t->src + first;
-        double *const dst = (double *)t->dst + first;
-        for (size_t i = 0; i < n; i++)
-            dst[i] = t->accumulate ? dst[i] + (double)src[i] : (double)src[i];
-    } else {
-        const double *const src = (const double *)t->src + first;
-        float *const dst = (float *)t->dst + first;
-        for (size_t i = 0; i < n; i++)
-            dst[i] = (float)(t->accumulate ? (double)dst[i] + src[i] : src[i]);
-    }
+    for (size_t i = first; i < first + n; i++)
+        rni_set(t->dst_type, t->dst, i,
+                (t->accumulate ? rni_get(t->dst_type, t->dst, i) : 0) + rni_get(t->src_type, t->src, i));
 }
 
 static void flat_piece(void *arg, size_t index)
@@ -70,12 +64,45 @@ static void flat_piece(void *arg, size_t index)
     const size_t first = index * TASK_ELEMENTS, n = rni_min_size(TASK_ELEMENTS, t->count - first);
     void *const dst = rni_at(t->dst, first, t->dst_size);
     const void *const src = rni_at_const(t->src, first, t->src_size);
-    if (t->src_type != t->dst_type)
+    if (!t->accumulate && t->src_type == RN_F32 && t->dst_type == RN_BF16)
+        t->convert->narrow(dst, src, n);
+    else if (!t->accumulate && t->src_type == RN_BF16 && t->dst_type == RN_F32)
+        t->convert->widen(dst, src, n);
+    else if (t->src_type != t->dst_type || (t->accumulate && t->dst_type == RN_BF16))
         cast(t, first, n);
     else if (t->accumulate)
         t->kernels->add(dst, dst, src, n, 0);
     else
         memcpy(dst, src, n * t->dst_size);
+}
+
+/* Some pixels of channels, transposed in f32, with rounding on the way in or out. */
+static void transpose_bf16(const convert_task *t, size_t nchw, size_t nhwc, size_t pixels)
+{
+    float from[BUFFER], to[BUFFER];
+    const size_t channels = t->channels, count = channels * pixels;
+    const size_t rows = t->to_nhwc ? channels : pixels, columns = t->to_nhwc ? pixels : channels;
+    const size_t in = t->to_nhwc ? nchw : nhwc, in_row = t->to_nhwc ? t->pixels : channels;
+    const size_t out = t->to_nhwc ? nhwc : nchw, out_row = t->to_nhwc ? channels : t->pixels;
+    const float *src = (const float *)t->src + in;
+    float *dst = (float *)t->dst + out;
+    for (size_t i = 0; t->src_type == RN_BF16 && i < rows; i++)
+        t->convert->widen(from + i * columns, (const uint16_t *)t->src + in + i * in_row, columns);
+    if (t->src_type == RN_BF16)
+        src = from;
+    if (t->dst_type == RN_BF16)
+        dst = to;
+    t->floats->transpose(dst, dst == to ? rows : out_row, src, src == from ? columns : in_row, rows, columns, 0);
+    for (size_t i = 0; t->dst_type == RN_BF16 && i < count / rows; i++)
+        t->convert->narrow((uint16_t *)t->dst + out + i * out_row, to + i * rows, rows);
+}
+
+/* Between f32 and bf16, or both bf16, in portions that fit the buffers. */
+static void cast_pixels(const convert_task *t, size_t base, size_t first, size_t last)
+{
+    const size_t step = BUFFER / t->channels;
+    for (size_t p = first; p < last; p += step)
+        transpose_bf16(t, base + p, base + p * t->channels, rni_min_size(step, last - p));
 }
 
 /* Both differ: rare, so element by element. */
@@ -97,7 +124,12 @@ static void layout_piece(void *arg, size_t index)
     const convert_task *const t = arg;
     const size_t image = index / t->groups, first = index % t->groups * t->group;
     const size_t last = rni_min_size(first + t->group, t->pixels), base = image * t->channels * t->pixels;
-    if (t->src_type != t->dst_type) {
+    const int wide = t->src_type == RN_F64 || t->dst_type == RN_F64, halves = t->src_type == RN_BF16 || t->dst_type == RN_BF16;
+    if (halves && !wide && !t->accumulate && t->channels <= BUFFER) {
+        cast_pixels(t, base, first, last);
+        return;
+    }
+    if (halves || t->src_type != t->dst_type) {
         cast_layout(t, image, first, last);
         return;
     }
@@ -123,6 +155,8 @@ static rn_status run(const rni_cpu_call *c)
 {
     const rn_value *const from = rni_cpu_in_value(c, 0), *const to = rni_cpu_out_value(c, 0);
     convert_task t = {.kernels = rni_cpu_typed(c, to->dtype),
+                      .floats = &c->kernels->f32,
+                      .convert = &c->kernels->convert,
                       .src = rni_cpu_in(c, 0),
                       .dst = rni_cpu_out(c, 0),
                       .src_type = from->dtype,
@@ -140,4 +174,4 @@ static rn_status run(const rni_cpu_call *c)
     return rni_cpu_for(c, flat_piece, &t, rni_ceil_div(t.count, TASK_ELEMENTS), t.count);
 }
 
-const rni_cpu_driver rni_cpu_convert = {query, run};
+const rni_cpu_driver rni_cpu_convert = {query, run, RNI_BF16_ALWAYS};

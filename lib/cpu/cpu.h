@@ -8,11 +8,13 @@
 
 typedef struct rni_cpu_kernels rni_cpu_kernels;
 
+enum { RNI_CPU_LEVELS = RN_CPU_AVX512BF16 + 1 };
+
 /* The device. */
 typedef struct rni_cpu {
     const rn_host_api *host;
     int32_t level;          /* of programs made from now on */
-    const rni_cpu_kernels *kernels[3]; /* by level; the table of a level the processor lacks is the one below */
+    const rni_cpu_kernels *kernels[RNI_CPU_LEVELS]; /* by level; the table of a level the processor lacks is the one below */
 } rni_cpu;
 
 /* One op of one run. */
@@ -30,9 +32,13 @@ typedef rn_status (*rni_cpu_run_fn)(const rni_cpu_call *call);
 /* Says whether and with what memory an op runs. info is zeroed with in_place -1. */
 typedef rn_status (*rni_cpu_query_fn)(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info);
 
+/* From which level on a driver computes bf16 itself; below, and without a level, its operands are widened. */
+enum { RNI_BF16_WIDENED = 0, RNI_BF16_AVX2 = RN_CPU_AVX2, RNI_BF16_ALWAYS = -1 };
+
 typedef struct rni_cpu_driver {
     rni_cpu_query_fn query;
     rni_cpu_run_fn run;
+    int32_t bf16;
 } rni_cpu_driver;
 
 static inline const rn_value *rni_cpu_in_value(const rni_cpu_call *c, uint32_t i)

@@ -33,7 +33,7 @@ size_t rni_cpu_capacity(const rn_value *v)
 
 const rni_typed_kernels *rni_cpu_typed(const rni_cpu_call *c, int32_t dtype)
 {
-    return dtype == RN_F64 ? &c->kernels->f64 : &c->kernels->f32;
+    return dtype == RN_F64 ? &c->kernels->f64 : dtype == RN_BF16 ? &c->kernels->bf16 : &c->kernels->f32;
 }
 
 rn_status rni_cpu_for(const rni_cpu_call *c, rn_task_fn task, void *arg, size_t count, size_t elements)

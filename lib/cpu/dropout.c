@@ -50,4 +50,4 @@ static rn_status run(const rni_cpu_call *c)
     return rni_cpu_for(c, piece, &t, rni_ceil_div(t.count, TASK_ELEMENTS), t.count * 4);
 }
 
-const rni_cpu_driver rni_cpu_dropout = {query, run};
+const rni_cpu_driver rni_cpu_dropout = {query, run, RNI_BF16_WIDENED};

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const level_names[] = {"base", "avx2", "avx512"};
+static const char *const level_names[] = {"base", "avx2", "avx512", "avx512bf16"};
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -22,7 +22,7 @@ static uint32_t saved_state(void)
 
 int32_t rn_cpu_detected_level(void)
 {
-    enum { SAVES_AVX = 0x6, SAVES_AVX512 = 0xe6 };
+    enum { SAVES_AVX = 0x6, SAVES_AVX512 = 0xe6, HAS_BF16 = 1 << 5 };
     const uint32_t leaf1 = bit_OSXSAVE | bit_FMA | bit_F16C | bit_AVX;
     const uint32_t f_bw_dq_vl = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     uint32_t a, b, c, d;
@@ -31,7 +31,9 @@ int32_t rn_cpu_detected_level(void)
     const uint32_t saved = saved_state();
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2) || (saved & SAVES_AVX) != SAVES_AVX)
         return RN_CPU_BASE;
-    return (b & f_bw_dq_vl) == f_bw_dq_vl && (saved & SAVES_AVX512) == SAVES_AVX512 ? RN_CPU_AVX512 : RN_CPU_AVX2;
+    if ((b & f_bw_dq_vl) != f_bw_dq_vl || (saved & SAVES_AVX512) != SAVES_AVX512)
+        return RN_CPU_AVX2;
+    return a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & HAS_BF16) ? RN_CPU_AVX512BF16 : RN_CPU_AVX512;
 }
 
 void rni_cpu_processor_name(char name[49])
@@ -83,13 +85,13 @@ rn_status rni_cpu_mask_from_environment(uint32_t *mask)
     *mask = UINT32_MAX;
     if (!text || !*text)
         return RN_OK;
-    for (int32_t level = RN_CPU_BASE; level <= RN_CPU_AVX512; level++) {
+    for (int32_t level = RN_CPU_BASE; level <= RN_CPU_AVX512BF16; level++) {
         if (strcmp(text, level_names[level]) == 0) {
             *mask = (2u << level) - 1;
             return RN_OK;
         }
     }
-    return rni_fail(RN_E_INVALID, "RN_CPU_LEVEL: base, avx2 or avx512 expected, got \"%.40s\"", text);
+    return rni_fail(RN_E_INVALID, "RN_CPU_LEVEL: base, avx2, avx512 or avx512bf16 expected, got \"%.40s\"", text);
 }
 
 static rni_cpu *cpu_of(const rn_device *dev)

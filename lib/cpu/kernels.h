@@ -2,7 +2,7 @@
 /*
  * The kernels of all families but convolution: loops over a piece of the data that a driver cut off, on one thread.
  *
- * A table serves one element type T (f32 or f64); `void *` points to T. Rows: `rows` rows of `width` elements, whose
+ * A table serves one element type T (f32, f64 or bf16); `void *` points to T. Values per column are T, for bf16 f32. Rows: `rows` rows of `width` elements, whose
  * first elements are `stride` apart. Drivers make rows of one or several pixels with their channels, so that
  * per-channel values repeat with period `width`; arrays of such values are written `per column`.
  */
@@ -121,17 +121,29 @@ typedef struct rni_update_kernels {
     void (*adam)(const rni_adam *a, float *p, const float *g, float *m, float *v, size_t n);
 } rni_update_kernels;
 
+/* Between f32 and bf16; see bf16.h. */
+typedef struct rni_bf16_kernels {
+    void (*widen)(float *dst, const uint16_t *src, size_t n);
+    void (*narrow)(uint16_t *dst, const float *src, size_t n);
+} rni_bf16_kernels;
+
 struct rni_cpu_kernels {
     rni_typed_kernels f32, f64;
+    rni_typed_kernels bf16; /* per-channel values are f32; what is NULL is done with f32 copies (widen.h) */
+    rni_bf16_kernels convert;
     rni_update_kernels update;
 };
 
 void rni_kernels_ref_f32(rni_typed_kernels *k);
 void rni_kernels_ref_f64(rni_typed_kernels *k);
+void rni_kernels_ref_bf16(rni_bf16_kernels *k);
 /* Each fills or overwrites what it has; base fills everything. */
 void rni_kernels_base(struct rni_cpu_kernels *k);
 void rni_kernels_avx2(struct rni_cpu_kernels *k);
+void rni_kernels_avx2_bf16(struct rni_cpu_kernels *k);
 void rni_kernels_avx512(struct rni_cpu_kernels *k);
+void rni_kernels_avx512_bf16(struct rni_cpu_kernels *k);
+void rni_kernels_avx512bf16(struct rni_cpu_kernels *k);
 
 /* kernels_init.c: all levels up to `level` that are compiled in. */
 void rni_kernels_init(struct rni_cpu_kernels *k, int32_t level);

@@ -5,7 +5,7 @@
 
 #include <resnet/sys/cpu.h>
 
-/* "base", "avx2", "avx512". */
+/* "base", "avx2", "avx512", "avx512bf16". */
 const char *rni_cpu_level_name(int32_t level);
 /* The brand string, terminated. */
 void rni_cpu_processor_name(char name[49]);

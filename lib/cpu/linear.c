@@ -138,6 +138,6 @@ static rn_status filter_run(const rni_cpu_call *c)
     return run(c, filter_part, &t, t.blocks);
 }
 
-const rni_cpu_driver rni_cpu_linear = {forward_query, forward_run};
-const rni_cpu_driver rni_cpu_linear_backward_data = {data_query, data_run};
-const rni_cpu_driver rni_cpu_linear_backward_filter = {filter_query, filter_run};
+const rni_cpu_driver rni_cpu_linear = {forward_query, forward_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_linear_backward_data = {data_query, data_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_linear_backward_filter = {filter_query, filter_run, RNI_BF16_WIDENED};

@@ -152,5 +152,5 @@ static rn_status mse_run(const rni_cpu_call *c)
     return RN_OK;
 }
 
-const rni_cpu_driver rni_cpu_cross_entropy = {cross_entropy_query, cross_entropy_run};
-const rni_cpu_driver rni_cpu_mse = {mse_query, mse_run};
+const rni_cpu_driver rni_cpu_cross_entropy = {cross_entropy_query, cross_entropy_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_mse = {mse_query, mse_run, RNI_BF16_WIDENED};

@@ -224,7 +224,7 @@ static rn_status adam_run(const rni_cpu_call *c)
     return ((const rn_step_metrics *)rni_cpu_in(c, 1))->step_nonfinite ? RN_OK : run_chunks(&t, adam_chunk);
 }
 
-const rni_cpu_driver rni_cpu_grad_norm = {norm_query, norm_run};
-const rni_cpu_driver rni_cpu_grad_clip = {clip_query, clip_run};
-const rni_cpu_driver rni_cpu_sgd = {sgd_query, sgd_run};
-const rni_cpu_driver rni_cpu_adam = {adam_query, adam_run};
+const rni_cpu_driver rni_cpu_grad_norm = {norm_query, norm_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_grad_clip = {clip_query, clip_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_sgd = {sgd_query, sgd_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_adam = {adam_query, adam_run, RNI_BF16_WIDENED};

@@ -108,5 +108,5 @@ static rn_status backward_run(const rni_cpu_call *c)
     return rni_cpu_for(c, backward_row, &t, t.images * t.height, rni_cpu_count(c, dx));
 }
 
-const rni_cpu_driver rni_cpu_pad_shortcut = {forward_query, forward_run};
-const rni_cpu_driver rni_cpu_pad_shortcut_backward = {backward_query, backward_run};
+const rni_cpu_driver rni_cpu_pad_shortcut = {forward_query, forward_run, RNI_BF16_ALWAYS};
+const rni_cpu_driver rni_cpu_pad_shortcut_backward = {backward_query, backward_run, RNI_BF16_ALWAYS};

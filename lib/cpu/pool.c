@@ -176,7 +176,7 @@ static rn_status maxpool_backward_run(const rni_cpu_call *c)
     return rni_cpu_for(c, maxpool_backward_block, &t, rni_cpu_images(c, x) * t.blocks, rni_cpu_count(c, x));
 }
 
-const rni_cpu_driver rni_cpu_maxpool = {forward_query, maxpool_run};
-const rni_cpu_driver rni_cpu_avgpool = {forward_query, avgpool_run};
-const rni_cpu_driver rni_cpu_avgpool_backward = {avg_backward_query, avgpool_backward_run};
-const rni_cpu_driver rni_cpu_maxpool_backward = {max_backward_query, maxpool_backward_run};
+const rni_cpu_driver rni_cpu_maxpool = {forward_query, maxpool_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_avgpool = {forward_query, avgpool_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_avgpool_backward = {avg_backward_query, avgpool_backward_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_maxpool_backward = {max_backward_query, maxpool_backward_run, RNI_BF16_AVX2};

@@ -59,5 +59,5 @@ static rn_status backward_run(const rni_cpu_call *c)
     return run(c, backward_rows, rni_cpu_in(c, 1));
 }
 
-const rni_cpu_driver rni_cpu_softmax = {query, forward_run};
-const rni_cpu_driver rni_cpu_softmax_backward = {query, backward_run};
+const rni_cpu_driver rni_cpu_softmax = {query, forward_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_softmax_backward = {query, backward_run, RNI_BF16_WIDENED};

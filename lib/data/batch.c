@@ -2,6 +2,7 @@
 /* Batches: the memory they live in, which images belong to one, and making it. */
 #include "base/rng.h"
 #include "data/loader.h"
+#include "tensor/convert.h"
 #include <string.h>
 
 static rn_status slot_tensors(rn_loader *l, rni_slot *slot, int which, int64_t n)
@@ -74,7 +75,7 @@ void rni_slots_free(rn_loader *l)
     rni_free(l->allocator, l->slots);
 }
 
-/* The index lists of the pipeline, one stored image of a custom dataset, one finished image before it is widened. */
+/* The index lists of the pipeline, one stored image of a custom dataset, one finished image in f32 before it becomes another type. */
 typedef struct scratch_parts {
     size_t stored, finished, total;
 } scratch_parts;
@@ -84,7 +85,7 @@ static scratch_parts scratch_layout(const rn_loader *l)
     const size_t step = 64;
     const size_t lists = (rni_pipeline_scratch(&l->pipeline) + step - 1) / step * step;
     const size_t stored = (l->ds->image_bytes + step - 1) / step * step;
-    return (scratch_parts){lists, lists + stored, lists + stored + l->image_bytes};
+    return (scratch_parts){lists, lists + stored, lists + stored + (size_t)l->image_count * sizeof(float)};
 }
 
 rn_status rni_batch_scratch(const rn_loader *l, void **out)
@@ -120,12 +121,6 @@ void rni_batch_assign(rn_loader *l, rni_slot *slot, const rni_position *position
     }
 }
 
-static void widen(const float *from, double *to, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        to[i] = (double)from[i];
-}
-
 static rn_status make_image(const rn_loader *l, rni_slot *slot, int64_t i, void *scratch)
 {
     const scratch_parts parts = scratch_layout(l);
@@ -140,7 +135,7 @@ static rn_status make_image(const rn_loader *l, rni_slot *slot, int64_t i, void 
     }
     float *const finished = (float *)((char *)scratch + parts.finished);
     rni_pipeline_run(&l->pipeline, scratch, stored, &draw, nhwc, finished);
-    widen(finished, (double *)out, l->image_bytes / sizeof(double));
+    rni_convert(RN_F32, finished, l->dtype, out, l->image_count);
     return RN_OK;
 }
 

@@ -46,7 +46,7 @@ static rn_status follow_plan(rn_loader *l)
                         rni_shape_text(shape[0], rank, dims), rni_shape_text(shape[1], 4, made));
     if (l->layout != RN_LAYOUT_PLAIN && l->layout != RN_LAYOUT_NHWC)
         return rni_fail(RN_E_UNSUPPORTED, "options.plan: images in memory order %" PRId32 " cannot be made", l->layout);
-    if (l->dtype != RN_F32 && l->dtype != RN_F64)
+    if (l->dtype != RN_F32 && l->dtype != RN_F64 && l->dtype != RN_BF16)
         return rni_fail(RN_E_UNSUPPORTED, "options.plan: images of %s cannot be made", rn_dtype_name(l->dtype));
     return RN_OK;
 }
@@ -107,8 +107,7 @@ static rn_status build(rn_loader *l)
     if (o->plan)
         RNI_TRY(follow_plan(l));
     const int64_t dims[3] = {l->pipeline.channels, l->pipeline.out_height, l->pipeline.out_width};
-    int64_t count = 0;
-    RNI_TRY(rni_shape_check(3, dims, l->dtype, "images of a batch", &count, &l->image_bytes));
+    RNI_TRY(rni_shape_check(3, dims, l->dtype, "images of a batch", &l->image_count, &l->image_bytes));
     count_batches(l);
     l->num_slots = o->workers ? (size_t)o->prefetch + 1 : 1;
     RNI_TRY(make_order(l));

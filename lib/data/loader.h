@@ -72,6 +72,7 @@ struct rn_loader {
     rn_dtype dtype;
     int64_t images, batches, capacity; /* of an epoch of this shard; largest batch */
     size_t image_bytes;                /* of one image in a batch */
+    int64_t image_count;               /* its numbers */
     int64_t *order;                    /* of order_epoch; NULL without shuffling */
     int64_t order_epoch;
     rni_position position;

@@ -80,8 +80,8 @@ static rn_status lower_infer(const rn_layer *layer, rni_lowering *low, const cha
 {
     const rni_shape channels = {1, {layer->u.bn.channels}};
     uint32_t folded[2];
-    RNI_TRY(rni_lower_derived(low, low->dtype, RN_LAYOUT_PLAIN, &channels, &folded[0]));
-    RNI_TRY(rni_lower_derived(low, low->dtype, RN_LAYOUT_PLAIN, &channels, &folded[1]));
+    RNI_TRY(rni_lower_derived(low, low->channel_dtype, RN_LAYOUT_PLAIN, &channels, &folded[0]));
+    RNI_TRY(rni_lower_derived(low, low->channel_dtype, RN_LAYOUT_PLAIN, &channels, &folded[1]));
     const uint32_t sources[5] = {v->gamma, v->beta, v->mean, v->var, RN_NO_VALUE};
     RNI_TRY(rni_lower_op(low, RNI_SECTION_PREPARE, RN_OP_BN_FOLD, 0, sources, 5, folded, 2, params, sizeof *params,
                          path));

@@ -141,7 +141,8 @@ struct rni_lowering {
     uint8_t *section; /* per op */
     uint32_t cap_section;
     rn_device *dev;
-    rn_dtype dtype;        /* of activations */
+    rn_dtype dtype;        /* of activations and packed weights */
+    rn_dtype channel_dtype; /* of per-channel values: f32 beside bf16 */
     int32_t image_layout;  /* of rank-4 activations */
     int train;
     int direct;            /* no Winograd */
@@ -156,7 +157,7 @@ struct rni_lowering {
 
 /* An activation (ARENA) of the lowering's dtype; the batch is dims[0]. */
 rn_status rni_lower_activation(rni_lowering *low, const rni_shape *shape, uint32_t *out);
-/* A per-channel ARENA value of the lowering's dtype. */
+/* A per-channel ARENA value. */
 rn_status rni_lower_channels(rni_lowering *low, int64_t channels, uint32_t *out);
 /* A DERIVED value. */
 rn_status rni_lower_derived(rni_lowering *low, rn_dtype dtype, int32_t layout, const rni_shape *shape, uint32_t *out);
@@ -171,7 +172,7 @@ rn_status rni_lower_tag(rni_lowering *low, uint32_t first, int section);
 /* One input, one output, in FORWARD: makes the output activation. */
 rn_status rni_lower_simple(rni_lowering *low, int32_t kind, uint32_t flags, const void *params, size_t params_size,
                            const char *path, const rni_edge *in, rni_edge *out);
-/* A parameter as it is, or converted to the lowering's dtype by a PREPARE op. */
+/* A per-channel parameter as it is, or converted to the type of such values by a PREPARE op. */
 rn_status rni_lower_cast(rni_lowering *low, uint32_t param, const char *path, uint32_t *out);
 /* Packs a convolution's weight (and optional scale); flags RN_OPF_BACKWARD_DATA. */
 rn_status rni_lower_pack(rni_lowering *low, uint32_t weight, uint32_t scale, const rn_conv_params *params,

@@ -11,7 +11,7 @@ rn_status rni_lower_activation(rni_lowering *low, const rni_shape *shape, uint32
 
 rn_status rni_lower_channels(rni_lowering *low, int64_t channels, uint32_t *out)
 {
-    return rni_program_value(&low->p, low->dtype, RN_ROLE_ARENA, RN_LAYOUT_PLAIN, 1, &channels, 0, out);
+    return rni_program_value(&low->p, low->channel_dtype, RN_ROLE_ARENA, RN_LAYOUT_PLAIN, 1, &channels, 0, out);
 }
 
 rn_status rni_lower_derived(rni_lowering *low, rn_dtype dtype, int32_t layout, const rni_shape *shape, uint32_t *out)
@@ -60,13 +60,13 @@ rn_status rni_lower_simple(rni_lowering *low, int32_t kind, uint32_t flags, cons
 rn_status rni_lower_cast(rni_lowering *low, uint32_t param, const char *path, uint32_t *out)
 {
     const rn_value *const v = &low->p.values[param];
-    if (v->dtype == low->dtype) {
+    if (v->dtype == low->channel_dtype) {
         *out = param;
         return RN_OK;
     }
     rni_shape shape = {.rank = v->rank};
     memcpy(shape.dims, v->dims, sizeof shape.dims);
-    RNI_TRY(rni_lower_derived(low, low->dtype, RN_LAYOUT_PLAIN, &shape, out));
+    RNI_TRY(rni_lower_derived(low, low->channel_dtype, RN_LAYOUT_PLAIN, &shape, out));
     return rni_lower_op(low, RNI_SECTION_PREPARE, RN_OP_CONVERT, 0, &param, 1, out, 1, NULL, 0, path);
 }
 

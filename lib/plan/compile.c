@@ -72,11 +72,18 @@ static rn_status lower_join(rni_visitor *v, const rn_layer *layer, const char *p
     return rni_lower_op(low, RNI_SECTION_FORWARD, RN_OP_RELU, 0, &sum, 1, &out->value, 1, NULL, 0, path);
 }
 
+/* Of the caller's tensors. bf16 stays inside. */
+static rn_dtype host_dtype(const rn_plan *p)
+{
+    return p->dtype == RN_BF16 ? RN_F32 : p->dtype;
+}
+
 static rn_status start_lowering(rn_plan *p)
 {
     rni_lowering *const low = &p->low;
     low->dev = p->dev;
     low->dtype = p->dtype;
+    low->channel_dtype = host_dtype(p);
     low->image_layout = p->dev->info.activation_layout;
     low->train = p->options.mode == RN_PLAN_TRAIN;
     low->direct = (p->options.flags & RN_PLAN_NO_WINOGRAD) != 0;
@@ -103,19 +110,21 @@ static rn_status lower_input(rn_plan *p, rni_edge *edge)
     *edge = (rni_edge){.shape = {.rank = o->rank}, .from = "input"};
     memcpy(edge->shape.dims, o->input_dims, sizeof edge->shape.dims);
     edge->shape.dims[0] = p->max_batch;
-    RNI_TRY(rni_program_value(&low->p, p->dtype, RN_ROLE_X, RN_LAYOUT_PLAIN, o->rank, edge->shape.dims, 1, &p->x));
+    RNI_TRY(rni_program_value(&low->p, host_dtype(p), RN_ROLE_X, RN_LAYOUT_PLAIN, o->rank, edge->shape.dims, 1, &p->x));
     RNI_TRY(rni_program_value(&low->p, p->dtype, RN_ROLE_INPUT, layout, o->rank, edge->shape.dims, 1, &p->input));
     edge->value = p->input;
     return rni_lower_op(low, RNI_SECTION_INPUT, RN_OP_CONVERT, 0, &p->x, 1, &p->input, 1, NULL, 0, "input");
 }
 
-/* An output image is given in plain order to losses and callers. */
+/* A loss gets images in plain order, and f32 instead of bf16. */
 static rn_status lower_plain_output(rn_plan *p, rni_edge *edge)
 {
     uint32_t plain;
-    if (edge->shape.rank != 4 || p->low.image_layout == RN_LAYOUT_PLAIN || !p->loss || p->loss->op != RN_OP_MSE)
+    const int image = edge->shape.rank == 4 && p->low.image_layout != RN_LAYOUT_PLAIN && p->loss && p->loss->op == RN_OP_MSE;
+    if (!p->loss || (!image && p->dtype != RN_BF16))
         return RN_OK;
-    RNI_TRY(rni_program_value(&p->low.p, p->dtype, RN_ROLE_ARENA, RN_LAYOUT_PLAIN, 4, edge->shape.dims, 1, &plain));
+    RNI_TRY(rni_program_value(&p->low.p, host_dtype(p), RN_ROLE_ARENA, RN_LAYOUT_PLAIN, edge->shape.rank,
+                              edge->shape.dims, 1, &plain));
     RNI_TRY(rni_lower_op(&p->low, RNI_SECTION_FORWARD, RN_OP_CONVERT, 0, &edge->value, 1, &plain, 1, NULL, 0,
                          "output"));
     edge->value = plain;
@@ -132,7 +141,7 @@ static rn_status lower_layers(rn_plan *p)
     if (!(p->options.flags & RN_PLAN_NO_FUSION))
         RNI_TRY(rni_graph_fuse(&p->low));
     /* Fusion keeps the last value of a sequence, so out.value is still the output. */
-    RNI_TRY(rni_program_value(&p->low.p, p->dtype, RN_ROLE_Y, RN_LAYOUT_PLAIN, out.shape.rank, out.shape.dims, 1,
+    RNI_TRY(rni_program_value(&p->low.p, host_dtype(p), RN_ROLE_Y, RN_LAYOUT_PLAIN, out.shape.rank, out.shape.dims, 1,
                               &p->y));
     RNI_TRY(rni_lower_op(&p->low, RNI_SECTION_OUTPUT, RN_OP_CONVERT, 0, &out.value, 1, &p->y, 1, NULL, 0, "output"));
     p->target = RN_NO_VALUE;
@@ -169,13 +178,13 @@ static rn_status lower_backward(rn_plan *p, uint32_t dy)
     if (dy == RN_NO_VALUE)
         RNI_TRY(rni_program_value(&low->p, y_value.dtype, RN_ROLE_ARENA, y_value.layout, y_value.rank, y_value.dims, 1,
                                   &dy));
-    RNI_TRY(rni_program_value(&low->p, p->dtype, RN_ROLE_DY, RN_LAYOUT_PLAIN, y_plain.rank, y_plain.dims, 1, &given));
+    RNI_TRY(rni_program_value(&low->p, host_dtype(p), RN_ROLE_DY, RN_LAYOUT_PLAIN, y_plain.rank, y_plain.dims, 1, &given));
     RNI_TRY(rni_lower_op(low, RNI_SECTION_DY, RN_OP_CONVERT, 0, &given, 1, &dy, 1, NULL, 0, "output"));
     RNI_TRY(rni_graph_backward(low, y, dy, wanted, &dx));
     if (dx == RN_NO_VALUE)
         return RN_OK;
     const rn_value x = low->p.values[p->x];
-    RNI_TRY(rni_program_value(&low->p, p->dtype, RN_ROLE_DX, RN_LAYOUT_PLAIN, x.rank, x.dims, 1, &given));
+    RNI_TRY(rni_program_value(&low->p, host_dtype(p), RN_ROLE_DX, RN_LAYOUT_PLAIN, x.rank, x.dims, 1, &given));
     p->wants_dx = 1;
     return rni_lower_op(low, RNI_SECTION_DX, RN_OP_CONVERT, 0, &dx, 1, &given, 1, NULL, 0, "input");
 }

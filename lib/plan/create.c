@@ -29,8 +29,8 @@ static rn_status check_mode(const rn_plan_options *o)
 
 static rn_status check_numbers(const rn_plan_options *o)
 {
-    if (o->compute_dtype != RN_F32 && o->compute_dtype != RN_F64)
-        return rni_fail(RN_E_UNSUPPORTED, "options.compute_dtype: expected f32 or f64, got %s",
+    if (o->compute_dtype != RN_F32 && o->compute_dtype != RN_F64 && o->compute_dtype != RN_BF16)
+        return rni_fail(RN_E_UNSUPPORTED, "options.compute_dtype: expected f32, f64 or bf16, got %s",
                         rn_dtype_name(o->compute_dtype));
     if (!(o->clip_norm >= 0) || !isfinite(o->clip_norm))
         return rni_fail(RN_E_INVALID, "options.clip_norm: expected 0 or more, got %g", o->clip_norm);

@@ -65,6 +65,14 @@ static void start_run(rn_plan *p, rn_run *run, void **base, int64_t batch)
     }
 }
 
+/* Read where it lies. One channel, or one pixel: plain order is the backend's order. */
+static int same_order(const rn_tensor *x, const rn_value *input)
+{
+    if (x->dtype != input->dtype)
+        return 0;
+    return x->layout == input->layout || x->rank != 4 || x->dims[1] == 1 || x->dims[2] * x->dims[3] == 1;
+}
+
 /* A tensor of the caller against a value's shape but for the batch, which it gives. */
 static rn_status check_tensor(const rn_plan *p, const rn_tensor *t, uint32_t value, const char *what, int64_t *batch)
 {
@@ -90,17 +98,20 @@ static rn_status check_plain(const rn_tensor *t, const char *what)
     return RN_OK;
 }
 
+/* The caller's x: the plan's own input, or a tensor like it, or one in plain order. */
+static rn_status check_x(const rn_plan *p, const rn_tensor *x, int64_t *batch)
+{
+    if (same_order(x, &p->low.p.values[p->input]))
+        return check_tensor(p, x, p->input, "x", batch);
+    RNI_TRY(check_tensor(p, x, p->x, "x", batch));
+    return check_plain(x, "x");
+}
+
 static rn_status check_fresh(const rn_plan *p)
 {
     if (p->low.train && p->trainable_clock != p->model->trainable_clock)
         return rni_fail(RN_E_STATE, "plan: rn_model_set_trainable() was called after it was made");
     return rni_device_check(p->dev);
-}
-
-/* One channel, or one pixel: plain order is the backend's order. */
-static int same_order(const rn_tensor *x, const rn_value *input)
-{
-    return x->layout == input->layout || x->rank != 4 || x->dims[1] == 1 || x->dims[2] * x->dims[3] == 1;
 }
 
 /* Input and forward. x is read where it lies when it is in the plan's order. */
@@ -136,7 +147,7 @@ rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y)
     RNI_REQUIRE(x);
     RNI_REQUIRE(y);
     RNI_TRY(check_fresh(p));
-    RNI_TRY(check_tensor(p, x, p->x, "x", &n));
+    RNI_TRY(check_x(p, x, &n));
     RNI_TRY(check_tensor(p, y, p->y, "y", &n));
     RNI_TRY(check_plain(y, "y"));
     start_run(p, &run, base, n);
@@ -192,7 +203,7 @@ rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx)
 static rn_status check_step(const rn_plan *p, const rn_tensor *x, const rn_tensor *target, int64_t *n)
 {
     RNI_TRY(check_fresh(p));
-    RNI_TRY(check_tensor(p, x, p->x, "x", n));
+    RNI_TRY(check_x(p, x, n));
     RNI_TRY(check_tensor(p, target, p->target, "target", n));
     RNI_TRY(check_plain(target, "target"));
     if (p->loss->op != RN_OP_CROSS_ENTROPY || !p->dev->info.host_memory)

@@ -63,6 +63,7 @@ static void stats_of(oc_case *c, oc_rng *rng, const int64_t dims[4], int shifted
         v[channel_of(dims, i)] += pow(fabs(c->values[x].data[i]) - m[channel_of(dims, i)], 2) / n;
     for (int64_t i = 0; i < dims[1]; i++)
         v[i] = shifted ? v[i] + 0.1 : v[i] + m[i] * m[i];
+    c->values[var].bf16_scale = shifted ? pow(300 * (double)(dims[1] + 1) * 0x1p-8, 2) : 0;
     c->terms = 64;
     c->bytes = 4.0 * (double)count_of(dims);
 }

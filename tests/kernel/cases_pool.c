@@ -74,6 +74,9 @@ static void maxpool_backward_of(oc_case *c, oc_rng *rng, const shapes *s, int fi
     oc_in(c, y);
     oc_out(c, oc_image(c, rng, s->in, OC_UNSET), OC_BOUND);
     c->terms = 16;
+    c->rounds_again = 1;
+    for (int axis = 0; axis < 2; axis++)
+        c->rounds_again *= (int)((c->params.pool.kernel[axis] - 1) / c->params.pool.stride[axis]) + 1;
     c->per_image = 0;
     c->bytes *= 2; /* the gradients are as large as the values */
 }

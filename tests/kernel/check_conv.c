@@ -139,6 +139,7 @@ static uint32_t pack(oc_case *c, oc_rng *rng, uint32_t flags, int scaled)
 {
     oc_op(c, RN_OP_PACK, flags, sizeof(rn_conv_params));
     oc_in(c, weight(c, rng));
+    c->rounds_again = scaled;
     oc_in(c, scaled ? oc_vector(c, rng, OC_T, c->params.conv.out_channels, OC_NORMAL) : RN_NO_VALUE);
     const uint32_t packed = oc_add(c, rng, OC_T, RN_LAYOUT_PACKED, 1, (const int64_t[1]){1}, 0, OC_UNSET);
     oc_out(c, packed, OC_OPAQUE);

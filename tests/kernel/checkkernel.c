@@ -17,7 +17,8 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const level_names[] = {"base", "avx2", "avx512"};
+enum { LEVELS = RN_CPU_AVX512BF16 + 1 };
+static const char *const level_names[] = {"base", "avx2", "avx512", "avx512bf16"};
 
 typedef struct settings {
     uint64_t seed;
@@ -30,10 +31,10 @@ typedef struct settings {
 typedef struct harness {
     settings s;
     oc_host *host;
-    oc_machine machines[3]; /* by level; [0] is also the reference */
+    oc_machine machines[LEVELS]; /* by level; [0] is also the reference */
     int num_levels;
     int failures, runs;
-    double flops[3], copy, cached; /* the machine's best, for --bench: GFLOP/s, GB/s of memory and of caches */
+    double flops[LEVELS], copy, cached; /* the machine's best, for --bench: GFLOP/s, GB/s of memory and of caches */
 } harness;
 
 /* A case of its own for each family and index, whatever else runs. */
@@ -86,7 +87,7 @@ static void check_same(harness *h, const oc_machine *m, const oc_case *c, const 
 static void check_ways(harness *h, const oc_machine *m, const oc_case *c, rn_dtype dtype, const oc_result *first,
                        const char *level, const oc_family *f, int index)
 {
-    oc_options o = {.dtype = dtype};
+    oc_options o = {.dtype = dtype, .bf16 = dtype == RN_BF16};
     char where[80];
     for (int mode = OC_REVERSED; mode < OC_MODES; mode++) {
         snprintf(where, sizeof where, "%s, %s", level, mode == OC_THREADS ? "threads" : "reversed");
@@ -108,7 +109,7 @@ static void check_ways(harness *h, const oc_machine *m, const oc_case *c, rn_dty
 static void check_level(harness *h, const oc_machine *m, const oc_case *c, rn_dtype dtype, const oc_result *expected,
                         const oc_result *scale, const char *level, const oc_family *f, int index)
 {
-    const oc_options o = {.dtype = dtype};
+    const oc_options o = {.dtype = dtype, .bf16 = dtype == RN_BF16};
     oc_result got;
     char message[300];
     oc_host_mode(h->host, OC_SERIAL);
@@ -134,6 +135,43 @@ static void check_formula(harness *h, const oc_case *c, const oc_result *referen
     oc_result_free(&expected);
 }
 
+static void check_levels(harness *h, const oc_case *c, rn_dtype dtype, const oc_result *expected, const oc_result *scale,
+                         const oc_family *f, int index)
+{
+    char name[40];
+    for (int level = 0; level < h->num_levels; level++) {
+        if (h->s.level && strcmp(h->s.level, level_names[level]) != 0)
+            continue;
+        snprintf(name, sizeof name, "%s%s", level_names[level], dtype == RN_BF16 ? ", bf16" : "");
+        check_level(h, &h->machines[level], c, dtype, expected, scale, name, f, index);
+    }
+}
+
+static int has_bf16(const oc_case *c)
+{
+    for (uint32_t i = 0; i < c->num_values; i++)
+        if (oc_dtype_of(&c->values[i], RN_BF16) == RN_BF16)
+            return 1;
+    return 0;
+}
+
+/* Against the reference on operands that bf16 can hold. */
+static void check_bf16(harness *h, const oc_case *c, const oc_family *f, int index)
+{
+    oc_result expected, scale;
+    char message[300];
+    const oc_options exact = {.dtype = RN_F64, .bf16 = 1}, absolute = {.dtype = RN_F64, .bf16 = 1, .absolute = 1};
+    oc_host_mode(h->host, OC_SERIAL);
+    const int outcome = oc_run(&h->machines[0], c, &exact, &expected, message);
+    const int scaled = oc_run(&h->machines[0], c, &absolute, &scale, outcome == OC_OK ? message : (char[300]){0});
+    if (outcome != OC_OK || scaled != OC_OK)
+        failed(h, c, f, index, "reference of bf16", message);
+    else
+        check_levels(h, c, RN_BF16, &expected, &scale, f, index);
+    oc_result_free(&expected);
+    oc_result_free(&scale);
+}
+
 static void check_case(harness *h, const oc_family *f, int index)
 {
     oc_rng rng = rng_for(&h->s, f, index);
@@ -151,9 +189,9 @@ static void check_case(harness *h, const oc_family *f, int index)
     } else {
         check_formula(h, &c, &expected, &scale, f, index);
         check_level(h, &h->machines[0], &c, RN_F64, &expected, &scale, "f64", f, index);
-        for (int level = 0; level < h->num_levels; level++)
-            if (!h->s.level || strcmp(h->s.level, level_names[level]) == 0)
-                check_level(h, &h->machines[level], &c, RN_F32, &expected, &scale, level_names[level], f, index);
+        check_levels(h, &c, RN_F32, &expected, &scale, f, index);
+        if (has_bf16(&c))
+            check_bf16(h, &c, f, index);
     }
     oc_result_free(&expected);
     oc_result_free(&scale);

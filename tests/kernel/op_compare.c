@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "op_runner.h"
+#include "cpu/bf16.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static rn_dtype dtype_of(const oc_value *v, rn_dtype compute)
-{
-    return v->v.dtype == OC_T ? compute : v->v.dtype;
-}
+/* Half a unit in the last place of bf16, relative. */
+#define BF16_HALF 0x1p-8
 
 /* Elements that the run touched. */
 static size_t used(const oc_value *v, int64_t batch)
@@ -16,20 +15,30 @@ static size_t used(const oc_value *v, int64_t batch)
     return v->v.batch_axis == 0 ? v->count / (size_t)v->v.dims[0] * (size_t)batch : v->count;
 }
 
-static double tolerance(const oc_case *c, const oc_value *v, rn_dtype compute, double scale)
+/* Sums of bf16 operands are f32; an output of bf16 is rounded once more. */
+static double tolerance(const oc_case *c, const oc_value *v, rn_dtype compute, double expected, double scale)
 {
-    const int single = dtype_of(v, compute) == RN_F32 || compute == RN_F32;
+    const rn_dtype dtype = oc_dtype_of(v, compute);
+    const int single = dtype == RN_F32 || compute == RN_F32 || compute == RN_BF16;
     const double eps = single ? (double)FLT_EPSILON : DBL_EPSILON;
-    return c->factor * sqrt(c->terms) * eps * scale + (single ? (double)FLT_MIN : DBL_MIN);
+    const double sums = c->factor * sqrt(c->terms) * eps * scale + (single ? (double)FLT_MIN : DBL_MIN);
+    const double again = compute == RN_BF16 ? c->rounds_again * BF16_HALF * scale : 0;
+    return dtype == RN_BF16 ? (sums + again) * (1 + BF16_HALF) + BF16_HALF * fabs(expected) : sums + again;
+}
+
+static double stored(rn_dtype dtype, double x)
+{
+    return dtype == RN_BF16 ? (double)rni_bf16_value(rni_bf16_of((float)x)) : dtype == RN_F32 ? (double)(float)x : x;
 }
 
 static int within(const oc_case *c, const oc_value *v, rn_dtype compute, double got, double expected, double scale)
 {
     if (isnan(expected) || isnan(got))
         return isnan(expected) && isnan(got);
-    if (v->check == OC_EXACT)
-        return got == (dtype_of(v, compute) == RN_F32 ? (double)(float)expected : expected);
-    return got == expected || fabs(got - expected) <= tolerance(c, v, compute, scale);
+    const double kept = stored(oc_dtype_of(v, compute), expected);
+    if (v->check == OC_EXACT || isinf(kept))
+        return got == kept;
+    return got == expected || fabs(got - expected) <= tolerance(c, v, compute, expected, scale);
 }
 
 /* Numbers that are counted are exact; the others are sums in double of what the compute type gave. */
@@ -56,11 +65,11 @@ int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_
         const double most = c->shared_scale ? largest(scale->data[i], used(v, c->run.batch)) : 0;
         for (size_t k = 0; k < used(v, c->run.batch); k++) {
             const double a = got->data[i][k], b = expected->data[i][k];
-            const double s = v->scale ? v->scale[k] : scale->data[i] ? fmax(scale->data[i][k], most) : 0;
+            const double s = v->scale ? v->scale[k] + (dtype == RN_BF16 ? v->bf16_scale : 0) : scale->data[i] ? fmax(scale->data[i][k], most) : 0;
             if (v->check == OC_METRICS ? metric_within(k, a, b) : within(c, v, dtype, a, b, s))
                 continue;
             snprintf(message, 300, "value %u, element %zu of %zu: %.9g, expected %.9g, off by %.3g of %.3g allowed",
-                     (unsigned)i, k, v->count, a, b, fabs(a - b), tolerance(c, v, dtype, s));
+                     (unsigned)i, k, v->count, a, b, fabs(a - b), tolerance(c, v, dtype, b, s));
             return 0;
         }
     }

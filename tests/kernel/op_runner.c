@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "op_runner.h"
+#include "cpu/bf16.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -72,7 +73,7 @@ static size_t round_up(size_t n, size_t to)
 
 static size_t element_size(const rn_value *v)
 {
-    return v->dtype == RN_F32 || v->dtype == RN_I32 ? 4 : v->dtype == RN_U8 ? 1 : 8;
+    return v->dtype == RN_BF16 ? 2 : v->dtype == RN_F32 || v->dtype == RN_I32 ? 4 : v->dtype == RN_U8 ? 1 : 8;
 }
 
 static size_t batch_bytes(const running *r, const rn_value *v)
@@ -95,8 +96,11 @@ static void put(const rn_value *v, unsigned char *bytes, size_t i, double x)
     const int64_t whole = v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3) ? (int64_t)x : 0;
     const float single = (float)x;
     unsigned char *const at = bytes + position(v, i) * element_size(v);
+    const uint16_t half = rni_bf16_of(single);
     if (v->dtype == RN_F32)
         memcpy(at, &single, sizeof single);
+    else if (v->dtype == RN_BF16)
+        memcpy(at, &half, sizeof half);
     else if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3))
         memcpy(at, &whole, sizeof whole);
     else
@@ -107,11 +111,16 @@ static double get(const rn_value *v, const unsigned char *bytes, size_t i)
 {
     int64_t whole;
     float single;
+    uint16_t half;
     double x;
     const unsigned char *const at = bytes + position(v, i) * element_size(v);
     if (v->dtype == RN_F32) {
         memcpy(&single, at, sizeof single);
         return (double)single;
+    }
+    if (v->dtype == RN_BF16) {
+        memcpy(&half, at, sizeof half);
+        return (double)rni_bf16_value(half);
     }
     if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3)) {
         memcpy(&whole, at, sizeof whole);
@@ -121,14 +130,21 @@ static double get(const rn_value *v, const unsigned char *bytes, size_t i)
     return x;
 }
 
+rn_dtype oc_dtype_of(const oc_value *v, rn_dtype compute)
+{
+    const int per_channel = v->v.rank == 1 && v->v.batch_axis < 0 && v->v.layout != RN_LAYOUT_PACKED;
+    if (v->v.dtype != OC_T)
+        return v->v.dtype;
+    return compute == RN_BF16 && per_channel ? RN_F32 : compute;
+}
+
 static void resolve_values(running *r, const oc_machine *m)
 {
     r->num_values = r->c->num_values;
     for (uint32_t i = 0; i < r->num_values; i++) {
         rn_value *const v = &r->values[i];
         *v = r->c->values[i].v;
-        if (v->dtype == OC_T)
-            v->dtype = r->o->dtype;
+        v->dtype = oc_dtype_of(&r->c->values[i], r->o->dtype);
         if (v->layout == OC_IMAGE)
             v->layout = m->info.activation_layout;
         v->bytes = v->layout == RN_LAYOUT_PACKED ? 0 : r->c->values[i].count * element_size(v);
@@ -213,6 +229,14 @@ static void protect(const running *r, int how)
     }
 }
 
+static double rounded(const oc_options *o, const oc_value *v, double x)
+{
+    const int weight = v->v.dtype == RN_F32 && v->v.rank == 4;
+    if (!o->bf16 || (!weight && oc_dtype_of(v, RN_BF16) != RN_BF16))
+        return x;
+    return (double)rni_bf16_value(rni_bf16_of((float)x));
+}
+
 static void write_values(running *r)
 {
     const memory *const a = &r->memory;
@@ -223,7 +247,7 @@ static void write_values(running *r)
         const int hidden = v->layout == RN_LAYOUT_PACKED ||
                            (r->shared >= 0 && i == r->ops[r->c->num_ops - 1].out[0]);
         for (size_t k = 0; !hidden && k < from->count; k++) {
-            const double x = from->data[k];
+            const double x = rounded(r->o, from, from->data[k]);
             put(v, a->host + v->offset, k, r->o->absolute && from->absolute && x < 0 ? -x : x);
         }
     }

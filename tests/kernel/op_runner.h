@@ -36,6 +36,7 @@ typedef struct oc_options {
     int64_t batch;   /* 0: the case's */
     int in_place;    /* out[0] shares memory where the backend says it may; OC_UNSUPPORTED when it may not */
     int absolute;    /* operands marked so are absolute */
+    int bf16;        /* operands are rounded as bf16 stores them, and weights to bf16, so that an f64 run sees the same */
     int program;     /* through program_create and program_run; OC_UNSUPPORTED when there are none */
     double seconds;  /* > 0: repeats for so long and gives the best time in *best */
     double *best;
@@ -49,6 +50,9 @@ void oc_result_free(oc_result *r);
 
 /* SIGSEGV, SIGILL, SIGFPE and SIGBUS in an op become OC_FAILED (on another thread: a message and exit). */
 void oc_catch_signals(void);
+
+/* The element type of a value in a run. */
+rn_dtype oc_dtype_of(const oc_value *v, rn_dtype compute);
 
 int oc_run(const oc_machine *m, const oc_case *c, const oc_options *o, oc_result *r, char message[300]);
 

@@ -14,9 +14,10 @@ extern "C" {
 
 /** Levels, each including those before it. */
 enum {
-    RN_CPU_BASE = 0,  /**< portable C: the reference kernels */
-    RN_CPU_AVX2 = 1,  /**< AVX2, FMA, F16C */
-    RN_CPU_AVX512 = 2 /**< AVX-512 F, BW, DQ, VL */
+    RN_CPU_BASE = 0,      /**< portable C: the reference kernels */
+    RN_CPU_AVX2 = 1,      /**< AVX2, FMA, F16C */
+    RN_CPU_AVX512 = 2,    /**< AVX-512 F, BW, DQ, VL */
+    RN_CPU_AVX512BF16 = 3 /**< and AVX512_BF16: dot products of bf16 pairs; f32 computes as before */
 };
 
 /** @return the highest level this processor and system can run. */
@@ -25,7 +26,7 @@ RN_API int32_t rn_cpu_detected_level(void);
 /**
  * Limits the kernels of a CPU device to the levels in a mask (bit 1 << RN_CPU_AVX2, ...), for programs made from then
  * on. RN_CPU_BASE is always allowed; a level is used only when all below it are. The environment variable RN_CPU_LEVEL
- * (base, avx2, avx512), read when a context is made, does the same.
+ * (base, avx2, avx512, avx512bf16), read when a context is made, does the same.
  * @return RN_E_DEVICE for a device that is not the CPU
  */
 RN_API rn_status rn_cpu_set_level_mask(rn_device *dev, uint32_t mask);

@@ -2,7 +2,7 @@
 /* The f32 kernels of one level: written once over vec.h, compiled per level. */
 #include "cpu/kernels.h"
 #include "cpu/pool_window.h"
-#include "cpu/vec/vec.h"
+#include "cpu/vec/elem.h"
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "cpu/vec/linear.h"
 #include "cpu/vec/norm.h"
 #include "cpu/vec/pool.h"
+#include "cpu/vec/transpose.h"
 #include "cpu/vec/update.h"
 
 static void fill_table(struct rni_cpu_kernels *k)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Per-channel sums and batch normalisation over rows of f32. Sums stay in registers over the rows of a chunk. */
+/* Per-channel sums and batch normalisation over rows. Sums stay in registers over the rows of a chunk. */
 
 /* Vectors of columns summed together, and rows at a time: enough sums of their own to hide an addition's latency. */
 enum {
@@ -11,7 +11,7 @@ enum {
 };
 
 /* The vectors `n` of columns from x on, `u` rows at a time; only the last vector may have fewer than LANES (`lanes`). */
-RNI_INLINE void sum_columns(const float *x, size_t rows, size_t stride, double *out, const size_t n, const size_t u,
+RNI_INLINE void sum_columns(const elem *x, size_t rows, size_t stride, double *out, const size_t n, const size_t u,
                             size_t lanes)
 {
     vec s[NARROW_ROWS][SUM_VECTORS];
@@ -22,10 +22,10 @@ RNI_INLINE void sum_columns(const float *x, size_t rows, size_t stride, double *
     for (; r + u <= rows; r += u)
         for (size_t k = 0; k < u; k++, x += stride)
             for (size_t v = 0; v < n; v++)
-                s[k][v] = v_add(s[k][v], v_load_n(x + v * LANES, lanes));
+                s[k][v] = v_add(s[k][v], e_load_n(x + v * LANES, lanes));
     for (; r < rows; r++, x += stride)
         for (size_t v = 0; v < n; v++)
-            s[0][v] = v_add(s[0][v], v_load_n(x + v * LANES, lanes));
+            s[0][v] = v_add(s[0][v], e_load_n(x + v * LANES, lanes));
     for (size_t v = 0; v < n; v++)
         for (size_t k = 0; k < u; k++)
             v_add_to_double_n(out + v * LANES, s[k][v], lanes);
@@ -33,7 +33,7 @@ RNI_INLINE void sum_columns(const float *x, size_t rows, size_t stride, double *
 
 static void sum(const void *vx, size_t rows, size_t stride, size_t width, double *out)
 {
-    const float *const x = vx;
+    const elem *const x = vx;
     size_t j = 0;
     for (; j + SUM_COLUMNS <= width; j += SUM_COLUMNS)
         sum_columns(x + j, rows, stride, out + j, SUM_VECTORS, SUM_ROWS, LANES);
@@ -43,16 +43,16 @@ static void sum(const void *vx, size_t rows, size_t stride, size_t width, double
         sum_columns(x + j, rows, stride, out + j, 1, NARROW_ROWS, width - j);
 }
 
-RNI_INLINE void moment_step(const float *x, const vec *at, vec *s1, vec *s2, const size_t n, size_t lanes)
+RNI_INLINE void moment_step(const elem *x, const vec *at, vec *s1, vec *s2, const size_t n, size_t lanes)
 {
     for (size_t v = 0; v < n; v++) {
-        const vec d = v_sub(v_load_n(x + v * LANES, lanes), at[v]);
+        const vec d = v_sub(e_load_n(x + v * LANES, lanes), at[v]);
         s1[v] = v_add(s1[v], d);
         s2[v] = v_fma(d, d, s2[v]);
     }
 }
 
-RNI_INLINE void moment_columns(const float *x, size_t rows, size_t stride, const float *centre, double *m1, double *m2,
+RNI_INLINE void moment_columns(const elem *x, size_t rows, size_t stride, const float *centre, double *m1, double *m2,
                                const size_t n, const size_t u, size_t lanes)
 {
     vec s1[NARROW_ROWS][SUM_VECTORS], s2[NARROW_ROWS][SUM_VECTORS], at[SUM_VECTORS];
@@ -78,7 +78,8 @@ RNI_INLINE void moment_columns(const float *x, size_t rows, size_t stride, const
 static void moments(const void *vx, size_t rows, size_t stride, size_t width, const void *vcentre, double *m1,
                     double *m2)
 {
-    const float *const x = vx, *const centre = vcentre;
+    const elem *const x = vx;
+    const float *const centre = vcentre;
     size_t j = 0;
     for (; j + SUM_COLUMNS <= width; j += SUM_COLUMNS)
         moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, SUM_VECTORS, MOMENT_ROWS, LANES);
@@ -88,16 +89,16 @@ static void moments(const void *vx, size_t rows, size_t stride, size_t width, co
         moment_columns(x + j, rows, stride, centre + j, m1 + j, m2 + j, 1, NARROW_ROWS, width - j);
 }
 
-RNI_INLINE void affine_vector(float *y, const float *x, const float *residual, const float *scale, const float *shift,
+RNI_INLINE void affine_vector(elem *y, const elem *x, const elem *residual, const float *scale, const float *shift,
                               size_t lanes, const int adds, const int with_relu)
 {
-    vec v = v_fma(v_load_n(x, lanes), v_load_n(scale, lanes), v_load_n(shift, lanes));
+    vec v = v_fma(e_load_n(x, lanes), v_load_n(scale, lanes), v_load_n(shift, lanes));
     if (adds)
-        v = v_add(v, v_load_n(residual, lanes));
-    v_store_n(y, with_relu ? v_relu(v) : v, lanes);
+        v = v_add(v, e_load_n(residual, lanes));
+    e_store_n(y, with_relu ? v_relu(v) : v, lanes);
 }
 
-RNI_INLINE void affine_rows(float *y, const float *x, const float *residual, const float *scale, const float *shift,
+RNI_INLINE void affine_rows(elem *y, const elem *x, const elem *residual, const float *scale, const float *shift,
                             size_t rows, size_t width, const int adds, const int with_relu)
 {
     for (size_t r = 0; r < rows; r++, x += width, y += width) {
@@ -134,10 +135,10 @@ RNI_INLINE int mask_of(const rni_bn_rows *r)
 /* g at element i; y is made from x as affine_vector() does. */
 RNI_INLINE vec masked(const rni_bn_rows *r, size_t i, size_t lanes, const int kind, vec x, vec scale, vec shift)
 {
-    const vec dy = v_load_n((const float *)r->dy + i, lanes);
+    const vec dy = e_load_n((const elem *)r->dy + i, lanes);
     if (kind == NO_MASK)
         return dy;
-    return v_where_positive(kind == MASK_OF_X ? v_fma(x, scale, shift) : v_load_n((const float *)r->y + i, lanes), dy);
+    return v_where_positive(kind == MASK_OF_X ? v_fma(x, scale, shift) : e_load_n((const elem *)r->y + i, lanes), dy);
 }
 
 RNI_INLINE void reduce_columns(const rni_bn_rows *r, size_t j, double *s1, double *s2, const size_t n, size_t lanes,
@@ -155,12 +156,12 @@ RNI_INLINE void reduce_columns(const rni_bn_rows *r, size_t j, double *s1, doubl
     for (size_t row = 0; row < r->rows; row++) {
         for (size_t v = 0; v < n; v++) {
             const size_t i = row * r->stride + j + v * LANES;
-            const vec x = v_load_n((const float *)r->x + i, lanes);
+            const vec x = e_load_n((const elem *)r->x + i, lanes);
             const vec g = masked(r, i, lanes, kind, x, scale[v], shift[v]);
             a[v] = v_add(a[v], g);
             b[v] = v_fma(g, v_sub(x, mean[v]), b[v]);
             if (writes)
-                v_store_n((float *)r->masked + i, g, lanes);
+                e_store_n((elem *)r->masked + i, g, lanes);
         }
     }
     for (size_t v = 0; v < n; v++) {
@@ -197,15 +198,15 @@ static void bn_reduce(const rni_bn_rows *r, double *s1, double *s2)
 
 RNI_INLINE void dx_vector(const rni_bn_rows *r, size_t i, size_t j, size_t lanes, const int kind, const int adds)
 {
-    const vec x = v_load_n((const float *)r->x + i, lanes), none = v_zero();
+    const vec x = e_load_n((const elem *)r->x + i, lanes), none = v_zero();
     const vec scale = kind == MASK_OF_X ? v_load_n((const float *)r->scale + j, lanes) : none;
     const vec shift = kind == MASK_OF_X ? v_load_n((const float *)r->shift + j, lanes) : none;
     const vec g = masked(r, i, lanes, kind, x, scale, shift);
     const vec d = v_sub(x, v_load_n((const float *)r->mean + j, lanes));
     const vec rest = v_fma(v_load_n((const float *)r->b + j, lanes), d, v_load_n((const float *)r->c + j, lanes));
-    v_store_n((float *)r->dx + i, v_fma(v_load_n((const float *)r->a + j, lanes), g, rest), lanes);
+    e_store_n((elem *)r->dx + i, v_fma(v_load_n((const float *)r->a + j, lanes), g, rest), lanes);
     if (adds)
-        v_store_n((float *)r->dres + i, v_add(v_load_n((const float *)r->dres + i, lanes), g), lanes);
+        e_store_n((elem *)r->dres + i, v_add(e_load_n((const elem *)r->dres + i, lanes), g), lanes);
 }
 
 RNI_INLINE void dx_rows(const rni_bn_rows *r, const int kind, const int adds)

@@ -37,3 +37,26 @@ static void adam(const rni_adam *a, float *p, const float *g, float *m, float *v
         v_store_n(p + i, v_fma(rate, step, v_mul(shrink, w)), lanes);
     }
 }
+
+static void scale(void *vx, double factor, size_t n)
+{
+    float *const x = vx;
+    const vec f = v_set((float)factor);
+    for (size_t i = 0; i < n; i += LANES)
+        v_store_n(x + i, v_mul(v_load_n(x + i, n - i), f), n - i);
+}
+
+/* Squares are exact in double. */
+static double sum_squares(const void *vx, size_t n)
+{
+    const float *const x = vx;
+    dvec a = d_zero(), b = d_zero();
+    size_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        a = d_add_square(a, v_load(x + i));
+        b = d_add_square(b, v_load(x + i + LANES));
+    }
+    for (; i < n; i += LANES)
+        a = d_add_square(a, v_load_n(x + i, n - i));
+    return d_sum(a) + d_sum(b);
+}

@@ -84,6 +84,28 @@ RNI_INLINE dvec d_add_square(dvec s, vec v)
 }
 RNI_INLINE double d_sum(dvec s) { return _mm512_reduce_add_pd(_mm512_add_pd(s.a, s.b)); }
 
+/* As many bf16 as lanes; see cpu/bf16.h. */
+typedef __m256i half;
+RNI_INLINE half h_load(const uint16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+RNI_INLINE half h_load_m(const uint16_t *p, mask m) { return _mm256_maskz_loadu_epi16(m, p); }
+RNI_INLINE void h_store(uint16_t *p, half h) { _mm256_storeu_si256((__m256i *)p, h); }
+RNI_INLINE void h_store_m(uint16_t *p, half h, mask m) { _mm256_mask_storeu_epi16(p, m, h); }
+RNI_INLINE void h_stream(uint16_t *p, half h) { _mm256_stream_si256((__m256i *)p, h); }
+RNI_INLINE vec v_widen(half h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
+RNI_INLINE half v_narrow(vec v)
+{
+#if defined(__AVX512BF16__)
+    return (__m256i)_mm512_cvtneps_pbh(v);
+#else
+    const __m512i bits = _mm512_castps_si512(v), upper = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+    __m512i r = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd), 16);
+    r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), upper, _mm512_set1_epi32(0x40));
+    const mask small = _mm512_testn_epi32_mask(bits, _mm512_set1_epi32(0x7f800000));
+    return _mm512_cvtepi32_epi16(_mm512_mask_and_epi32(r, small, upper, _mm512_set1_epi32(0x8000)));
+#endif
+}
+
 #else
 
 enum { LANES = 8 };
@@ -156,6 +178,49 @@ RNI_INLINE double d_sum(dvec s)
     double lanes[4];
     _mm256_storeu_pd(lanes, _mm256_add_pd(s.a, s.b));
     return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+
+typedef __m128i half;
+RNI_INLINE half h_load(const uint16_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+RNI_INLINE void h_store(uint16_t *p, half h) { _mm_storeu_si128((__m128i *)p, h); }
+RNI_INLINE void h_stream(uint16_t *p, half h) { _mm_stream_si128((__m128i *)p, h); }
+/* There are no masks for 16 bits. */
+RNI_INLINE half h_load_m(const uint16_t *p, mask m)
+{
+    const int lanes = _mm256_movemask_ps(_mm256_castsi256_ps(m));
+    uint16_t some[LANES] = {0};
+    if (lanes == 0xff)
+        return h_load(p);
+    for (int i = 0; i < LANES; i++)
+        if (lanes >> i & 1)
+            some[i] = p[i];
+    return h_load(some);
+}
+RNI_INLINE void h_store_m(uint16_t *p, half h, mask m)
+{
+    const int lanes = _mm256_movemask_ps(_mm256_castsi256_ps(m));
+    uint16_t all[LANES];
+    if (lanes == 0xff) {
+        h_store(p, h);
+        return;
+    }
+    h_store(all, h);
+    for (int i = 0; i < LANES; i++)
+        if (lanes >> i & 1)
+            p[i] = all[i];
+}
+RNI_INLINE vec v_widen(half h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
+RNI_INLINE half v_narrow(vec v)
+{
+    const __m256i bits = _mm256_castps_si256(v), upper = _mm256_srli_epi32(bits, 16);
+    const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    const __m256i exponent = _mm256_and_si256(bits, _mm256_set1_epi32(0x7f800000));
+    const __m256i small = _mm256_cmpeq_epi32(exponent, _mm256_setzero_si256());
+    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd), 16);
+    r = _mm256_blendv_epi8(r, _mm256_or_si256(upper, _mm256_set1_epi32(0x40)), nan);
+    r = _mm256_blendv_epi8(r, _mm256_and_si256(upper, _mm256_set1_epi32(0x8000)), small);
+    return _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
 }
 
 #endif

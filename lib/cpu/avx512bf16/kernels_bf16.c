@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "cpu/vec/kernels_bf16.h"
+
+void rni_kernels_avx512bf16(struct rni_cpu_kernels *k)
+{
+    fill_table(k);
+}
