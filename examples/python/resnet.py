@@ -39,7 +39,7 @@ SPLIT_TRAIN, SPLIT_TEST = 0, 1
 LOADER_SHUFFLE, LOADER_DROP_LAST = 1, 2
 SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3 = range(3)
 CIFAR_PLAIN, CIFAR_ZEROS_AFTER = 1, 2
-CPU_BASE, CPU_AVX2, CPU_AVX512 = range(3)
+CPU_BASE, CPU_AVX2, CPU_AVX512, CPU_AVX512BF16 = range(4)
 
 DTYPES = {F32: np.dtype("f4"), F64: np.dtype("f8"), I64: np.dtype("i8"), U8: np.dtype("u1"), I32: np.dtype("i4"),
           F16: np.dtype("f2")}
@@ -672,13 +672,23 @@ class Tensor(_Handle):
         return np.asarray(_View(self, address))
 
     def read(self):
-        array = np.empty(self.shape, DTYPES[self.dtype])
+        """A copy of the elements; bf16 becomes float32."""
+        array = np.empty(self.shape, DTYPES.get(self.dtype, np.dtype(np.uint16)))
         lib.rn_tensor_read(self.pointer, array.ctypes.data, array.nbytes)
-        return array
+        return (array.astype(np.uint32) << 16).view(np.float32) if self.dtype == BF16 else array
 
     def write(self, values):
+        """Converts when needed; for bf16 the library rounds to nearest, ties to even."""
+        if self.dtype == BF16:
+            with _tensor(self._device(), np.asarray(values, np.float32)) as source:
+                self.copy_from(source)
+            return
         array = np.ascontiguousarray(values, DTYPES[self.dtype])
         lib.rn_tensor_write(self.pointer, array.ctypes.data, array.nbytes)
+
+    def _device(self):
+        pointer = lib.rn_tensor_device(self.pointer)
+        return Device(Context.borrowed(lib.rn_device_context(pointer)), pointer)
 
     def copy_from(self, other):
         lib.rn_tensor_copy(other.pointer, self.pointer)
@@ -870,15 +880,17 @@ def _fields(struct):
 
 
 class Plan(_Handle):
-    """A model compiled for a shape [N, ...]; train=True for training. dtype float64: reference kernels."""
+    """A model compiled for a shape [N, ...]; train=True for training. dtype float64: reference kernels; "bf16":
+    activations of half the size, arrays stay float32."""
     kind = "plan"
 
     def __init__(self, model, shape, train=False, loss=None, optimizer=None, dtype=np.float32, flags=0, batches=(),
                  accumulate=1, clip_norm=0.0, memory_limit=0, seed=0):
-        self.model, self.dtype, self.input_shape = model, np.dtype(dtype), tuple(shape)
+        compute = BF16 if dtype == "bf16" else CODES[np.dtype(dtype)]
+        self.model, self.dtype, self.input_shape = model, DTYPES.get(compute, np.dtype(np.float32)), tuple(shape)
         super().__init__(_create(lib.rn_plan_create, _pla, model.pointer, byref(_defaults(
             rn_plan_options, flags=flags, mode=PLAN_TRAIN if train else PLAN_INFER, rank=len(shape),
-            input_dims=_dims(*shape), batches=(c_int64 * 8)(*batches), compute_dtype=CODES[self.dtype],
+            input_dims=_dims(*shape), batches=(c_int64 * 8)(*batches), compute_dtype=compute,
             accumulate=accumulate, loss=_pointer(loss), optimizer=_pointer(optimizer), clip_norm=clip_norm,
             memory_limit=memory_limit, seed=seed))))
 

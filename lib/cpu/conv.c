@@ -15,24 +15,36 @@ static const rni_conv_reference *reference(int32_t dtype)
     return dtype == RN_F64 ? &rni_conv_reference_f64 : &rni_conv_reference_f32;
 }
 
-const rni_conv_kernels *rni_conv_kernels_of(int32_t level)
-{
-#if defined(RNI_CPU_AVX512)
-    if (level >= RN_CPU_AVX512)
-        return &rni_conv_kernels_avx512;
-#endif
+/* The tables of a type by level; a level that was not compiled in has none. */
+static const rni_conv_kernels *const kernels_f32[RNI_CPU_LEVELS] = {
 #if defined(RNI_CPU_AVX2)
-    if (level >= RN_CPU_AVX2)
-        return &rni_conv_kernels_avx2;
+    [RN_CPU_AVX2] = &rni_conv_kernels_avx2,
 #endif
-    (void)level;
-    return NULL;
-}
+#if defined(RNI_CPU_AVX512)
+    [RN_CPU_AVX512] = &rni_conv_kernels_avx512,
+#endif
+};
 
-/* NULL: the reference. */
-static const rni_conv_kernels *fast(int32_t level, int32_t dtype)
+static const rni_conv_kernels *const kernels_bf16[RNI_CPU_LEVELS] = {
+#if defined(RNI_CPU_AVX2)
+    [RN_CPU_AVX2] = &rni_conv_kernels_avx2_bf16,
+#endif
+#if defined(RNI_CPU_AVX512)
+    [RN_CPU_AVX512] = &rni_conv_kernels_avx512_bf16,
+#endif
+#if defined(RNI_CPU_AVX512BF16)
+    [RN_CPU_AVX512BF16] = &rni_conv_kernels_avx512bf16,
+#endif
+};
+
+const rni_conv_kernels *rni_conv_kernels_of(int32_t level, int32_t dtype)
 {
-    return dtype == RN_F32 ? rni_conv_kernels_of(level) : NULL;
+    const rni_conv_kernels *found = NULL;
+    for (int32_t i = 0; i <= level && dtype != RN_F64; i++) {
+        const rni_conv_kernels *const k = dtype == RN_BF16 ? kernels_bf16[i] : kernels_f32[i];
+        found = k ? k : found;
+    }
+    return found;
 }
 
 static const rn_value *input(const rn_op *op, const rn_value *values, uint32_t i)
@@ -144,7 +156,7 @@ static uint64_t packed_bytes(const rni_conv_kernels *k, const rn_op *op, int32_t
         return (uint64_t)rni_winograd_packed_floats(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0) * sizeof(float);
     if (k) {
         const rni_conv_pass pass = rni_conv_pass_of(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0);
-        return (uint64_t)rni_conv_packed_floats(&pass) * sizeof(float);
+        return (uint64_t)rni_conv_packed_count(&pass) * (uint64_t)k->size;
     }
     return (uint64_t)(p->out_channels * (p->in_channels / p->groups) * p->kernel[0] * p->kernel[1]) *
            rn_dtype_size(dtype);
@@ -158,7 +170,7 @@ static rn_status query_pack(const rni_cpu *cpu, const rn_op *op, const rn_value 
     RNI_TRY(check_weights(op, "weight", input(op, values, 0)));
     if (scale)
         RNI_TRY(check_channels(op, "scale", scale, rni_channel_dtype(packed->dtype)));
-    info->out_bytes = packed_bytes(fast(cpu->level, packed->dtype), op, packed->dtype);
+    info->out_bytes = packed_bytes(rni_conv_kernels_of(cpu->level, packed->dtype), op, packed->dtype);
     return RN_OK;
 }
 
@@ -166,7 +178,7 @@ static rn_status run_pack(const rni_cpu_call *call)
 {
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
     const int backward_data = (call->op->flags & RN_OPF_BACKWARD_DATA) != 0;
-    const rni_conv_kernels *const k = fast(call->level, dtype);
+    const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
     if (k && rni_winograd_suits(call->op->params, call->op->flags))
         return rni_winograd_pack(call, k, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
                                  rni_cpu_out(call, 0));
@@ -181,7 +193,7 @@ static rn_status run_pack(const rni_cpu_call *call)
 
 static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_value *x)
 {
-    const rni_conv_kernels *const k = fast(cpu->level, x->dtype);
+    const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, x->dtype);
     const int stats = (op->flags & RN_OPF_STATS) != 0;
     if (k && rni_winograd_suits(op->params, 0))
         return rni_winograd_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
@@ -239,7 +251,7 @@ static rn_status run_forward(const rni_cpu_call *call)
     c.mean = rni_cpu_out(call, 1);
     c.var = rni_cpu_out(call, 2);
     const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
-    const rni_conv_kernels *const k = fast(call->level, dtype);
+    const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
     if (k && rni_winograd_suits(c.p, 0))
         return rni_winograd_forward(&c, k);
     if (k && rni_pointwise_suits(c.p))
@@ -250,7 +262,7 @@ static rn_status run_forward(const rni_cpu_call *call)
 static rn_status query_backward_data(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rn_value *const dx = output(op, values, 0);
-    const rni_conv_kernels *const k = fast(cpu->level, dx->dtype);
+    const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, dx->dtype);
     RNI_TRY(check_params(op));
     RNI_TRY(check_images(op, dx, input(op, values, 0)));
     if (k && rni_winograd_suits(op->params, RN_OPF_BACKWARD_DATA))
@@ -267,7 +279,7 @@ static rn_status run_backward_data(const rni_cpu_call *call)
     c.w = rni_cpu_in(call, 1);
     c.dx = rni_cpu_out(call, 0);
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
-    const rni_conv_kernels *const k = fast(call->level, dtype);
+    const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
     if (k && rni_winograd_suits(c.p, RN_OPF_BACKWARD_DATA))
         return rni_winograd_backward_data(&c, k);
     if (k && rni_pointwise_suits(c.p))
@@ -278,7 +290,7 @@ static rn_status run_backward_data(const rni_cpu_call *call)
 static rn_status query_backward_filter(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rn_value *const x = input(op, values, 0);
-    const rni_conv_kernels *const k = fast(cpu->level, x->dtype);
+    const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, x->dtype);
     RNI_TRY(check_params(op));
     RNI_TRY(check_images(op, x, input(op, values, 1)));
     RNI_TRY(check_weights(op, "weight gradient", output(op, values, 0)));
@@ -298,7 +310,7 @@ static rn_status run_backward_filter(const rni_cpu_call *call)
     c.dy = rni_cpu_in(call, 1);
     c.dw = rni_cpu_out(call, 0);
     const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
-    const rni_conv_kernels *const k = fast(call->level, dtype);
+    const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
     if (k && rni_winograd_suits_filter(c.p))
         return rni_winograd_backward_filter(&c, k);
     if (k && rni_pointwise_suits(c.p))
@@ -306,7 +318,7 @@ static rn_status run_backward_filter(const rni_cpu_call *call)
     return k ? rni_conv_fast_backward_filter(&c, k) : reference(dtype)->backward_filter(&c);
 }
 
-const rni_cpu_driver rni_cpu_pack = {query_pack, run_pack, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_conv_forward = {query_forward, run_forward, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_conv_backward_data = {query_backward_data, run_backward_data, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_conv_backward_filter = {query_backward_filter, run_backward_filter, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_pack = {query_pack, run_pack, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_conv_forward = {query_forward, run_forward, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_conv_backward_data = {query_backward_data, run_backward_data, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_conv_backward_filter = {query_backward_filter, run_backward_filter, RNI_BF16_AVX2};

@@ -4,7 +4,7 @@
 #define RNI_CPU_CONV_H
 
 #include "cpu/conv_kernels.h"
-#include "cpu/cpu.h"
+#include "cpu/driver.h"
 
 /* One convolution op of one run. Which pointers are set depends on its kind. */
 typedef struct rni_conv {
@@ -45,8 +45,8 @@ typedef struct rni_conv_reference {
 
 extern const rni_conv_reference rni_conv_reference_f32, rni_conv_reference_f64;
 
-/* The fast path's kernels of a level; NULL when it has none and the reference serves it. */
-const rni_conv_kernels *rni_conv_kernels_of(int32_t level);
+/* The fast path's kernels of a level for activations of a type; NULL when there are none and the reference serves it. */
+const rni_conv_kernels *rni_conv_kernels_of(int32_t level, int32_t dtype);
 
 /*
  * conv_part.c. The passes of the fast path: a forward convolution is one, a data gradient with stride is one for each
@@ -57,6 +57,7 @@ typedef struct rni_conv_pass {
     const rn_conv_params *p;
     int backward_data;
     int64_t sums, outs;       /* channels summed over and produced, per group */
+    int64_t packed;           /* sums filled up to whole steps, as packed weights are */
     int64_t vectors, blocks;  /* of outs, per group */
     int64_t parts;
     int triple;               /* weights laid out for the three-tap kernel */
@@ -66,14 +67,14 @@ typedef struct rni_conv_part {
     rni_conv_windows g;
     int64_t tap[2], tap_step[2]; /* the kernel's tap of window tap 0, and from one to the next */
     int64_t out_height;
-    int64_t out_offset;          /* from an image's first float */
-    int64_t weights;             /* floats of packed weights before this part's */
+    int64_t out_offset;          /* from an image's first element */
+    int64_t weights;             /* elements of packed weights before this part's */
 } rni_conv_part;
 
 rni_conv_pass rni_conv_pass_of(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data);
 rni_conv_part rni_conv_part_of(const rni_conv_pass *pass, int64_t index);
-/* Floats of all packed weights. */
-int64_t rni_conv_packed_floats(const rni_conv_pass *pass);
+/* Elements of all packed weights. */
+int64_t rni_conv_packed_count(const rni_conv_pass *pass);
 /* A group's block: its first output channel in the group, vectors, channels in the last vector. */
 typedef struct rni_conv_slice {
     int64_t group, first;
@@ -84,7 +85,7 @@ rni_conv_slice rni_conv_slice_of(int64_t outs, int32_t lanes, int32_t max_vector
 
 /* conv_pack.c, conv_windows.c, conv_filter.c */
 rn_status rni_conv_fast_pack(const rni_cpu_call *call, const rni_conv_pass *pass, const float *w, const float *scale,
-                             float *packed);
+                             void *packed);
 uint64_t rni_conv_stats_bytes(const rni_conv_pass *pass, int64_t batch);
 rn_status rni_conv_fast_forward(const rni_conv *c, const rni_conv_kernels *k);
 rn_status rni_conv_fast_backward_data(const rni_conv *c, const rni_conv_kernels *k);

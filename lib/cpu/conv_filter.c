@@ -68,8 +68,8 @@ static void sum_chunk(void *arg, size_t index)
     const rni_conv_slice slice =
         rni_conv_slice_of(outs, j->k->lanes, j->block_vectors, (int64_t)index % j->blocks);
     rni_conv_filter_block b = {.vectors = slice.vectors, .tail = slice.tail};
-    b.x = (const float *)j->c->x + slice.group * j->g.channels;
-    b.dy = (const float *)j->c->dy + slice.group * outs + slice.first;
+    b.x = rni_at_const(j->c->x, (size_t)(slice.group * j->g.channels), (size_t)j->k->size);
+    b.dy = rni_at_const(j->c->dy, (size_t)(slice.group * outs + slice.first), (size_t)j->k->size);
     b.sum = j->sums + chunk * j->copy + slice.lane * rni_filter_weights(j);
     b.first_row = j->rows * chunk / j->chunks;
     b.last_row = j->rows * (chunk + 1) / j->chunks;

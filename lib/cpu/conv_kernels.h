@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fast convolution kernels (f32) and what they are told. A kernel level works in vectors of `lanes` output
- * channels; a block is up to max_vectors of them.
+ * The fast convolution kernels and what they are told. A table is for activations of one element type, float or bf16; sums
+ * are floats. A kernel level works in vectors of `lanes` output channels; a block is up to max_vectors of them.
  *
  * Two kernels do the arithmetic. `windows` multiplies windows by packed weights: forward, and data gradients as windows
- * over dy. `filter` sums x dy over pixels: weight gradients. All distances are in floats.
+ * over dy. `filter` sums x dy over pixels: weight gradients. All distances are in elements.
+ *
+ * Packed weights of bf16 lie in pairs of channels, [pair][lane][2], as dot products want them; an odd channel is
+ * followed by zeros.
  */
 #ifndef RNI_CPU_CONV_KERNELS_H
 #define RNI_CPU_CONV_KERNELS_H
@@ -38,9 +41,10 @@ typedef struct rni_conv_windows {
 
 /* What a call computes: some rows of one image, `vectors` vectors of output channels. */
 typedef struct rni_conv_block {
-    const float *x, *weight;
-    const float *bias, *residual; /* may be NULL */
-    float *y;
+    const void *x, *weight;
+    const float *bias;    /* may be NULL */
+    const void *residual; /* may be NULL */
+    void *y;
     int64_t first_row, last_row;
     int32_t vectors, tail; /* tail: channels in the last vector, 1 to lanes */
 } rni_conv_block;
@@ -59,7 +63,7 @@ typedef struct rni_conv_filter {
 
 /* Rows first_row..last_row-1 of dy, counted through all images; `sum` is laid out as weights are. */
 typedef struct rni_conv_filter_block {
-    const float *x, *dy;
+    const void *x, *dy;
     float *sum;
     int64_t first_row, last_row;
     int32_t vectors, tail;
@@ -71,15 +75,15 @@ typedef struct rni_conv_filter_block {
  * where those of a tile lie together.
  */
 typedef struct rni_conv_band {
-    const float *x, *dy;
-    const int64_t *x_at; /* per pixel: floats from x */
+    const void *x, *dy;
+    const int64_t *x_at; /* per pixel: elements from x */
     int64_t dy_pixel, count;
     int64_t channels, outs; /* of x; of dy */
     float *sum;             /* [block][channel][vectors of lanes] */
-    float *memory;          /* count * (channels + one block's lanes) */
+    void *memory;           /* room for whole vectors of x's tiles and of one block of dy */
     int64_t max_vectors;    /* of a block */
     /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
-    const float *x_ahead, *dy_ahead;
+    const void *x_ahead, *dy_ahead;
     int64_t x_pixel;
 } rni_conv_band;
 
@@ -89,6 +93,8 @@ typedef struct rni_conv_moments {
 } rni_conv_moments;
 
 typedef struct rni_conv_kernels {
+    int32_t size;           /* bytes of an element */
+    int32_t step;           /* channels whose weights lie together: 1, or 2 for bf16 */
     int32_t lanes;
     int32_t max_vectors;    /* of a block */
     int32_t triple_vectors; /* the three-tap kernel is better for blocks of up to so many */
@@ -97,11 +103,15 @@ typedef struct rni_conv_kernels {
     void (*filter)(const rni_conv_filter *g, const rni_conv_filter_block *b);
     void (*band)(const rni_conv_band *b);
     /* Of the channels of `pixels` pixels. */
-    void (*moments)(const float *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
+    void (*moments)(const void *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out);
-    rni_winograd_kernels winograd;
+    /* bf16: rows of weights [channel][width], already in f32, to pairs. */
+    void (*pairs)(const float *rows, int64_t channels, int64_t width, void *packed);
+    rni_winograd_images images;
+    const rni_winograd_products *products;
 } rni_conv_kernels;
 
 extern const rni_conv_kernels rni_conv_kernels_avx2, rni_conv_kernels_avx512;
+extern const rni_conv_kernels rni_conv_kernels_avx2_bf16, rni_conv_kernels_avx512_bf16, rni_conv_kernels_avx512bf16;
 
 #endif

@@ -24,6 +24,7 @@ rni_conv_pass rni_conv_pass_of(const rni_conv_kernels *k, const rn_conv_params *
     rni_conv_pass pass = {.k = k, .p = p, .backward_data = backward_data};
     pass.sums = backward_data ? out : in;
     pass.outs = backward_data ? in : out;
+    pass.packed = rni_conv_divide_up(pass.sums, k->step) * k->step;
     pass.vectors = rni_conv_divide_up(pass.outs, k->lanes);
     pass.blocks = rni_conv_divide_up(pass.vectors, k->max_vectors);
     pass.parts = backward_data ? p->stride[0] * p->stride[1] : 1;
@@ -106,7 +107,7 @@ static void data_part(const rni_conv_pass *pass, int64_t index, rni_conv_part *p
     part->out_height = axes[0].positions;
     part->out_offset = (axes[0].position * p->in_width + axes[1].position) * p->in_channels;
     for (int64_t i = 0; i < index; i++)
-        part->weights += data_taps(p, 0, i / p->stride[1]) * data_taps(p, 1, i % p->stride[1]) * pass->sums *
+        part->weights += data_taps(p, 0, i / p->stride[1]) * data_taps(p, 1, i % p->stride[1]) * pass->packed *
                          p->groups * pass->vectors * pass->k->lanes;
 }
 
@@ -120,13 +121,13 @@ rni_conv_part rni_conv_part_of(const rni_conv_pass *pass, int64_t index)
     part.g.channels = pass->sums;
     part.g.in_row = part.g.in_width * part.g.in_pixel;
     part.g.triple = pass->triple;
-    part.g.dense = part.g.dilation[1] == 1 && pass->p->groups == 1;
+    part.g.dense = part.g.dilation[1] == 1 && pass->p->groups == 1 && pass->packed == pass->sums;
     return part;
 }
 
-int64_t rni_conv_packed_floats(const rni_conv_pass *pass)
+int64_t rni_conv_packed_count(const rni_conv_pass *pass)
 {
-    return pass->p->kernel[0] * pass->p->kernel[1] * pass->sums * pass->p->groups * pass->vectors * pass->k->lanes;
+    return pass->p->kernel[0] * pass->p->kernel[1] * pass->packed * pass->p->groups * pass->vectors * pass->k->lanes;
 }
 
 rni_conv_slice rni_conv_slice_of(int64_t outs, int32_t lanes, int32_t max_vectors, int64_t index)

@@ -15,7 +15,7 @@ static rni_conv_moments moments_of(const rni_conv_stats *s, int64_t chunk, int64
     return (rni_conv_moments){centre, centre + s->stride, centre + 2 * s->stride};
 }
 
-void rni_conv_stats_take(const rni_conv_stats *s, const rni_conv_slice *slice, int64_t chunk, const float *y,
+void rni_conv_stats_take(const rni_conv_stats *s, const rni_conv_slice *slice, int64_t chunk, const void *y,
                          int64_t count, int64_t pixel)
 {
     const rni_conv_moments out = moments_of(s, chunk, slice->lane);

@@ -20,7 +20,7 @@ typedef struct rni_conv_stats {
 /* Floats of the moments. */
 int64_t rni_conv_stats_floats(int64_t chunks, int64_t stride);
 /* Of rows that were just written: `count` pixels of a slice. */
-void rni_conv_stats_take(const rni_conv_stats *s, const rni_conv_slice *slice, int64_t chunk, const float *y,
+void rni_conv_stats_take(const rni_conv_stats *s, const rni_conv_slice *slice, int64_t chunk, const void *y,
                          int64_t count, int64_t pixel);
 /* Mean and variance per channel into c->mean and c->var. */
 rn_status rni_conv_stats_finish(const rni_conv_stats *s);

@@ -13,9 +13,8 @@ typedef struct windows_job {
     int64_t cuts;       /* row ranges per image */
     int64_t blocks;     /* of all groups */
     int images_inside;  /* all images by one block before the next */
-    const float *x;
-    float *y;
-    const float *residual;
+    const void *x, *residual;
+    void *y;
     int64_t x_image, y_image;
     rni_conv_stats stats; /* chunks are [image][cut]; without moments when none are wanted */
 } windows_job;
@@ -42,12 +41,13 @@ static rni_conv_block block_of(const windows_job *j, const rni_conv_slice *slice
     const int64_t channel = slice->group * j->pass.outs + slice->first;
     const int64_t y = image * j->y_image + part->out_offset + channel;
     rni_conv_block b = {.vectors = slice->vectors, .tail = slice->tail};
-    b.x = j->x + image * j->x_image + slice->group * j->pass.sums;
-    b.weight = (const float *)j->c->w + part->weights +
-               slice->lane * part->g.taps[0] * part->g.taps[1] * part->g.channels;
+    const size_t size = (size_t)j->pass.k->size;
+    b.x = rni_at_const(j->x, (size_t)(image * j->x_image + slice->group * j->pass.sums), size);
+    b.weight = rni_at_const(
+        j->c->w, (size_t)(part->weights + slice->lane * part->g.taps[0] * part->g.taps[1] * j->pass.packed), size);
     b.bias = j->c->bias ? (const float *)j->c->bias + channel : NULL;
-    b.residual = j->residual ? j->residual + y : NULL;
-    b.y = j->y + y;
+    b.residual = rni_at_const(j->residual, (size_t)y, size);
+    b.y = rni_at(j->y, (size_t)y, size);
     return b;
 }
 
@@ -69,7 +69,7 @@ static void run_windows(void *arg, size_t index)
         if (part.g.out_width > 0)
             k->windows(&part.g, &b);
         if (j->stats.moments)
-            rni_conv_stats_take(&j->stats, &slice, chunk, b.y + b.first_row * part.g.out_row,
+            rni_conv_stats_take(&j->stats, &slice, chunk, rni_at(b.y, (size_t)(b.first_row * part.g.out_row), (size_t)k->size),
                                 (b.last_row - b.first_row) * part.g.out_width, part.g.out_pixel);
     }
 }
@@ -78,7 +78,7 @@ static rn_status run_job(windows_job *j)
 {
     j->cuts = row_cuts(&j->pass);
     j->blocks = j->pass.p->groups * j->pass.blocks;
-    j->images_inside = rni_conv_packed_floats(&j->pass) > CACHED_WEIGHTS;
+    j->images_inside = rni_conv_packed_count(&j->pass) > CACHED_WEIGHTS;
     return rni_cpu_parallel(j->c->call, run_windows, j, (size_t)(j->c->batch * j->cuts * j->blocks));
 }
 

@@ -26,27 +26,28 @@ static int is_strided(const rn_conv_params *p)
 }
 
 /* The input pixels of a chunk, one after the other. */
-static void gather(const rn_conv_params *p, const float *x, int64_t first, int64_t end, float *to)
+static void gather(const rn_conv_params *p, size_t size, const void *x, int64_t first, int64_t end, void *to)
 {
-    const size_t bytes = (size_t)p->in_channels * sizeof *x;
+    const size_t bytes = (size_t)p->in_channels * size;
+    char *out = to;
     while (first < end) {
         const rni_pixel_run run = rni_pointwise_run_of(p, first, end);
-        for (int64_t i = 0; i < run.count; i++, to += p->in_channels)
-            memcpy(to, x + (run.input + i * p->stride[1]) * p->in_channels, bytes);
+        for (int64_t i = 0; i < run.count; i++, out += bytes)
+            memcpy(out, (const char *)x + (size_t)(run.input + i * p->stride[1]) * bytes, bytes);
         first += run.count;
     }
 }
 
-/* Some channels of a chunk to where they belong in the input; adds when asked. */
-static void scatter(const rn_conv_params *p, const float *from, int64_t width, int64_t channels, int64_t first,
-                    int64_t end, int adds, float *dx)
+/* Some channels of a chunk, `width` apart in `copy`, to where they belong in the input, or from there. */
+static void exchange(const rn_conv_params *p, size_t size, void *copy, int64_t width, int64_t channels, int64_t first,
+                     int64_t end, void *dx, int to_input)
 {
+    const size_t bytes = (size_t)channels * size;
     while (first < end) {
         const rni_pixel_run run = rni_pointwise_run_of(p, first, end);
-        for (int64_t i = 0; i < run.count; i++, from += width) {
-            float *const to = dx + (run.input + i * p->stride[1]) * p->in_channels;
-            for (int64_t c = 0; c < channels; c++)
-                to[c] = adds ? to[c] + from[c] : from[c];
+        for (int64_t i = 0; i < run.count; i++, copy = rni_at(copy, (size_t)width, size)) {
+            void *const place = rni_at(dx, (size_t)((run.input + i * p->stride[1]) * p->in_channels), size);
+            memcpy(to_input ? place : copy, to_input ? copy : place, bytes);
         }
         first += run.count;
     }
@@ -58,8 +59,8 @@ typedef struct pointwise_job {
     rni_conv_windows g;
     int64_t pixels, chunk, chunks; /* in all, in a chunk, chunks */
     int64_t parts;                 /* tasks per chunk, by blocks */
-    const float *x, *residual;
-    float *y;
+    const void *x, *residual;
+    void *y;
     rni_conv_stats stats;
     rni_scratch scratch; /* strided: a chunk's inputs, or a block of its outputs */
 } pointwise_job;
@@ -81,37 +82,42 @@ static int64_t chunk_pixels(const void *user, int64_t chunk)
 }
 
 /* One block of a chunk. With a stride x is a copy; backwards y is one, too, and goes where it belongs. */
-static void run_block(const pointwise_job *j, rni_conv_windows *g, int64_t chunk, int64_t block, const float *x,
-                      float *copy)
+static void run_block(const pointwise_job *j, rni_conv_windows *g, int64_t chunk, int64_t block, const void *x,
+                      void *copy)
 {
     const rni_conv_pass *const pass = &j->pass;
     const int64_t pixel = chunk * j->chunk;
     const rni_conv_slice slice = rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, block);
     rni_conv_block b = {.vectors = slice.vectors, .tail = slice.tail, .last_row = 1, .x = x};
-    b.weight = (const float *)j->c->w + slice.lane * g->channels;
+    const size_t size = (size_t)pass->k->size, at = (size_t)(pixel * g->out_pixel + slice.first);
+    b.weight = rni_at_const(j->c->w, (size_t)(slice.lane * pass->packed), size);
     b.bias = j->c->bias ? (const float *)j->c->bias + slice.first : NULL;
-    b.residual = j->residual && !copy ? j->residual + pixel * g->out_pixel + slice.first : NULL;
-    b.y = copy ? copy : j->y + pixel * g->out_pixel + slice.first;
+    const int64_t channels = (slice.vectors - 1) * pass->k->lanes + slice.tail, end = pixel + g->out_width;
+    void *const first = rni_at(j->y, (size_t)slice.first, size);
+    b.residual = copy && j->residual ? copy : rni_at_const(j->residual, at, size);
+    b.y = copy ? copy : rni_at(j->y, at, size);
+    if (copy && j->residual)
+        exchange(pass->p, size, copy, g->out_pixel, channels, pixel, end, first, 0);
     pass->k->windows(g, &b);
     if (copy)
-        scatter(pass->p, copy, g->out_pixel, (slice.vectors - 1) * pass->k->lanes + slice.tail, pixel,
-                pixel + g->out_width, j->residual != NULL, j->y + slice.first);
+        exchange(pass->p, size, copy, g->out_pixel, channels, pixel, end, first, 1);
     if (j->stats.moments)
         rni_conv_stats_take(&j->stats, &slice, chunk, b.y, g->out_width, g->out_pixel);
 }
 
-static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int64_t last, float *memory)
+static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int64_t last, void *memory)
 {
     rni_conv_windows g = j->g;
-    const float *x = j->x + chunk * j->chunk * g.in_pixel;
-    float *copy = NULL;
+    const size_t size = (size_t)j->pass.k->size;
+    const void *x = rni_at_const(j->x, (size_t)(chunk * j->chunk * g.in_pixel), size);
+    void *copy = NULL;
     g.out_width = g.in_width = chunk_pixels(j, chunk);
     g.ahead = !memory && chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
     if (memory && j->pass.backward_data) {
         copy = memory;
         g.out_pixel = j->pass.k->max_vectors * j->pass.k->lanes;
     } else if (memory) {
-        gather(j->pass.p, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory);
+        gather(j->pass.p, size, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory);
         x = memory;
     }
     for (int64_t block = first; block < last; block++, g.ahead = 0)
@@ -122,7 +128,7 @@ static void run_chunk(void *arg, size_t index)
 {
     const pointwise_job *const j = arg;
     const int64_t part = (int64_t)index % j->parts, blocks = j->pass.blocks;
-    float *const memory = is_strided(j->pass.p) ? rni_scratch_take(&j->scratch, index) : NULL;
+    void *const memory = is_strided(j->pass.p) ? rni_scratch_take(&j->scratch, index) : NULL;
     run_blocks(j, (int64_t)index / j->parts, blocks * part / j->parts, blocks * (part + 1) / j->parts, memory);
     if (memory)
         rni_scratch_give(memory);
@@ -131,7 +137,7 @@ static void run_chunk(void *arg, size_t index)
 static size_t slot_bytes(const rni_conv_pass *pass)
 {
     const int64_t width = pass->backward_data ? pass->k->max_vectors * pass->k->lanes : pass->sums;
-    return (size_t)(most_pixels(pass) * width) * sizeof(float);
+    return (size_t)(most_pixels(pass) * width) * (size_t)pass->k->size;
 }
 
 static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
@@ -161,7 +167,7 @@ static void describe(pointwise_job *j)
     j->chunks = rni_conv_divide_up(j->pixels, j->chunk);
     j->parts = rni_conv_min(pass->blocks, rni_conv_divide_up(LEAST_TASKS, j->chunks));
     j->g.stream = !j->stats.moments && !j->residual && j->pixels * pass->outs >= STREAMED_FLOATS &&
-                  pass->outs % pass->k->lanes == 0 && !(pass->backward_data && is_strided(pass->p));
+                  pass->outs % (64 / pass->k->size) == 0 && !(pass->backward_data && is_strided(pass->p));
 }
 
 static rn_status run_job(pointwise_job *j)
@@ -187,16 +193,21 @@ rn_status rni_pointwise_forward(const rni_conv *c, const rni_conv_kernels *k)
 }
 
 /* With a stride most pixels of dx meet no weight. */
+typedef struct gap_job {
+    char *dx;
+    size_t row; /* bytes */
+} gap_job;
+
 static void fill_row(void *arg, size_t index)
 {
-    const rni_conv *const c = arg;
-    const size_t row = (size_t)(c->p->in_width * c->p->in_channels);
-    memset((float *)c->dx + index * row, 0, row * sizeof(float));
+    const gap_job *const j = arg;
+    memset(j->dx + index * j->row, 0, j->row);
 }
 
-static rn_status fill_gaps(const rni_conv *c)
+static rn_status fill_gaps(const rni_conv *c, size_t size)
 {
-    return rni_cpu_parallel(c->call, fill_row, (void *)c, (size_t)(c->batch * c->p->in_height));
+    gap_job j = {c->dx, (size_t)(c->p->in_width * c->p->in_channels) * size};
+    return rni_cpu_parallel(c->call, fill_row, &j, (size_t)(c->batch * c->p->in_height));
 }
 
 rn_status rni_pointwise_backward_data(const rni_conv *c, const rni_conv_kernels *k)
@@ -204,6 +215,6 @@ rn_status rni_pointwise_backward_data(const rni_conv *c, const rni_conv_kernels 
     pointwise_job j = {.c = c, .pass = rni_conv_pass_of(k, c->p, 1), .x = c->dy, .y = c->dx};
     j.residual = c->flags & RN_OPF_ACCUMULATE ? c->dx : NULL;
     if (is_strided(c->p) && !j.residual)
-        RNI_TRY(fill_gaps(c));
+        RNI_TRY(fill_gaps(c, (size_t)k->size));
     return run_job(&j);
 }

@@ -11,7 +11,7 @@ enum { FILTER_TASKS = 16 };
 /* Pixels of a band; sums of so many floats stay in a core's cache. */
 enum { BAND_PIXELS = 144, CACHED_SUMS = 1 << 17 };
 
-/* Where the input pixels of some outputs are, in floats. */
+/* Where the input pixels of some outputs are, in elements. */
 static void locate(const rn_conv_params *p, int64_t first, int64_t end, int64_t *at)
 {
     while (first < end) {
@@ -46,7 +46,7 @@ static rni_filter_job copies_of(const rni_conv_kernels *k, const rn_conv_params 
 static size_t band_bytes(const rni_conv_kernels *k, const rn_conv_params *p)
 {
     const int64_t panels = 2 * rni_conv_divide_up(p->in_channels, 4) * k->lanes;
-    return (size_t)(BAND_PIXELS * (panels + k->max_vectors * k->lanes)) * sizeof(float);
+    return (size_t)(BAND_PIXELS * (panels + k->max_vectors * k->lanes)) * (size_t)k->size;
 }
 
 uint64_t rni_pointwise_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch, int32_t threads)
@@ -74,7 +74,7 @@ static block_range range_of(const pointwise_filter_job *j, int64_t part)
 }
 
 static void add_band(const pointwise_filter_job *j, const block_range *r, int64_t first, int64_t count, int more,
-                     float *sum, float *memory)
+                     float *sum, void *memory)
 {
     const rni_conv *const c = j->add.c;
     const rn_conv_params *const p = c->p;
@@ -83,15 +83,16 @@ static void add_band(const pointwise_filter_job *j, const block_range *r, int64_
     b.channels = p->in_channels;
     b.outs = r->count;
     b.max_vectors = j->add.block_vectors;
-    b.dy = (const float *)c->dy + first * b.dy_pixel + r->first;
+    const size_t size = (size_t)j->add.k->size;
+    b.dy = rni_at_const(c->dy, (size_t)(first * b.dy_pixel + r->first), size);
     b.memory = memory;
     b.x = c->x;
     b.x_at = at;
     locate(p, first, first + count, at);
     if (more) {
-        b.dy_ahead = b.dy + count * b.dy_pixel;
+        b.dy_ahead = rni_at_const(b.dy, (size_t)(count * b.dy_pixel), size);
         b.x_pixel = p->stride[1] * p->in_channels;
-        b.x_ahead = b.x + at[count - 1] + b.x_pixel;
+        b.x_ahead = rni_at_const(b.x, (size_t)(at[count - 1] + b.x_pixel), size);
     }
     j->add.k->band(&b);
 }
@@ -104,7 +105,7 @@ static void run_filter_part(void *arg, size_t index)
     const int64_t end = rni_conv_min(j->pixels, bands * (chunk + 1) / add->chunks * BAND_PIXELS);
     const block_range r = range_of(j, (int64_t)index % j->parts);
     float *const sum = add->sums + chunk * add->copy + r.lane * add->c->p->in_channels;
-    float *const memory = rni_scratch_take(&j->scratch, index);
+    void *const memory = rni_scratch_take(&j->scratch, index);
     memset(sum, 0, (size_t)(r.lanes * add->c->p->in_channels) * sizeof *sum);
     for (int64_t at = bands * chunk / add->chunks * BAND_PIXELS; at < end; at += BAND_PIXELS)
         add_band(j, &r, at, rni_conv_min(BAND_PIXELS, end - at), at + 2 * BAND_PIXELS <= end, sum, memory);

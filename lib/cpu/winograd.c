@@ -116,9 +116,8 @@ typedef struct winograd_job {
     const rni_conv_kernels *k;
     rni_winograd_pass pass;
     int64_t groups, runs; /* of the whole batch; tasks that take some each, one after the other */
-    const float *x;
-    float *y;
-    const float *residual;
+    const void *x, *residual;
+    void *y;
     int relu, backward_data;
     rni_scratch scratch;
     rni_conv_stats stats;
@@ -180,7 +179,7 @@ static int64_t chunk_pixels(const void *user, int64_t chunk)
     return rni_winograd_pixels(&j->pass.g, &s);
 }
 
-/* First and last float that a span reads of x, as far as the image goes. */
+/* First and last element that a span reads of x, as far as the image goes. */
 void rni_winograd_reads(const rni_winograd *g, const rni_winograd_span *s, int64_t *first, int64_t *last)
 {
     const int64_t row = g->in_width * g->channels, above = s->row * RNI_WINOGRAD_TILE - g->padding[0];
@@ -189,9 +188,15 @@ void rni_winograd_reads(const rni_winograd *g, const rni_winograd_span *s, int64
     *last = ((s->image + s->images - 1) * g->in_height + below) * row;
 }
 
-int64_t rni_winograd_lines(int64_t floats)
+int64_t rni_winograd_lines(int64_t elements, int64_t size)
 {
-    return rni_conv_divide_up(rni_conv_max(0, floats), 16 * RNI_WINOGRAD_PLANES);
+    return rni_conv_divide_up(rni_conv_max(0, elements) * size, 64 * RNI_WINOGRAD_PLANES);
+}
+
+/* Element of the output that a span starts with. */
+static size_t first_output(const rni_winograd *g, const rni_winograd_span *s)
+{
+    return (size_t)((s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width * g->outs);
 }
 
 /* While the first block is multiplied: where the outputs go. With the last block: what the next group reads. */
@@ -201,14 +206,14 @@ static rni_winograd_ahead ahead_of(const winograd_job *j, const rni_winograd_spa
     const rni_winograd *const g = &j->pass.g;
     rni_winograd_ahead ahead = {.a_lines = 0};
     if (first_block) {
-        ahead.b = j->y + (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width * g->outs;
-        ahead.b_lines = rni_winograd_lines(rni_winograd_pixels(g, s) * g->outs);
+        ahead.b = rni_at_const(j->y, first_output(g, s), (size_t)j->k->size);
+        ahead.b_lines = rni_winograd_lines(rni_winograd_pixels(g, s) * g->outs, j->k->size);
     }
     if (last_block && next) {
         int64_t first, last;
         rni_winograd_reads(g, next, &first, &last);
-        ahead.a = j->x + first;
-        ahead.a_lines = rni_winograd_lines(last - first);
+        ahead.a = rni_at_const(j->x, (size_t)first, (size_t)j->k->size);
+        ahead.a_lines = rni_winograd_lines(last - first, j->k->size);
     }
     return ahead;
 }
@@ -228,15 +233,14 @@ static void run_block(const winograd_job *j, const rni_winograd_span *s, int64_t
     const rni_winograd_planes products = {m->at, m->plane, slice.vectors * j->k->lanes};
     rni_winograd_block b = {.vectors = slice.vectors, .tail = slice.tail, .relu = j->relu};
     b.bias = j->c->bias ? (const float *)j->c->bias + slice.first : NULL;
-    b.residual = j->residual ? j->residual + slice.first : NULL;
-    b.y = j->y + slice.first;
-    j->k->winograd.product(v, u, rni_winograd_weight_plane(g->channels, products.tile), g->channels,
+    b.residual = rni_at_const(j->residual, (size_t)slice.first, (size_t)j->k->size);
+    b.y = rni_at(j->y, (size_t)slice.first, (size_t)j->k->size);
+    j->k->products->product(v, u, rni_winograd_weight_plane(g->channels, products.tile), g->channels,
                            s->images * s->rows * g->tile_cols, slice.vectors, &products, ahead);
-    j->k->winograd.output(g, s, &products, &b);
-    if (j->stats.moments) {
-        const int64_t first = (s->image * g->out_height + s->row * RNI_WINOGRAD_TILE) * g->out_width;
-        rni_conv_stats_take(&j->stats, &slice, group, b.y + first * g->outs, rni_winograd_pixels(g, s), g->outs);
-    }
+    j->k->images.output(g, s, &products, &b);
+    if (j->stats.moments)
+        rni_conv_stats_take(&j->stats, &slice, group, rni_at(b.y, first_output(g, s), (size_t)j->k->size),
+                            rni_winograd_pixels(g, s), g->outs);
 }
 
 static void run_groups(void *arg, size_t index)
@@ -252,7 +256,7 @@ static void run_groups(void *arg, size_t index)
     for (int64_t group = j->groups * run / j->runs; group < end; group++) {
         const rni_winograd_span s = rni_winograd_span_of(pass, j->c->batch, group);
         const rni_winograd_span next = rni_winograd_span_of(pass, j->c->batch, group + 1);
-        j->k->winograd.input(&pass->g, &s, j->x, pass->g.channels, &v);
+        j->k->images.input(&pass->g, &s, j->x, pass->g.channels, &v);
         for (int64_t block = first; block < last; block++) {
             const rni_winograd_ahead ahead =
                 ahead_of(j, &s, group + 1 < end ? &next : NULL, block == first, block == last - 1);

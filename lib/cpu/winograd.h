@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Winograd convolutions of f32: when they are taken, packed weights, forward and data gradients, filter gradients. */
+/* Winograd convolutions, with f32 inside: when they are taken, packed weights, forward and data gradients, filter gradients. */
 #ifndef RNI_CPU_WINOGRAD_H
 #define RNI_CPU_WINOGRAD_H
 
@@ -28,10 +28,10 @@ int64_t rni_winograd_groups(const rni_winograd_pass *pass, int64_t batch);
 rni_winograd_span rni_winograd_span_of(const rni_winograd_pass *pass, int64_t batch, int64_t group);
 /* Pixels of the output that a span covers, which lie one after the other. */
 int64_t rni_winograd_pixels(const rni_winograd *g, const rni_winograd_span *s);
-/* First and last float that a span reads, as far as the image goes. */
+/* First and last element that a span reads, as far as the image goes. */
 void rni_winograd_reads(const rni_winograd *g, const rni_winograd_span *s, int64_t *first, int64_t *last);
-/* Cache lines of so many floats for each plane. */
-int64_t rni_winograd_lines(int64_t floats);
+/* Cache lines of so many elements of a size for each plane. */
+int64_t rni_winograd_lines(int64_t elements, int64_t size);
 /* Channels filled up to whole vectors. */
 int64_t rni_winograd_padded(int64_t channels, int64_t lanes);
 

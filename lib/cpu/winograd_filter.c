@@ -105,16 +105,18 @@ static rni_winograd_ahead ahead_of(const winograd_filter_job *j, const filter_pa
     const rni_winograd *const g = &j->f.pass.g;
     const rni_conv *const c = j->add.c;
     const rni_winograd_span s = rni_winograd_span_of(&j->f.pass, c->batch, group);
+    const int64_t size = j->add.k->size;
     rni_winograd_ahead ahead = {.a_lines = 0};
     int64_t first, last;
     rni_winograd_reads(g, &s, &first, &last);
     if (part->count == g->channels || part->first == 0) {
-        ahead.a = (const float *)c->x + first;
-        ahead.a_lines = rni_winograd_lines(last - first);
+        ahead.a = rni_at_const(c->x, (size_t)first, (size_t)size);
+        ahead.a_lines = rni_winograd_lines(last - first, size);
     }
     if (part->slice.first == 0) {
-        ahead.b = (const float *)c->dy + (s.image * g->out_height + s.row * RNI_WINOGRAD_TILE) * g->out_width * g->outs;
-        ahead.b_lines = rni_winograd_lines(rni_winograd_pixels(g, &s) * g->outs);
+        const int64_t row = s.image * g->out_height + s.row * RNI_WINOGRAD_TILE;
+        ahead.b = rni_at_const(c->dy, (size_t)(row * g->out_width * g->outs), (size_t)size);
+        ahead.b_lines = rni_winograd_lines(rni_winograd_pixels(g, &s) * g->outs, size);
     }
     return ahead;
 }
@@ -123,15 +125,15 @@ static void add_groups(const winograd_filter_job *j, const filter_part *part, co
 {
     const rni_winograd_pass *const pass = &j->f.pass;
     const rni_conv *const c = j->add.c;
-    const rni_winograd_kernels *const k = &j->add.k->winograd;
+    const rni_conv_kernels *const k = j->add.k;
     const int64_t lanes = j->add.k->lanes, last = j->groups * (part->chunk + 1) / j->add.chunks;
     const int64_t outs = (part->slice.vectors - 1) * lanes + part->slice.tail;
     for (int64_t group = j->groups * part->chunk / j->add.chunks; group < last; group++) {
         const rni_winograd_span s = rni_winograd_span_of(pass, c->batch, group);
-        k->input(&pass->g, &s, (const float *)c->x + part->first, part->count, &m->x);
-        k->gradient(&pass->g, &s, (const float *)c->dy + part->slice.first, outs, &m->dy);
+        k->images.input(&pass->g, &s, rni_at_const(c->x, (size_t)part->first, (size_t)k->size), part->count, &m->x);
+        k->images.gradient(&pass->g, &s, rni_at_const(c->dy, (size_t)part->slice.first, (size_t)k->size), outs, &m->dy);
         const rni_winograd_ahead none = {.a_lines = 0}, ahead = group + 1 < last ? ahead_of(j, part, group + 1) : none;
-        k->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum,
+        k->products->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum,
                   &ahead);
     }
 }
@@ -143,7 +145,7 @@ static void write_taps(const winograd_filter_job *j, const filter_part *part, co
     float *const copy = j->add.sums + part->chunk * j->add.copy + part->slice.lane * rni_filter_weights(&j->add);
     for (int64_t i = 0; i < part->count; i++)
         for (int64_t v = 0; v < width; v += j->add.k->lanes)
-            j->add.k->winograd.taps(m->sum.at + i * width + v, m->sum.plane, copy + (part->first + i) * width + v,
+            j->add.k->products->taps(m->sum.at + i * width + v, m->sum.plane, copy + (part->first + i) * width + v,
                                     channels * width);
 }
 

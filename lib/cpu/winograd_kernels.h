@@ -5,7 +5,7 @@
  * 144. The points are 0, 2/3, -2/3, 3/2, -3/2 and infinity, which round better than the usual 0, 1, -1, 2, -2.
  *
  * A span of tiles is worked on at once. What its transforms give lies as [36 planes][tile][channel], so that each plane
- * is a matrix product of its own. All distances are in floats.
+ * is a matrix product of its own. Images are of any element type, what is transformed of floats; distances are in elements.
  */
 #ifndef RNI_CPU_WINOGRAD_KERNELS_H
 #define RNI_CPU_WINOGRAD_KERNELS_H
@@ -36,25 +36,33 @@ typedef struct rni_winograd_planes {
 
 /* Where outputs go: `vectors` vectors of channels from the pointers on; bias and residual may be NULL. */
 typedef struct rni_winograd_block {
-    const float *bias, *residual; /* residual is laid out as y */
-    float *y;
+    const float *bias;
+    const void *residual; /* laid out as y */
+    void *y;
     int32_t vectors, tail; /* tail: channels in the last vector, 1 to lanes */
     int32_t relu, reserved;
 } rni_winograd_block;
 
 /* Memory to ask for while products keep the processor busy: so many cache lines per plane. */
 typedef struct rni_winograd_ahead {
-    const float *a, *b;
+    const char *a, *b;
     int64_t a_lines, b_lines;
 } rni_winograd_ahead;
 
-typedef struct rni_winograd_kernels {
+/* From and to images. */
+typedef struct rni_winograd_images {
     /* Of `count` channels of the images, from x's on; the last vector of a tile is filled up with zeros. */
-    void (*input)(const rni_winograd *g, const rni_winograd_span *s, const float *x, int64_t count,
+    void (*input)(const rni_winograd *g, const rni_winograd_span *s, const void *x, int64_t count,
                   const rni_winograd_planes *v);
     /* Of dy's 4x4 tiles as filters of x, for the filter's gradient; `count` channels likewise. */
-    void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const float *dy, int64_t count,
+    void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const void *dy, int64_t count,
                      const rni_winograd_planes *v);
+    void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
+                   const rni_winograd_block *b);
+} rni_winograd_images;
+
+/* Of floats. */
+typedef struct rni_winograd_products {
     /* Of nine taps of lanes, `tap` apart; planes of the result lie `plane` apart. */
     void (*weights)(const float *taps, int64_t tap, float *u, int64_t plane);
     /*
@@ -63,14 +71,14 @@ typedef struct rni_winograd_kernels {
      */
     void (*product)(const rni_winograd_planes *v, const float *u, int64_t u_plane, int64_t channels, int64_t tiles,
                     int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead);
-    void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
-                   const rni_winograd_block *b);
     /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. Both
      * of `ahead` are to be read. */
     void (*filter)(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
                    int32_t vectors, const rni_winograd_planes *sum, const rni_winograd_ahead *ahead);
     /* The nine taps of one vector of sums, `tap` apart. */
     void (*taps)(const float *sum, int64_t plane, float *taps, int64_t tap);
-} rni_winograd_kernels;
+} rni_winograd_products;
+
+extern const rni_winograd_products rni_winograd_products_avx2, rni_winograd_products_avx512;
 
 #endif

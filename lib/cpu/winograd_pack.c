@@ -47,7 +47,7 @@ void rni_winograd_transform(const rni_conv_kernels *k, const float *taps, int64_
     const int64_t lanes = k->lanes, width = vectors * lanes, tap = backward_data ? -lanes : lanes;
     for (int64_t v = 0; v < width; v += lanes)
         for (int64_t c = 0; c < channels; c++, taps += 9 * lanes)
-            k->winograd.weights(taps + (backward_data ? 8 * lanes : 0), tap, u + c * width + v,
+            k->products->weights(taps + (backward_data ? 8 * lanes : 0), tap, u + c * width + v,
                                 rni_winograd_weight_plane(channels, width));
 }
 
@@ -99,7 +99,7 @@ static void pack_vector(const packing *j, int64_t c, int64_t channels, int64_t f
     const int64_t lanes = j->k->lanes, tap = j->backward_data ? -lanes : lanes;
     transpose_taps(j, c, channels, first, count, taps);
     for (int64_t i = 0; i < channels; i++)
-        j->k->winograd.weights(taps + i * 9 * lanes + (j->backward_data ? 8 * lanes : 0), tap, u + i * width,
+        j->k->products->weights(taps + i * 9 * lanes + (j->backward_data ? 8 * lanes : 0), tap, u + i * width,
                                rni_winograd_weight_plane(j->channels, width));
 }
 

@@ -201,6 +201,7 @@ static void stats_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t b
     const uint32_t var = oc_vector(c, rng, OC_T, p->out_channels, OC_UNSET);
     oc_out(c, var, OC_BOUND);
     c->terms = products(p) + 2;
+    c->rounds_again = 1; /* statistics are of rounded outputs */
     /* Values of that size are off by their rounding, the deviations from the mean times it are what is added up. */
     double *const scale = oc_scale(c, var);
     for (int64_t i = 0; i < p->out_channels; i++)

@@ -210,6 +210,17 @@ class Arrays(WithContext):
             y = np.empty((2, 2), np.float32)
             self.assertIs(plan.forward(fortran, y), y)
 
+    def test_bf16(self):
+        with resnet.Model(self.ctx.relu()) as model, resnet.Plan(model, (1, 3, 2, 2), dtype="bf16") as plan:
+            x = np.array([1 + 2**-8, 1 + 3 * 2**-8, -1] * 4, np.float32).reshape(1, 3, 2, 2)
+            y = plan.forward(x)
+            self.assertEqual(y.dtype, np.float32)
+            self.assertEqual(sorted(set(y.ravel().tolist())), [0, 1, 1 + 2**-6])  # ties to even
+            plan.input().write(x)
+            self.assertEqual(plan.input().dtype, resnet.BF16)
+            self.assertEqual(np.maximum(plan.input().read(), 0).tolist(), y.tolist())
+            self.assertEqual(plan.forward(plan.input()).tolist(), y.tolist())
+
 
 class Use(WithContext):
     def test_the_library_tells_about_itself(self):
@@ -217,7 +228,7 @@ class Use(WithContext):
         self.assertIn("tutorial", resnet.zoo_names())
         self.assertEqual((self.ctx.threads, self.ctx.seed), (2, 3))
         self.assertEqual(self.cpu.name, "cpu")
-        self.assertIn(self.cpu.cpu_level, (resnet.CPU_BASE, resnet.CPU_AVX2, resnet.CPU_AVX512))
+        self.assertIn(self.cpu.cpu_level, (resnet.CPU_BASE, resnet.CPU_AVX2, resnet.CPU_AVX512, resnet.CPU_AVX512BF16))
         self.assertGreater(self.cpu.memory()[1], 1 << 20)
         self.assertIn("cpu", [device.name for device in self.ctx.devices()])
 

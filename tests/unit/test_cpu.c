@@ -107,7 +107,7 @@ START_TEST(environment_lowers_the_level)
     rn_context_release(ctx);
     rn_context *none = NULL;
     setenv("RN_CPU_LEVEL", "sse9", 1);
-    ck_fails(rn_context_create(NULL, &none), RN_E_INVALID, "base, avx2 or avx512 expected, got \"sse9\"");
+    ck_fails(rn_context_create(NULL, &none), RN_E_INVALID, "base, avx2, avx512 or avx512bf16 expected, got \"sse9\"");
     ck_assert_ptr_null(none);
     unsetenv("RN_CPU_LEVEL");
 }
@@ -151,8 +151,8 @@ START_TEST(types_are_checked)
 {
     bench b;
     bench_open(&b, RN_OP_ADD, 2, 1);
-    b.values[0].dtype = RN_BF16;
-    ck_fails(query(&b), RN_E_UNSUPPORTED, "computes in f32 and f64, not in bf16");
+    b.values[0].dtype = RN_F16;
+    ck_fails(query(&b), RN_E_UNSUPPORTED, "computes in f32, f64 and bf16, not in f16");
     b.values[0].dtype = RN_F64;
     ck_fails(query(&b), RN_E_DTYPE, "in 1: f64 expected, got f32");
     bench_close(&b);

@@ -12,6 +12,12 @@ typedef struct outcome {
     size_t nbytes;
 } outcome;
 
+/* Of the tensors a plan of this type takes. */
+static rn_dtype host_dtype(rn_dtype compute)
+{
+    return compute == RN_BF16 ? RN_F32 : compute;
+}
+
 static rn_tensor *images(rn_context *ctx, rn_dtype dtype, int64_t n, int64_t side, uint64_t seed)
 {
     const int64_t dims[] = {n, 3, side, side};
@@ -92,7 +98,7 @@ static outcome train(const rn_context_options *options, rn_dtype dtype, int64_t 
     rn_tensor *target = labels(ctx, BATCH);
     for (int step = 0; step < steps; step++) {
         rn_metrics metrics = RN_METRICS_INIT;
-        rn_tensor *x = images(ctx, dtype, BATCH, side, (uint64_t)step);
+        rn_tensor *x = images(ctx, host_dtype(dtype), BATCH, side, (uint64_t)step);
         ck_ok(rn_plan_train_step(plan, x, target));
         ck_ok(rn_plan_metrics(plan, &metrics, 1));
         out.losses[step] = metrics.last_loss;
@@ -115,7 +121,7 @@ static void assert_same(const outcome *a, const outcome *b, int32_t threads)
     ck_assert_msg(memcmp(a->state, b->state, a->nbytes) == 0, "%d threads: other weights", threads);
 }
 
-START_TEST(training_with_threads)
+static void train_with_threads(rn_dtype dtype)
 {
     /* Valgrind and sanitizers, which run without forks, look for other things and take a hundred times as long. */
     const char *fork = getenv("CK_FORK");
@@ -123,15 +129,26 @@ START_TEST(training_with_threads)
     const int64_t side = slow ? 8 : 32;
     rn_context_options options = RN_CONTEXT_OPTIONS_INIT;
     options.num_threads = 1;
-    outcome one = train(&options, RN_F32, side, STEPS);
+    outcome one = train(&options, dtype, side, STEPS);
     ck_assert_msg(one.losses[0] > 0 && one.losses[STEPS - 1] != one.losses[0], "it does not learn");
     for (int32_t threads = 2; threads <= 3; threads++) {
         options.num_threads = threads;
-        outcome more = train(&options, RN_F32, side, STEPS);
+        outcome more = train(&options, dtype, side, STEPS);
         assert_same(&one, &more, threads);
         free(more.state);
     }
     free(one.state);
+}
+
+START_TEST(training_with_threads)
+{
+    train_with_threads(RN_F32);
+}
+END_TEST
+
+START_TEST(training_in_bf16_with_threads)
+{
+    train_with_threads(RN_BF16);
 }
 END_TEST
 
@@ -183,7 +200,7 @@ static void infer(rn_context *ctx, rn_plan *plan, const rn_tensor *x, float *log
 }
 
 /* All logits of a batch with so many threads, and that each part of it gives the same. */
-static void infer_all(int32_t threads, float *logits)
+static void infer_all(rn_dtype dtype, int32_t threads, float *logits)
 {
     enum { N = 9 };
     float part[N * CLASSES];
@@ -193,7 +210,7 @@ static void infer_all(int32_t threads, float *logits)
     ck_ok(rn_context_create(&options, &ctx));
     rn_model *model = make_model(ctx);
     ck_ok(net_fill(model, 3));
-    rn_plan *plan = make_plan(model, RN_PLAN_INFER, RN_F32, N, 12, NULL, NULL);
+    rn_plan *plan = make_plan(model, RN_PLAN_INFER, dtype, N, 12, NULL, NULL);
     rn_tensor *x = images(ctx, RN_F32, N, 12, 77);
     infer(ctx, plan, x, logits);
     for (int64_t count = 1; count < N; count++)
@@ -214,11 +231,14 @@ static void infer_all(int32_t threads, float *logits)
 
 START_TEST(inference_in_any_batch)
 {
+    static const rn_dtype dtypes[] = {RN_F32, RN_BF16};
     float one[9 * CLASSES], more[9 * CLASSES];
-    infer_all(1, one);
-    for (int32_t threads = 2; threads <= 3; threads++) {
-        infer_all(threads, more);
-        ck_assert_msg(memcmp(one, more, sizeof one) == 0, "%d threads: other logits", threads);
+    for (int i = 0; i < 2; i++) {
+        infer_all(dtypes[i], 1, one);
+        for (int32_t threads = 2; threads <= 3; threads++) {
+            infer_all(dtypes[i], threads, more);
+            ck_assert_msg(memcmp(one, more, sizeof one) == 0, "%d threads: other logits", threads);
+        }
     }
 }
 END_TEST
@@ -229,6 +249,7 @@ int main(void)
     TCase *tcase = tcase_create("same bits");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, training_with_threads);
+    tcase_add_test(tcase, training_in_bf16_with_threads);
     tcase_add_test(tcase, training_in_double_with_threads);
     tcase_add_test(tcase, training_with_the_hosts_parallel_for);
     tcase_add_test(tcase, inference_in_any_batch);

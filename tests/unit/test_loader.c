@@ -468,7 +468,9 @@ START_TEST(in_a_plans_layout)
     rn_transform_release(f.t);
     ck_ok(rn_transform_create(f.ctx, &f.t));
     ck_ok(rn_transform_random_crop(f.t, 3, SIDE + 2, SIDE + 2));
-    for (rn_dtype dtype = RN_F32; dtype <= RN_F64; dtype++) {
+    static const rn_dtype dtypes[] = {RN_F32, RN_F64, RN_BF16};
+    for (int d = 0; d < 3; d++) {
+        const rn_dtype dtype = dtypes[d], outside = dtype == RN_BF16 ? RN_F32 : dtype;
         rn_plan *const p = plan_for(m, 4, dtype);
         rn_loader_options o = RN_LOADER_OPTIONS_INIT;
         rn_loader *a = NULL, *b = NULL;
@@ -478,7 +480,7 @@ START_TEST(in_a_plans_layout)
         o.plan = p;
         ck_ok(rn_loader_create(f.ds, &o, &b));
         for (int i = 0; i < 2; i++)
-            ck_ok(rn_tensor_create(f.cpu, dtype, 2, dims, &y[i]));
+            ck_ok(rn_tensor_create(f.cpu, outside, 2, dims, &y[i]));
         for (int n = 0; n < 5; n++) {
             ck_ok(rn_loader_next(a, &images[0], &labels[0]));
             ck_ok(rn_loader_next(b, &images[1], &labels[1]));
@@ -488,7 +490,7 @@ START_TEST(in_a_plans_layout)
             ck_ok(rni_plan_input_layout(p, &layout, &made, &rank, input));
             ck_assert_int_eq(images[1]->layout, layout);
             ck_assert_int_eq(rn_tensor_dtype(images[1]), dtype);
-            ck_ok(rn_tensor_create(f.cpu, dtype, 4, images[0]->dims, &wide));
+            ck_ok(rn_tensor_create(f.cpu, outside, 4, images[0]->dims, &wide));
             ck_ok(rn_tensor_copy(images[0], wide));
             ck_ok(rn_plan_forward(p, wide, y[0]));
             ck_ok(rn_plan_forward(p, images[1], y[1]));

@@ -15,6 +15,7 @@ typedef struct setting {
     int adam;
     int32_t workers;
     uint32_t accumulate;
+    rn_dtype dtype;
 } setting;
 
 /* All of a training. */
@@ -64,6 +65,7 @@ static void make_loader(training *t)
     o.seed = 6;
     o.workers = t->how.workers;
     o.transform = transform;
+    o.plan = t->plan; /* bf16 images, when it reads such */
     ck_ok(rn_loader_create(ds, &o, &t->loader));
     rn_transform_release(transform);
     rn_dataset_release(ds);
@@ -96,15 +98,16 @@ static training start(setting how, uint64_t model_seed)
     ck_ok(rn_model_init(t.model, model_seed));
     ck_ok(rn_cross_entropy_create(t.ctx, NULL, &t.loss));
     make_optimizer(&t);
-    make_loader(&t);
     o.mode = RN_PLAN_TRAIN;
     memcpy(o.input_dims, dims, sizeof dims);
     o.loss = t.loss;
     o.optimizer = t.optimizer;
     o.accumulate = how.accumulate;
+    o.compute_dtype = how.dtype;
     o.clip_norm = 2.0;
     o.seed = 8;
     ck_ok(rn_plan_create(t.model, &o, &t.plan));
+    make_loader(&t);
     return t;
 }
 
@@ -244,21 +247,21 @@ static void check_resume(setting how, int before, int after)
 /* An epoch has 6 batches, the last of 5 images. */
 START_TEST(in_mid_epoch)
 {
-    setting how = {0, 0, 1};
+    setting how = {0, 0, 1, RN_F32};
     check_resume(how, 9, 8);
 }
 END_TEST
 
 START_TEST(with_adam_and_workers)
 {
-    setting how = {1, 2, 1};
+    setting how = {1, 2, 1, RN_F32};
     check_resume(how, 7, 9);
 }
 END_TEST
 
 START_TEST(at_the_end_of_an_epoch)
 {
-    setting how = {0, 1, 1};
+    setting how = {0, 1, 1, RN_F32};
     check_resume(how, 6, 4);
     check_resume(how, 0, 3);
 }
@@ -266,9 +269,16 @@ END_TEST
 
 START_TEST(with_accumulation)
 {
-    setting how = {1, 0, 2};
+    setting how = {1, 0, 2, RN_F32};
     check_resume(how, 4, 6);
     check_resume(how, 5, 6); /* half of an update's gradients are there */
+}
+END_TEST
+
+START_TEST(in_bf16)
+{
+    setting how = {0, 1, 1, RN_BF16};
+    check_resume(how, 7, 6);
 }
 END_TEST
 
@@ -276,7 +286,7 @@ END_TEST
 START_TEST(each_part_counts)
 {
     for (int part = 0; part < 4; part++) {
-        setting how = {0, 0, 1};
+        setting how = {0, 0, 1, RN_F32};
         char path[] = "/tmp/resume-XXXXXX";
         int file = mkstemp(path);
         ck_assert_int_ge(file, 0);
@@ -317,6 +327,7 @@ int main(void)
     tcase_add_test(tcase, with_adam_and_workers);
     tcase_add_test(tcase, at_the_end_of_an_epoch);
     tcase_add_test(tcase, with_accumulation);
+    tcase_add_test(tcase, in_bf16);
     tcase_add_test(tcase, each_part_counts);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

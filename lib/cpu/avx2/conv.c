@@ -5,11 +5,12 @@
 enum { MAX_PIXELS = 12, MAX_VECTORS = 2, MAX_CHANNELS = 12 };
 #define LIST_1 UP_TO_12
 #define LIST_2 UP_TO_6
+#include "cpu/vec/conv_band.h"
 #include "cpu/vec/conv_filter.h"
 #include "cpu/vec/conv_moments.h"
 #include "cpu/vec/conv_windows.h"
-#include "cpu/vec/winograd.h"
-#include "cpu/vec/conv_band.h"
+#include "cpu/vec/winograd_images.h"
+#include "cpu/vec/winograd_products.h"
 
 TILES(LIST_1, 1, 0)
 TILES(LIST_2, 2, 0)
@@ -32,6 +33,9 @@ static void filter(const rni_conv_filter *g, const rni_conv_filter_block *b)
     run_filter(g->triple ? FILTER_KIND(1, 1) : b->vectors == 1 ? FILTER_KIND(1, 0) : FILTER_KIND(2, 0), g, b);
 }
 
-const rni_conv_kernels rni_conv_kernels_avx2 = {LANES, 2, 1, 2, windows, filter, band, moments,
-    {winograd_input, winograd_gradient, winograd_weights, winograd_product, winograd_output, winograd_filter,
-     winograd_taps}};
+const rni_winograd_products rni_winograd_products_avx2 = {winograd_weights, winograd_product, winograd_filter,
+                                                          winograd_taps};
+
+const rni_conv_kernels rni_conv_kernels_avx2 = {
+    sizeof(elem), STEP, LANES, 2, 1, 2, windows, filter, band, moments, NULL,
+    {winograd_input, winograd_gradient, winograd_output}, &rni_winograd_products_avx2};

@@ -1,44 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 /* The filter's gradient of a 1x1 convolution over a band of pixels, for one level; see rni_conv_band. */
 #include "cpu/conv_kernels.h"
-#include "cpu/vec/conv_vector.h"
+#include "cpu/vec/product_filter.h"
 
-/* `width` floats of each pixel, which lie `at` or else `pixel` apart, become neighbours; at most two vectors. */
-RNI_INLINE void copy_columns(float *to, const float *from, const int64_t *at, int64_t pixel, int64_t count,
-                             int64_t width, int64_t filled)
+/* Pixels to read, one after the other: at the places that `at` tells, or else `pixel` apart. */
+typedef struct columns {
+    const elem *from;
+    const int64_t *at;
+    int64_t pixel;
+} columns;
+
+RNI_INLINE const elem *pixel_of(const columns *c, int64_t p)
+{
+    return c->from + (c->at ? c->at[p] : p * c->pixel);
+}
+
+#if defined(RNI_BF16)
+
+/* Two pixels become neighbours, element by element; a last one alone is followed by zeros. */
+RNI_INLINE void copy_vector(elem *to, const elem *pixel, const elem *next, mask m)
+{
+    p_store(to, p_join(h_load_m(pixel, m), h_load_m(next ? next : pixel, next ? m : m_none())));
+}
+
+#else
+
+RNI_INLINE void copy_vector(elem *to, const elem *pixel, const elem *next, mask m)
+{
+    (void)next;
+    v_store(to, v_load_m(pixel, m));
+}
+
+#endif
+
+/* `width` elements of each pixel become neighbours; at most two vectors. */
+RNI_INLINE void copy_columns(elem *to, const columns *c, int64_t count, int64_t width, int64_t filled)
 {
     const int64_t second = width > LANES ? width - LANES : 0;
     const mask first = v_first((size_t)(width - second)), rest = v_first((size_t)second);
-    for (int64_t p = 0; p < count; p++, to += filled) {
-        const float *const pixels = from + (at ? at[p] : p * pixel);
+    for (int64_t p = 0; p < count; p += STEP, to += STEP * filled) {
+        const elem *const pixel = pixel_of(c, p), *const next = p + 1 < count ? pixel_of(c, p + 1) : NULL;
         if (filled > LANES)
-            v_store(to + LANES, v_load_m(pixels + LANES, rest));
-        v_store(to, v_load_m(pixels, first));
+            copy_vector(to + STEP * LANES, pixel + LANES, next ? next + LANES : NULL, rest);
+        copy_vector(to, pixel, next, first);
     }
 }
 
 /* The lines of the next band, column of lines by column: those of x, then those of dy. */
 typedef struct next_columns {
-    const float *at;
+    const elem *at;
     int64_t pixel, left; /* columns left */
     int x_done;
 } next_columns;
 
 RNI_INLINE next_columns columns_of(const rni_conv_band *b)
 {
-    const next_columns x = {b->x_ahead, b->x_pixel, (b->channels + 15) / 16, 0};
-    const next_columns dy = {b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
+    const next_columns x = {b->x_ahead, b->x_pixel, (b->channels + LINE - 1) / LINE, 0};
+    const next_columns dy = {b->dy_ahead, b->dy_pixel, (b->outs + LINE - 1) / LINE, 1};
     const next_columns none = {b->x, 0, INT64_MAX, 1};
     return b->x_ahead ? x : b->dy_ahead ? dy : none;
 }
 
 RNI_INLINE void next_column(next_columns *n, const rni_conv_band *b)
 {
-    n->at += n->pixel ? 16 : 0;
+    n->at += n->pixel ? LINE : 0;
     if (--n->left > 0)
         return;
     if (!n->x_done && b->dy_ahead)
-        *n = (next_columns){b->dy_ahead, b->dy_pixel, (b->outs + 15) / 16, 1};
+        *n = (next_columns){b->dy_ahead, b->dy_pixel, (b->outs + LINE - 1) / LINE, 1};
     else
         *n = (next_columns){b->x, 0, INT64_MAX, 1};
 }
@@ -60,28 +89,34 @@ RNI_INLINE int64_t panel_stride(int64_t width)
     return width > LANES ? 2 * LANES : LANES;
 }
 
+/* STEP pixels at a time. */
+RNI_INLINE int64_t steps_of(int64_t pixels)
+{
+    return (pixels + STEP - 1) / STEP;
+}
+
 RNI_INLINE void copy_panels(const rni_conv_band *b, const band_tiles *cut)
 {
-    float *to = b->memory;
-    const float *from = b->x;
+    elem *to = b->memory;
+    columns c = {b->x, b->x_at, 0};
     for (int64_t i = 0; i < cut->count; i++) {
         const int64_t n = cut->width + (i < cut->wider), stride = panel_stride(n);
-        copy_columns(to, from, b->x_at, 0, b->count, n, stride);
-        to += b->count * stride;
-        from += n;
+        copy_columns(to, &c, b->count, n, stride);
+        to += steps_of(b->count) * STEP * stride;
+        c.from += n;
     }
 }
 
 /* One block: all panels of x by its vectors of dy. */
 RNI_INLINE void run_block(const rni_conv_band *b, const band_tiles *cut, product_filter_fn *const *table,
-                          const float *dy, int64_t width, float *sum, next_columns *next)
+                          const elem *dy, int64_t width, float *sum, next_columns *next)
 {
-    const float *x = b->memory;
+    const elem *x = b->memory;
     for (int64_t i = 0; i < cut->count; i++) {
         const int64_t n = cut->width + (i < cut->wider), stride = panel_stride(n);
-        table[n](x, stride, dy, width, b->count, sum, width, next->at, next->pixel);
+        table[n](x, STEP * stride, dy, STEP * width, steps_of(b->count), sum, width, next->at, STEP * next->pixel);
         next_column(next, b);
-        x += b->count * stride;
+        x += steps_of(b->count) * STEP * stride;
         sum += n * width;
     }
 }
@@ -92,13 +127,14 @@ RNI_INLINE void run_band(const rni_conv_band *b, product_filter_fn *const *one, 
     const int64_t whole = b->max_vectors * LANES, rest = b->outs % whole;
     const int64_t most = b->outs <= LANES ? most_one : most_two;
     const band_tiles cut = cut_channels(b->channels, most);
-    float *const dy = b->memory + b->count * (cut.count * panel_stride(cut.width + (cut.wider > 0)));
+    elem *const dy = (elem *)b->memory + steps_of(b->count) * STEP * (cut.count * panel_stride(cut.width + (cut.wider > 0)));
     float *sum = b->sum;
     next_columns next = columns_of(b);
     copy_panels(b, &cut);
     for (int64_t o = 0; o < b->outs; o += whole) {
         const int64_t outs = b->outs - o < whole ? rest : whole, width = outs > LANES ? 2 * LANES : LANES;
-        copy_columns(dy, b->dy + o, NULL, b->dy_pixel, b->count, outs, width);
+        const columns c = {(const elem *)b->dy + o, NULL, b->dy_pixel};
+        copy_columns(dy, &c, b->count, outs, width);
         run_block(b, &cut, outs > LANES ? two : one, dy, width, sum, &next);
         sum += b->channels * width;
     }

@@ -4,6 +4,9 @@
  * channels by the three taps of a row), whose sums stay in registers over a band of rows; between bands they rest in
  * memory. Every sum adds pixel after pixel, row after row, whatever the bands and tiles.
  */
+#ifndef RNI_CPU_VEC_CONV_FILTER_H
+#define RNI_CPU_VEC_CONV_FILTER_H
+
 #include "cpu/conv_kernels.h"
 #include "cpu/vec/conv_vector.h"
 
@@ -17,7 +20,7 @@ typedef struct filter_sums {
 
 /* What the next band reads, asked for in small portions while this one is worked on. */
 typedef struct filter_ahead {
-    const float *x, *dy;
+    const elem *x, *dy;
     int64_t x_lines, dy_pixels; /* per row of a tile */
 } filter_ahead;
 
@@ -33,10 +36,10 @@ typedef struct filter_span {
 
 RNI_INLINE void prefetch_ahead(filter_ahead *ahead, int64_t dy_pixel, const int V)
 {
-    for (int64_t i = 0; i < ahead->x_lines; i++, ahead->x += 16)
+    for (int64_t i = 0; i < ahead->x_lines; i++, ahead->x += LINE)
         _mm_prefetch((const char *)ahead->x, _MM_HINT_T0);
     for (int64_t i = 0; i < ahead->dy_pixels; i++, ahead->dy += dy_pixel)
-        UNROLL for (int v = 0; v < V * LANES; v += 16)
+        UNROLL for (int v = 0; v < V * LANES; v += LINE)
             _mm_prefetch((const char *)(ahead->dy + v), _MM_HINT_T0);
 }
 
@@ -55,22 +58,22 @@ RNI_INLINE void store_sums(const filter_sums *t, const int N, const int V, float
 }
 
 /* The row of x under a row of dy and tap; NULL when it lies outside. */
-RNI_INLINE const float *filter_row(const rni_conv_filter *g, const rni_conv_filter_block *b, int64_t row, int64_t tap)
+RNI_INLINE const elem *filter_row(const rni_conv_filter *g, const rni_conv_filter_block *b, int64_t row, int64_t tap)
 {
     const int64_t image = row / g->out_height;
     const int64_t h = row % g->out_height * g->step[0] + g->first[0] + tap * g->dilation[0];
-    return h < 0 || h >= g->in_height ? NULL : b->x + image * g->in_image + h * g->in_row;
+    return h < 0 || h >= g->in_height ? NULL : (const elem *)b->x + image * g->in_image + h * g->in_row;
 }
 
-RNI_INLINE void filter_pixels(filter_sums *t, const int N, const int V, const float *x, int64_t x_pixel,
-                              const float *dy, int64_t dy_pixel, int64_t count, mask tail)
+RNI_INLINE void filter_pixels(filter_sums *t, const int N, const int V, const elem *x, int64_t x_pixel,
+                              const elem *dy, int64_t dy_pixel, int64_t count, mask tail)
 {
     for (int64_t p = 0; p < count; p++, x += x_pixel, dy += dy_pixel) {
         vec d[MAX_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
-            d[v] = v == V - 1 ? v_load_m(dy + v * LANES, tail) : v_load(dy + v * LANES);
+            d[v] = v == V - 1 ? e_load_m(dy + v * LANES, tail) : e_load(dy + v * LANES);
         UNROLL for (int i = 0; i < N; i++) {
-            const vec e = v_set(x[i]);
+            const vec e = e_set(x + i);
             UNROLL for (int v = 0; v < V; v++)
                 t->a[i][v] = v_fma(e, d[v], t->a[i][v]);
         }
@@ -84,24 +87,24 @@ RNI_INLINE void run_filter_tile(const int N, const int V, const rni_conv_filter 
     filter_sums t;
     load_sums(&t, N, V, s->sum);
     for (int64_t row = s->first_row; row < s->last_row; row++) {
-        const float *const x = filter_row(g, b, row, s->tap);
+        const elem *const x = filter_row(g, b, row, s->tap);
         prefetch_ahead(s->ahead, g->out_pixel, V);
         if (x)
             filter_pixels(&t, N, V, x + (s->first_col * g->step[1] + s->column) * g->in_pixel + s->channel,
-                          g->step[1] * g->in_pixel, b->dy + row * g->out_row + s->first_col * g->out_pixel,
+                          g->step[1] * g->in_pixel, (const elem *)b->dy + row * g->out_row + s->first_col * g->out_pixel,
                           g->out_pixel, s->last_col - s->first_col, tail);
     }
     store_sums(&t, N, V, s->sum);
 }
 
 /* Three taps: every pixel of x meets the three of dy that it fed; d1 and d2 are those of taps 1 and 2. */
-RNI_INLINE void filter_three(filter_sums *t, const int N, const int loads, vec *d1, vec *d2, const float *x,
-                         int64_t x_pixel, const float *dy, int64_t dy_pixel, int64_t count, mask tail)
+RNI_INLINE void filter_three(filter_sums *t, const int N, const int loads, vec *d1, vec *d2, const elem *x,
+                         int64_t x_pixel, const elem *dy, int64_t dy_pixel, int64_t count, mask tail)
 {
     for (int64_t q = 0; q < count; q++, x += x_pixel, dy += dy_pixel) {
-        const vec d0 = loads ? v_load_m(dy, tail) : v_zero();
+        const vec d0 = loads ? e_load_m(dy, tail) : v_zero();
         UNROLL for (int i = 0; i < N; i++) {
-            const vec e = v_set(x[i]);
+            const vec e = e_set(x + i);
             t->a[i][0] = v_fma(e, d0, t->a[i][0]);
             t->a[i][1] = v_fma(e, *d1, t->a[i][1]);
             t->a[i][2] = v_fma(e, *d2, t->a[i][2]);
@@ -111,9 +114,9 @@ RNI_INLINE void filter_three(filter_sums *t, const int N, const int loads, vec *
     }
 }
 
-RNI_INLINE vec load_column(const rni_conv_filter *g, const float *dy, int64_t column, mask tail)
+RNI_INLINE vec load_column(const rni_conv_filter *g, const elem *dy, int64_t column, mask tail)
 {
-    return column >= 0 && column < g->out_width ? v_load_m(dy + column * g->out_pixel, tail) : v_zero();
+    return column >= 0 && column < g->out_width ? e_load_m(dy + column * g->out_pixel, tail) : v_zero();
 }
 
 RNI_INLINE void run_filter_three(const int N, const rni_conv_filter *g, const rni_conv_filter_block *b,
@@ -127,7 +130,7 @@ RNI_INLINE void run_filter_three(const int N, const rni_conv_filter *g, const rn
     filter_sums t;
     load_sums(&t, N, 3, s->sum);
     for (int64_t row = s->first_row; row < s->last_row; row++) {
-        const float *const x = filter_row(g, b, row, s->tap), *const dy = b->dy + row * g->out_row;
+        const elem *const x = filter_row(g, b, row, s->tap), *const dy = (const elem *)b->dy + row * g->out_row;
         prefetch_ahead(s->ahead, g->out_pixel, 1);
         if (!x)
             continue;
@@ -225,7 +228,7 @@ RNI_INLINE filter_ahead look_ahead(filter_kind kind, const rni_conv_filter *g, c
         return ahead;
     ahead.x += row / g->out_height * g->in_image + row % g->out_height * g->step[0] * g->in_row;
     ahead.dy += row * g->out_row;
-    ahead.x_lines = g->channels == g->in_pixel ? (g->step[0] * g->in_row + 16 * tiles - 1) / (16 * tiles) : 0;
+    ahead.x_lines = g->channels == g->in_pixel ? (g->step[0] * g->in_row + LINE * tiles - 1) / (LINE * tiles) : 0;
     ahead.dy_pixels = (g->out_width + tiles - 1) / tiles;
     return ahead;
 }
@@ -247,3 +250,5 @@ RNI_INLINE void run_filter(filter_kind kind, const rni_conv_filter *g, const rni
         }
     }
 }
+
+#endif

@@ -10,14 +10,14 @@ typedef struct deviations {
     vec sum, squares;
 } deviations;
 
-RNI_INLINE void add_deviation(deviations *to, const float *y, mask m, vec centre)
+RNI_INLINE void add_deviation(deviations *to, const elem *y, mask m, vec centre)
 {
-    const vec d = v_sub(v_load_m(y, m), centre);
+    const vec d = v_sub(e_load_m(y, m), centre);
     to->sum = v_add(to->sum, d);
     to->squares = v_fma(d, d, to->squares);
 }
 
-RNI_INLINE deviations sum_deviations(const float *y, int64_t pixels, int64_t pixel, mask m, vec centre)
+RNI_INLINE deviations sum_deviations(const elem *y, int64_t pixels, int64_t pixel, mask m, vec centre)
 {
     enum { CHAINS = 4 };
     deviations part[CHAINS];
@@ -33,9 +33,10 @@ RNI_INLINE deviations sum_deviations(const float *y, int64_t pixels, int64_t pix
                         v_add(v_add(part[0].squares, part[1].squares), v_add(part[2].squares, part[3].squares))};
 }
 
-static void moments(const float *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
+static void moments(const void *from, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out)
 {
+    const elem *y = from;
     const vec inverse = v_set(1.0f / (float)pixels);
     for (int32_t v = 0; v < vectors; v++, y += LANES) {
         const mask m = v_first(v == vectors - 1 ? tail : LANES);

@@ -3,7 +3,7 @@
 #ifndef RNI_CPU_VEC_CONV_VECTOR_H
 #define RNI_CPU_VEC_CONV_VECTOR_H
 
-#include "cpu/vec/vec.h"
+#include "cpu/vec/factor.h"
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")

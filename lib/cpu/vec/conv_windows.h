@@ -4,6 +4,9 @@
  * held in registers; every function below is compiled for fixed P and V. Sums run over r, s, i (or r, i, s with
  * `triple`) in this order for every pixel, whatever tile it falls in, so results do not depend on how a row is cut.
  */
+#ifndef RNI_CPU_VEC_CONV_WINDOWS_H
+#define RNI_CPU_VEC_CONV_WINDOWS_H
+
 #include "cpu/conv_kernels.h"
 #include "cpu/vec/conv_vector.h"
 
@@ -11,59 +14,55 @@ typedef struct sums {
     vec a[MAX_PIXELS][MAX_VECTORS];
 } sums;
 
-/* a[p] += x[p] * weight over n channels of one tap, for the pixels lo..hi-1 of the tile. */
-RNI_INLINE void add_tap(sums *t, const int P, const int V, const int lo, const int hi, const float *x, int64_t pixel,
-                    const float *weight, int64_t n)
+/* One step of channels. */
+RNI_INLINE void add_step(sums *t, const int P, const int V, const int lo, const int hi, const elem *x, int64_t pixel,
+                         const elem *weight, const int last)
 {
-    for (int64_t i = 0; i < n; i++, weight += V * LANES) {
-        vec w[MAX_VECTORS];
-        UNROLL for (int v = 0; v < V; v++)
-            w[v] = v_load(weight + v * LANES);
-        UNROLL for (int p = 0; p < P; p++)
-            if (p >= lo && p < hi) {
-                const vec q = v_set(x[p * pixel + i]);
-                UNROLL for (int v = 0; v < V; v++)
-                    t->a[p][v] = v_fma(q, w[v], t->a[p][v]);
-            }
-    }
+    factor w[MAX_VECTORS];
+    UNROLL for (int v = 0; v < V; v++)
+        w[v] = f_load(weight + v * STEP * LANES);
+    UNROLL for (int p = 0; p < P; p++)
+        if (p >= lo && p < hi) {
+            const factor q = last ? f_set_last(x + p * pixel) : f_set(x + p * pixel);
+            UNROLL for (int v = 0; v < V; v++)
+                t->a[p][v] = f_mul(q, w[v], t->a[p][v]);
+        }
+}
+
+/* a[p] += x[p] * weight over n channels of one tap, for the pixels lo..hi-1 of the tile. */
+RNI_INLINE void add_tap(sums *t, const int P, const int V, const int lo, const int hi, const elem *x, int64_t pixel,
+                        const elem *weight, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + STEP <= n; i += STEP, weight += STEP * V * LANES)
+        add_step(t, P, V, lo, hi, x + i, pixel, weight, 0);
+    if (STEP > 1 && i < n)
+        add_step(t, P, V, lo, hi, x + i, pixel, weight, 1);
 }
 
 /* add_tap() for all pixels; a cache line of each is followed by asking for the one that lies `ahead` of it. */
-RNI_INLINE void add_tap_ahead(sums *t, const int P, const int V, const float *x, int64_t pixel, const float *weight,
+RNI_INLINE void add_tap_ahead(sums *t, const int P, const int V, const elem *x, int64_t pixel, const elem *weight,
                               int64_t n, int64_t ahead)
 {
-    for (int64_t i = 0; i < n; i += 16) {
+    for (int64_t i = 0; i < n; i += LINE) {
         UNROLL for (int p = 0; p < P; p++)
             __builtin_prefetch(x + p * pixel + i + ahead, 0, 2);
-        add_tap(t, P, V, 0, P, x + i, pixel, weight + i * V * LANES, n - i < 16 ? n - i : 16);
-    }
-}
-
-/* The three taps of a row at once: each input pixel q is read once for the outputs q, q-1 and q-2. */
-RNI_INLINE void add_three_taps(sums *t, const int P, const int V, const int lo, const int hi, const float *x,
-                           int64_t pixel, const float *weight, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++, weight += 3 * V * LANES) {
-        vec w[3][MAX_VECTORS];
-        UNROLL for (int v = 0; v < 3 * V; v++)
-            w[v / V][v % V] = v_load(weight + v * LANES);
-        UNROLL for (int q = 0; q < P + 2; q++)
-            if (q >= lo && q < hi) {
-                const vec b = v_set(x[q * pixel + i]);
-                UNROLL for (int s = 0; s < 3; s++)
-                    if (q - s >= 0 && q - s < P)
-                        UNROLL for (int v = 0; v < V; v++)
-                            t->a[q - s][v] = v_fma(b, w[s][v], t->a[q - s][v]);
-            }
+        add_tap(t, P, V, 0, P, x + i, pixel, weight + i * V * LANES, n - i < LINE ? n - i : LINE);
     }
 }
 
 /* What a tile knows of its place. */
 typedef struct place {
-    const float *x, *weight; /* of the first row of taps that lies inside, its first tap */
+    const elem *x, *weight; /* of the first row of taps that lies inside, its first tap */
     int64_t rows;            /* how many do */
     int64_t column;          /* of the first pixel's first tap in x */
 } place;
+
+/* Channels that packed weights have. */
+RNI_INLINE int64_t packed_channels(const rni_conv_windows *g)
+{
+    return (g->channels + STEP - 1) / STEP * STEP;
+}
 
 RNI_INLINE place find_place(const rni_conv_windows *g, const rni_conv_block *b, const int V, int64_t row, int64_t col)
 {
@@ -74,13 +73,13 @@ RNI_INLINE place find_place(const rni_conv_windows *g, const rni_conv_block *b, 
     while (r1 > r0 && top + (r1 - 1) * g->dilation[0] >= g->in_height)
         r1--;
     const int64_t column = col * g->step[1] + g->first[1];
-    return (place){b->x + ((top + r0 * g->dilation[0]) * g->in_row + column * g->in_pixel),
-                   b->weight + r0 * g->taps[1] * g->channels * V * LANES, r1 - r0, column};
+    return (place){(const elem *)b->x + ((top + r0 * g->dilation[0]) * g->in_row + column * g->in_pixel),
+                   (const elem *)b->weight + r0 * g->taps[1] * packed_channels(g) * V * LANES, r1 - r0, column};
 }
 
 /* Adds tap s of the rows for those pixels whose tap lies inside. */
 RNI_INLINE void add_edge_tap(sums *t, const int P, const int V, const rni_conv_windows *g, int64_t column,
-                             const float *x, const float *weight)
+                             const elem *x, const elem *weight)
 {
     const int64_t pixel = g->step[1] * g->in_pixel, n = g->channels;
     int lo = 0, hi = P;
@@ -101,10 +100,10 @@ RNI_INLINE void add_edge_tap(sums *t, const int P, const int V, const rni_conv_w
 RNI_INLINE void sum_taps(sums *t, const int P, const int V, const rni_conv_windows *g, const place *at)
 {
     const int64_t pixel = g->step[1] * g->in_pixel, row = g->dilation[0] * g->in_row;
-    const int64_t tap = g->channels * V * LANES, last = (g->taps[1] - 1) * g->dilation[1];
+    const int64_t tap = packed_channels(g) * V * LANES, last = (g->taps[1] - 1) * g->dilation[1];
     const int inside = at->column >= 0 && at->column + (P - 1) * g->step[1] + last < g->in_width;
     const int dense = inside && g->dense;
-    const float *x = at->x, *weight = at->weight;
+    const elem *x = at->x, *weight = at->weight;
     for (int64_t r = 0; r < at->rows; r++, x += row, weight += g->taps[1] * tap) {
         if (g->ahead)
             add_tap_ahead(t, P, V, x, pixel, weight, g->channels, g->ahead);
@@ -114,6 +113,26 @@ RNI_INLINE void sum_taps(sums *t, const int P, const int V, const rni_conv_windo
             for (int64_t s = 0; s < g->taps[1]; s++)
                 add_edge_tap(t, P, V, g, at->column + s * g->dilation[1], x + s * g->dilation[1] * g->in_pixel,
                              weight + s * tap);
+    }
+}
+
+#if !defined(RNI_BF16)
+/* The three taps of a row at once: each input pixel q is read once for the outputs q, q-1 and q-2. */
+RNI_INLINE void add_three_taps(sums *t, const int P, const int V, const int lo, const int hi, const float *x,
+                           int64_t pixel, const float *weight, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++, weight += 3 * V * LANES) {
+        vec w[3][MAX_VECTORS];
+        UNROLL for (int v = 0; v < 3 * V; v++)
+            w[v / V][v % V] = v_load(weight + v * LANES);
+        UNROLL for (int q = 0; q < P + 2; q++)
+            if (q >= lo && q < hi) {
+                const vec b = v_set(x[q * pixel + i]);
+                UNROLL for (int s = 0; s < 3; s++)
+                    if (q - s >= 0 && q - s < P)
+                        UNROLL for (int v = 0; v < V; v++)
+                            t->a[q - s][v] = v_fma(b, w[s][v], t->a[q - s][v]);
+            }
     }
 }
 
@@ -136,6 +155,21 @@ RNI_INLINE void sum_three_taps(sums *t, const int P, const int V, const rni_conv
     }
 }
 
+#endif
+
+/* The three-tap kernel is for floats. */
+RNI_INLINE void sum_all(sums *t, const int P, const int V, const int triple, const rni_conv_windows *g, const place *at)
+{
+#if !defined(RNI_BF16)
+    if (triple) {
+        sum_three_taps(t, P, V, g, at);
+        return;
+    }
+#endif
+    (void)triple;
+    sum_taps(t, P, V, g, at);
+}
+
 /* Bias, residual, ReLU, store. */
 RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b,
                        int64_t at)
@@ -151,27 +185,27 @@ RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows
     if (b->residual)
         UNROLL for (int p = 0; p < P; p++)
             UNROLL for (int v = 0; v < V; v++) {
-                const float *const r = b->residual + at + p * g->out_pixel + v * LANES;
-                t->a[p][v] = v_add(t->a[p][v], v == V - 1 ? v_load_m(r, tail) : v_load(r));
+                const elem *const r = (const elem *)b->residual + at + p * g->out_pixel + v * LANES;
+                t->a[p][v] = v_add(t->a[p][v], v == V - 1 ? e_load_m(r, tail) : e_load(r));
             }
     if (g->relu)
         UNROLL for (int p = 0; p < P; p++)
             UNROLL for (int v = 0; v < V; v++)
                 t->a[p][v] = v_relu(t->a[p][v]);
-    float *y = b->y + at;
+    elem *const y = (elem *)b->y + at;
     if (g->stream)
         UNROLL for (int p = 0; p < P; p++)
             UNROLL for (int v = 0; v < V; v++)
-                v_stream(y + p * g->out_pixel + v * LANES, t->a[p][v]);
+                e_stream(y + p * g->out_pixel + v * LANES, t->a[p][v]);
     else if (b->tail == LANES)
         UNROLL for (int p = 0; p < P; p++)
             UNROLL for (int v = 0; v < V; v++)
-                v_store(y + p * g->out_pixel + v * LANES, t->a[p][v]);
+                e_store(y + p * g->out_pixel + v * LANES, t->a[p][v]);
     else
         UNROLL for (int p = 0; p < P; p++) {
             UNROLL for (int v = 0; v < V - 1; v++)
-                v_store(y + p * g->out_pixel + v * LANES, t->a[p][v]);
-            v_store_m(y + p * g->out_pixel + (V - 1) * LANES, t->a[p][V - 1], tail);
+                e_store(y + p * g->out_pixel + v * LANES, t->a[p][v]);
+            e_store_m(y + p * g->out_pixel + (V - 1) * LANES, t->a[p][V - 1], tail);
         }
 }
 
@@ -179,9 +213,9 @@ RNI_INLINE void finish(sums *t, const int P, const int V, const rni_conv_windows
 RNI_INLINE void prefetch_below(const int P, const rni_conv_windows *g, const rni_conv_block *b, int64_t row, int64_t col)
 {
     const int64_t below = row * g->step[0] + g->first[0] + (g->taps[0] - 1) * g->dilation[0] + 1;
-    const int64_t bytes = P * g->step[1] * g->in_pixel * (int64_t)sizeof(float);
-    const char *x = (const char *)(b->x + below * g->in_row + col * g->step[1] * g->in_pixel);
-    for (int64_t r = 0; r < g->step[0]; r++, x += g->in_row * (int64_t)sizeof(float))
+    const int64_t bytes = P * g->step[1] * g->in_pixel * (int64_t)sizeof(elem);
+    const char *x = (const char *)((const elem *)b->x + below * g->in_row + col * g->step[1] * g->in_pixel);
+    for (int64_t r = 0; r < g->step[0]; r++, x += g->in_row * (int64_t)sizeof(elem))
         for (int64_t at = 0; at < bytes; at += 64)
             _mm_prefetch(x + at, _MM_HINT_T0);
 }
@@ -194,11 +228,12 @@ RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, co
         prefetch_below(P, g, b, row, col);
     if (g->stream)
         return;
-    const float *const y = b->y + row * g->out_row + col * g->out_pixel;
+    const elem *const y = (const elem *)b->y + row * g->out_row + col * g->out_pixel;
     UNROLL for (int p = 0; p < P; p++)
-        UNROLL for (int v = 0; v < V * LANES; v += 16)
+        UNROLL for (int v = 0; v < V * LANES; v += LINE)
             __builtin_prefetch(y + p * g->out_pixel + v, 1, 3);
 }
+
 RNI_INLINE void run_tile(const int P, const int V, const int triple, const rni_conv_windows *g, const rni_conv_block *b,
                      int64_t row, int64_t col)
 {
@@ -208,10 +243,7 @@ RNI_INLINE void run_tile(const int P, const int V, const int triple, const rni_c
             t.a[p][v] = v_zero();
     const place at = find_place(g, b, V, row, col);
     prefetch(P, V, g, b, row, col);
-    if (triple)
-        sum_three_taps(&t, P, V, g, &at);
-    else
-        sum_taps(&t, P, V, g, &at);
+    sum_all(&t, P, V, triple, g, &at);
     finish(&t, P, V, g, b, row * g->out_row + col * g->out_pixel);
 }
 
@@ -243,3 +275,5 @@ RNI_INLINE void run_rows(const rni_conv_windows *g, const rni_conv_block *b, til
 }
 
 #define RUN_TILES(V, T) run_rows(g, b, tiles_##V##_##T, (int64_t)(sizeof tiles_##V##_##T / sizeof(tile_fn *)) - 1)
+
+#endif

@@ -87,6 +87,7 @@ RNI_INLINE double d_sum(dvec s) { return _mm512_reduce_add_pd(_mm512_add_pd(s.a,
 /* As many bf16 as lanes; see cpu/bf16.h. */
 typedef __m256i half;
 RNI_INLINE half h_load(const uint16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+RNI_INLINE half h_set(uint16_t x) { return _mm256_set1_epi16((short)x); }
 RNI_INLINE half h_load_m(const uint16_t *p, mask m) { return _mm256_maskz_loadu_epi16(m, p); }
 RNI_INLINE void h_store(uint16_t *p, half h) { _mm256_storeu_si256((__m256i *)p, h); }
 RNI_INLINE void h_store_m(uint16_t *p, half h, mask m) { _mm256_mask_storeu_epi16(p, m, h); }
@@ -103,6 +104,28 @@ RNI_INLINE half v_narrow(vec v)
     r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), upper, _mm512_set1_epi32(0x40));
     const mask small = _mm512_testn_epi32_mask(bits, _mm512_set1_epi32(0x7f800000));
     return _mm512_cvtepi32_epi16(_mm512_mask_and_epi32(r, small, upper, _mm512_set1_epi32(0x8000)));
+#endif
+}
+
+/* A pair of bf16 in every lane: the lower and the upper half. */
+typedef __m512i pairs;
+RNI_INLINE pairs p_load(const uint16_t *p) { return _mm512_loadu_si512(p); }
+RNI_INLINE void p_store(uint16_t *p, pairs v) { _mm512_storeu_si512(p, v); }
+RNI_INLINE pairs p_set(uint32_t both) { return _mm512_set1_epi32((int)both); }
+/* low and high become neighbours. */
+RNI_INLINE pairs p_join(half low, half high)
+{
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+/* c + the dot products of the pairs. */
+RNI_INLINE vec p_dot(pairs a, pairs b, vec c)
+{
+#if defined(__AVX512BF16__)
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+#else
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
+    const vec low = v_fma(_mm512_castsi512_ps(_mm512_slli_epi32(a, 16)), _mm512_castsi512_ps(_mm512_slli_epi32(b, 16)), c);
+    return v_fma(_mm512_castsi512_ps(_mm512_and_si512(a, upper)), _mm512_castsi512_ps(_mm512_and_si512(b, upper)), low);
 #endif
 }
 
@@ -182,6 +205,7 @@ RNI_INLINE double d_sum(dvec s)
 
 typedef __m128i half;
 RNI_INLINE half h_load(const uint16_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+RNI_INLINE half h_set(uint16_t x) { return _mm_set1_epi16((short)x); }
 RNI_INLINE void h_store(uint16_t *p, half h) { _mm_storeu_si128((__m128i *)p, h); }
 RNI_INLINE void h_stream(uint16_t *p, half h) { _mm_stream_si128((__m128i *)p, h); }
 /* There are no masks for 16 bits. */
@@ -221,6 +245,21 @@ RNI_INLINE half v_narrow(vec v)
     r = _mm256_blendv_epi8(r, _mm256_or_si256(upper, _mm256_set1_epi32(0x40)), nan);
     r = _mm256_blendv_epi8(r, _mm256_and_si256(upper, _mm256_set1_epi32(0x8000)), small);
     return _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
+}
+
+typedef __m256i pairs;
+RNI_INLINE pairs p_load(const uint16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+RNI_INLINE void p_store(uint16_t *p, pairs v) { _mm256_storeu_si256((__m256i *)p, v); }
+RNI_INLINE pairs p_set(uint32_t both) { return _mm256_set1_epi32((int)both); }
+RNI_INLINE pairs p_join(half low, half high)
+{
+    return _mm256_or_si256(_mm256_cvtepu16_epi32(low), _mm256_slli_epi32(_mm256_cvtepu16_epi32(high), 16));
+}
+RNI_INLINE vec p_dot(pairs a, pairs b, vec c)
+{
+    const __m256i upper = _mm256_set1_epi32((int)0xffff0000);
+    const vec low = v_fma(_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(b, 16)), c);
+    return v_fma(_mm256_castsi256_ps(_mm256_and_si256(a, upper)), _mm256_castsi256_ps(_mm256_and_si256(b, upper)), low);
 }
 
 #endif

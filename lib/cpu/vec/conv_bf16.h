@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The bf16 kernels of one level, whose file defines RNI_BF16 and the sizes of tiles. */
+#include "cpu/vec/conv_band.h"
+#include "cpu/vec/conv_filter.h"
+#include "cpu/vec/conv_moments.h"
+#include "cpu/vec/conv_windows.h"
+#include "cpu/vec/winograd_images.h"
+
+TILES(LIST_1, 1, 0)
+TILES(LIST_2, 2, 0)
+
+static void windows(const rni_conv_windows *g, const rni_conv_block *b)
+{
+    b->vectors == 1 ? RUN_TILES(1, 0) : RUN_TILES(2, 0);
+}
+
+FILTER_TILES(LIST_1, 1, 0)
+FILTER_TILES(LIST_2, 2, 0)
+
+static void filter(const rni_conv_filter *g, const rni_conv_filter_block *b)
+{
+    run_filter(b->vectors == 1 ? FILTER_KIND(1, 0) : FILTER_KIND(2, 0), g, b);
+}
+
+static void pack_pairs(const float *rows, int64_t channels, int64_t width, void *packed)
+{
+    elem *to = packed;
+    for (int64_t c = 0; c < channels; c += 2, rows += 2 * width)
+        for (int64_t v = 0; v < width; v += LANES, to += 2 * LANES) {
+            const half low = v_narrow(v_load(rows + v));
+            p_store(to, p_join(low, c + 1 < channels ? v_narrow(v_load(rows + width + v)) : h_set(0)));
+        }
+}
+
+#define CONV_KERNELS_BF16(NAME, PRODUCTS)                                                                       \
+    const rni_conv_kernels NAME = {                                                                             \
+        sizeof(elem), STEP, LANES, 2, 0, 0, windows, filter, band, moments, pack_pairs,                         \
+        {winograd_input, winograd_gradient, winograd_output}, &PRODUCTS};
