@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "cpu/check.h"
 #include "cpu/driver.h"
+#include "cpu/filter_bands.h"
 #include "cpu/pointwise.h"
 #include "cpu/winograd.h"
 
@@ -152,7 +153,7 @@ static rn_status check_channels(const rn_op *op, const char *name, const rn_valu
 static uint64_t packed_bytes(const rni_conv_kernels *k, const rn_op *op, int32_t dtype)
 {
     const rn_conv_params *const p = op->params;
-    if (k && rni_winograd_suits(p, op->flags))
+    if (k && rni_winograd_suits(k, p, op->flags))
         return (uint64_t)rni_winograd_packed_floats(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0) * sizeof(float);
     if (k) {
         const rni_conv_pass pass = rni_conv_pass_of(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0);
@@ -179,7 +180,7 @@ static rn_status run_pack(const rni_cpu_call *call)
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
     const int backward_data = (call->op->flags & RN_OPF_BACKWARD_DATA) != 0;
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
-    if (k && rni_winograd_suits(call->op->params, call->op->flags))
+    if (k && rni_winograd_suits(k, call->op->params, call->op->flags))
         return rni_winograd_pack(call, k, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
                                  rni_cpu_out(call, 0));
     if (k) {
@@ -195,7 +196,7 @@ static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_
 {
     const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, x->dtype);
     const int stats = (op->flags & RN_OPF_STATS) != 0;
-    if (k && rni_winograd_suits(op->params, 0))
+    if (k && rni_winograd_suits(k, op->params, 0))
         return rni_winograd_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
     if (k && rni_pointwise_suits(op->params))
         return rni_pointwise_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
@@ -252,7 +253,7 @@ static rn_status run_forward(const rni_cpu_call *call)
     c.var = rni_cpu_out(call, 2);
     const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
-    if (k && rni_winograd_suits(c.p, 0))
+    if (k && rni_winograd_suits(k, c.p, 0))
         return rni_winograd_forward(&c, k);
     if (k && rni_pointwise_suits(c.p))
         return rni_pointwise_forward(&c, k);
@@ -265,7 +266,7 @@ static rn_status query_backward_data(const rni_cpu *cpu, const rn_op *op, const 
     const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, dx->dtype);
     RNI_TRY(check_params(op));
     RNI_TRY(check_images(op, dx, input(op, values, 0)));
-    if (k && rni_winograd_suits(op->params, RN_OPF_BACKWARD_DATA))
+    if (k && rni_winograd_suits(k, op->params, RN_OPF_BACKWARD_DATA))
         info->workspace = rni_winograd_bytes(k, op->params, 1, 0, dx->dims[0], cpu->host->num_threads);
     else if (k && rni_pointwise_suits(op->params))
         info->workspace = rni_pointwise_bytes(k, op->params, 1, 0, dx->dims[0], cpu->host->num_threads);
@@ -280,7 +281,7 @@ static rn_status run_backward_data(const rni_cpu_call *call)
     c.dx = rni_cpu_out(call, 0);
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
-    if (k && rni_winograd_suits(c.p, RN_OPF_BACKWARD_DATA))
+    if (k && rni_winograd_suits(k, c.p, RN_OPF_BACKWARD_DATA))
         return rni_winograd_backward_data(&c, k);
     if (k && rni_pointwise_suits(c.p))
         return rni_pointwise_backward_data(&c, k);
@@ -296,8 +297,8 @@ static rn_status query_backward_filter(const rni_cpu *cpu, const rn_op *op, cons
     RNI_TRY(check_weights(op, "weight gradient", output(op, values, 0)));
     if (k && rni_winograd_suits_filter(op->params))
         info->workspace = rni_winograd_filter_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
-    else if (k && rni_pointwise_suits(op->params))
-        info->workspace = rni_pointwise_filter_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
+    else if (k && rni_bands_suit(k, op->params))
+        info->workspace = rni_bands_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
     else if (k)
         info->workspace = rni_conv_filter_bytes(k, op->params, x->dims[0]);
     return RN_OK;
@@ -313,8 +314,8 @@ static rn_status run_backward_filter(const rni_cpu_call *call)
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
     if (k && rni_winograd_suits_filter(c.p))
         return rni_winograd_backward_filter(&c, k);
-    if (k && rni_pointwise_suits(c.p))
-        return rni_pointwise_backward_filter(&c, k);
+    if (k && rni_bands_suit(k, c.p))
+        return rni_bands_backward_filter(&c, k);
     return k ? rni_conv_fast_backward_filter(&c, k) : reference(dtype)->backward_filter(&c);
 }
 

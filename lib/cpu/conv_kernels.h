@@ -71,15 +71,16 @@ typedef struct rni_conv_filter_block {
 
 /*
  *   sum[i, o] += sum over pixels of dy[p, o] * x[p, i]
- * for `count` pixels: those of dy lie dy_pixel apart, those of x where x_at says. x and dy are first copied into `memory`,
+ * for `count` pixels: those of dy lie dy_pixel apart, those of x where x_at says. Both are first copied into `memory`,
  * where those of a tile lie together.
  */
 typedef struct rni_conv_band {
-    const void *x, *dy;
-    const int64_t *x_at; /* per pixel: elements from x */
+    const void *const *x_at; /* per pixel */
+    const void *dy;
     int64_t dy_pixel, count;
     int64_t channels, outs; /* of x; of dy */
-    float *sum;             /* [block][channel][vectors of lanes] */
+    float *sum;             /* [block][weight][vectors of lanes] */
+    int64_t weights, unit;  /* in a block; the first that x's channels belong to */
     void *memory;           /* room for whole vectors of x's tiles and of one block of dy */
     int64_t max_vectors;    /* of a block */
     /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
@@ -95,6 +96,7 @@ typedef struct rni_conv_moments {
 typedef struct rni_conv_kernels {
     int32_t size;           /* bytes of an element */
     int32_t step;           /* channels whose weights lie together: 1, or 2 for bf16 */
+    int32_t has_dots;       /* the processor has dot products of bf16 */
     int32_t lanes;
     int32_t max_vectors;    /* of a block */
     int32_t triple_vectors; /* the three-tap kernel is better for blocks of up to so many */

@@ -33,7 +33,5 @@ uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p,
                              int64_t batch, int32_t threads);
 rn_status rni_pointwise_forward(const rni_conv *c, const rni_conv_kernels *k);
 rn_status rni_pointwise_backward_data(const rni_conv *c, const rni_conv_kernels *k);
-uint64_t rni_pointwise_filter_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch, int32_t threads);
-rn_status rni_pointwise_backward_filter(const rni_conv *c, const rni_conv_kernels *k);
 
 #endif

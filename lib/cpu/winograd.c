@@ -40,10 +40,13 @@ static int pays(const rn_conv_params *p, int64_t height, int64_t width)
     return waste(height) * waste(width) < 2 && (weights < WEIGHTS_WIDE || tiles >= 12);
 }
 
-int rni_winograd_suits(const rn_conv_params *p, uint32_t flags)
+int rni_winograd_suits(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags)
 {
     const int back = (flags & RN_OPF_BACKWARD_DATA) != 0;
     const int64_t height = back ? p->in_height : p->out_height, width = back ? p->in_width : p->out_width;
+    /* Dot products of bf16 have twice the speed, and weights that are transformed again and again cost as much. */
+    if (k->has_dots && rni_winograd_keeps_taps(p))
+        return 0;
     return is_plain_3x3(p) && p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS &&
            height >= LEAST_SIZE && width >= LEAST_SIZE && pays(p, height, width);
 }

@@ -5,8 +5,8 @@
 
 #include "cpu/conv.h"
 
-/* Whether a convolution, its data gradient or its filter's gradient is done so. Decided by params and flags alone. */
-int rni_winograd_suits(const rn_conv_params *p, uint32_t flags);
+/* Whether a convolution, its data gradient or its filter's gradient is done so. Decided by params, flags and the level. */
+int rni_winograd_suits(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags);
 int rni_winograd_suits_filter(const rn_conv_params *p);
 
 /* Planes start this much later than their size says, at different cache sets. */

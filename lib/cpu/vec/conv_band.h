@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The filter's gradient of a 1x1 convolution over a band of pixels, for one level; see rni_conv_band. */
+/* Products of a band of pixels, for a filter's gradient at one level; see rni_conv_band. */
 #include "cpu/conv_kernels.h"
 #include "cpu/vec/product_filter.h"
 
 /* Pixels to read, one after the other: at the places that `at` tells, or else `pixel` apart. */
 typedef struct columns {
     const elem *from;
-    const int64_t *at;
+    const void *const *at;
+    int64_t offset; /* from each of these */
     int64_t pixel;
 } columns;
 
 RNI_INLINE const elem *pixel_of(const columns *c, int64_t p)
 {
-    return c->from + (c->at ? c->at[p] : p * c->pixel);
+    return c->at ? (const elem *)c->at[p] + c->offset : c->from + p * c->pixel;
 }
 
 #if defined(RNI_BF16)
@@ -57,7 +58,7 @@ RNI_INLINE next_columns columns_of(const rni_conv_band *b)
 {
     const next_columns x = {b->x_ahead, b->x_pixel, (b->channels + LINE - 1) / LINE, 0};
     const next_columns dy = {b->dy_ahead, b->dy_pixel, (b->outs + LINE - 1) / LINE, 1};
-    const next_columns none = {b->x, 0, INT64_MAX, 1};
+    const next_columns none = {b->dy, 0, INT64_MAX, 1};
     return b->x_ahead ? x : b->dy_ahead ? dy : none;
 }
 
@@ -69,7 +70,7 @@ RNI_INLINE void next_column(next_columns *n, const rni_conv_band *b)
     if (!n->x_done && b->dy_ahead)
         *n = (next_columns){b->dy_ahead, b->dy_pixel, (b->outs + LINE - 1) / LINE, 1};
     else
-        *n = (next_columns){b->x, 0, INT64_MAX, 1};
+        *n = (next_columns){b->dy, 0, INT64_MAX, 1};
 }
 
 /* Tiles of channels of nearly equal width. */
@@ -98,12 +99,12 @@ RNI_INLINE int64_t steps_of(int64_t pixels)
 RNI_INLINE void copy_panels(const rni_conv_band *b, const band_tiles *cut)
 {
     elem *to = b->memory;
-    columns c = {b->x, b->x_at, 0};
+    columns c = {.at = b->x_at};
     for (int64_t i = 0; i < cut->count; i++) {
         const int64_t n = cut->width + (i < cut->wider), stride = panel_stride(n);
         copy_columns(to, &c, b->count, n, stride);
         to += steps_of(b->count) * STEP * stride;
-        c.from += n;
+        c.offset += n;
     }
 }
 
@@ -114,7 +115,7 @@ RNI_INLINE void run_block(const rni_conv_band *b, const band_tiles *cut, product
     const elem *x = b->memory;
     for (int64_t i = 0; i < cut->count; i++) {
         const int64_t n = cut->width + (i < cut->wider), stride = panel_stride(n);
-        table[n](x, STEP * stride, dy, STEP * width, steps_of(b->count), sum, width, next->at, STEP * next->pixel);
+        table[n](x, STEP * stride, dy, STEP * width, steps_of(b->count), sum, width, next->at, next->pixel);
         next_column(next, b);
         x += steps_of(b->count) * STEP * stride;
         sum += n * width;
@@ -133,10 +134,10 @@ RNI_INLINE void run_band(const rni_conv_band *b, product_filter_fn *const *one, 
     copy_panels(b, &cut);
     for (int64_t o = 0; o < b->outs; o += whole) {
         const int64_t outs = b->outs - o < whole ? rest : whole, width = outs > LANES ? 2 * LANES : LANES;
-        const columns c = {(const elem *)b->dy + o, NULL, b->dy_pixel};
+        const columns c = {.from = (const elem *)b->dy + o, .pixel = b->dy_pixel};
         copy_columns(dy, &c, b->count, outs, width);
-        run_block(b, &cut, outs > LANES ? two : one, dy, width, sum, &next);
-        sum += b->channels * width;
+        run_block(b, &cut, outs > LANES ? two : one, dy, width, sum + b->unit * width, &next);
+        sum += b->weights * width;
     }
 }
 

@@ -32,7 +32,13 @@ static void pack_pairs(const float *rows, int64_t channels, int64_t width, void 
         }
 }
 
+#if defined(__AVX512BF16__)
+enum { HAS_DOTS = 1 };
+#else
+enum { HAS_DOTS = 0 };
+#endif
+
 #define CONV_KERNELS_BF16(NAME, PRODUCTS)                                                                       \
     const rni_conv_kernels NAME = {                                                                             \
-        sizeof(elem), STEP, LANES, 2, 0, 0, windows, filter, band, moments, pack_pairs,                         \
+        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, band, moments, pack_pairs,               \
         {winograd_input, winograd_gradient, winograd_output}, &PRODUCTS};
