@@ -106,19 +106,38 @@ static void add_lane(const rni_conv_filter *g, const float *sum, const sum_strid
                 *dw++ += sum[c * stride->channel + r * stride->row + s * stride->tap];
 }
 
+/* A channel's taps come together. */
+static void gather_taps(const rni_conv_filter *g, const float *sum, const sum_strides *stride, int64_t channels,
+                        int64_t width, float *rows)
+{
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t r = 0; r < g->taps[0]; r++)
+            for (int64_t s = 0; s < g->taps[1]; s++, rows += width)
+                memcpy(rows, sum + c * stride->channel + r * stride->row + s * stride->tap, (size_t)width * sizeof *rows);
+}
+
 /* Adds the sums of channels first..last-1 to the weights of a slice: a transposition, in pieces that stay in cache. */
 static void add_channels(const rni_filter_job *j, const rni_conv_slice *slice, float *sum, int64_t first, int64_t last)
 {
     const rni_conv_filter *const g = &j->g;
     const int64_t width = slice->vectors * j->k->lanes, lanes = width - j->k->lanes + slice->tail;
+    const int64_t weights = rni_filter_weights(j), taps = g->taps[0] * g->taps[1], channels = last - first;
     const sum_strides stride = strides_of(g, width);
-    float *dw = j->c->dw + (slice->group * j->c->out_per_group + slice->first) * rni_filter_weights(j);
+    float rows[PIECE_VECTORS * RNI_CONV_MAX_LANES];
+    float *const dw = j->c->dw + (slice->group * j->c->out_per_group + slice->first) * weights + first * taps;
     sum += first * stride.channel;
     for (int64_t r = 0; r < g->taps[0]; r++)
         for (int64_t s = 0; s < (g->triple ? 1 : g->taps[1]); s++)
-            fold_chunks(j, sum + r * stride.row + s * stride.tap, (last - first) * stride.channel);
-    for (int64_t lane = 0; lane < lanes; lane++, dw += rni_filter_weights(j))
-        add_lane(g, sum + lane, &stride, last - first, dw + first * g->taps[0] * g->taps[1]);
+            fold_chunks(j, sum + r * stride.row + s * stride.tap, channels * stride.channel);
+    if (channels * taps * slice->vectors > PIECE_VECTORS) {
+        for (int64_t lane = 0; lane < lanes; lane++)
+            add_lane(g, sum + lane, &stride, channels, dw + lane * weights);
+        return;
+    }
+    if (taps > 1)
+        gather_taps(g, sum, &stride, channels, width, rows);
+    j->c->call->kernels->f32.transpose(dw, (size_t)weights, taps > 1 ? rows : sum, (size_t)width,
+                                       (size_t)(channels * taps), (size_t)lanes, 1);
 }
 
 static void add_chunks(void *arg, size_t index)
@@ -126,7 +145,7 @@ static void add_chunks(void *arg, size_t index)
     const rni_filter_job *const j = arg;
     const rni_conv_slice slice =
         rni_conv_slice_of(j->c->out_per_group, j->k->lanes, j->block_vectors, (int64_t)index);
-    const int64_t step = rni_conv_divide_up(PIECE_VECTORS, j->g.taps[0] * j->g.taps[1] * slice.vectors);
+    const int64_t step = rni_conv_max(1, PIECE_VECTORS / (j->g.taps[0] * j->g.taps[1] * slice.vectors));
     for (int64_t c = 0; c < j->g.channels; c += step)
         add_channels(j, &slice, j->sums + slice.lane * rni_filter_weights(j), c, rni_conv_min(c + step, j->g.channels));
 }

@@ -5,8 +5,10 @@
 #include "cpu/scratch.h"
 #include <string.h>
 
-/* A chunk's inputs and outputs should take so many floats of a core's cache, its pixels stay in these bounds. */
-enum { CHUNK_FLOATS = 1 << 17, LEAST_PIXELS = 48, MOST_PIXELS = 240 };
+/* A chunk's inputs should take so much of a core's cache, its pixels stay in these bounds. */
+enum { CHUNK_BYTES = 1 << 19, LEAST_PIXELS = 48, MOST_PIXELS = 240 };
+/* Rows of a multiple of this meet in few sets of a first-level cache. */
+enum { SET_BYTES = 4096 };
 /* So many tasks should be there to share. */
 enum { LEAST_TASKS = 8 };
 /* Outputs of so many floats leave the caches before they are read: they are better not read first. */
@@ -25,15 +27,18 @@ static int is_strided(const rn_conv_params *p)
     return p->stride[0] != 1 || p->stride[1] != 1;
 }
 
-/* The input pixels of a chunk, one after the other. */
-static void gather(const rn_conv_params *p, size_t size, const void *x, int64_t first, int64_t end, void *to)
+/* Forward, the input pixels of a chunk; backwards those of dy, which lie together. Copies are `pitch` bytes apart. */
+static void gather(const rni_conv_pass *pass, const void *x, int64_t first, int64_t end, void *to, size_t pitch)
 {
-    const size_t bytes = (size_t)p->in_channels * size;
+    const rn_conv_params *const p = pass->p;
+    const size_t bytes = (size_t)(pass->sums * pass->k->size);
     char *out = to;
     while (first < end) {
-        const rni_pixel_run run = rni_pointwise_run_of(p, first, end);
-        for (int64_t i = 0; i < run.count; i++, out += bytes)
-            memcpy(out, (const char *)x + (size_t)(run.input + i * p->stride[1]) * bytes, bytes);
+        const rni_pixel_run together = {end - first, first};
+        const rni_pixel_run run = pass->backward_data ? together : rni_pointwise_run_of(p, first, end);
+        const int64_t step = pass->backward_data ? 1 : p->stride[1];
+        for (int64_t i = 0; i < run.count; i++, out += pitch)
+            memcpy(out, (const char *)x + (size_t)(run.input + i * step) * bytes, bytes);
         first += run.count;
     }
 }
@@ -62,12 +67,42 @@ typedef struct pointwise_job {
     const void *x, *residual;
     void *y;
     rni_conv_stats stats;
-    rni_scratch scratch; /* strided: a chunk's inputs, or a block of its outputs */
+    rni_scratch scratch; /* copies of a chunk's inputs and of a block of its outputs */
 } pointwise_job;
+
+/* Inputs that lie apart are copied together; so are those whose distance is a power of two, which would meet in the same
+ * sets of a cache. */
+static int copies_inputs(const rni_conv_pass *pass)
+{
+    return (is_strided(pass->p) && !pass->backward_data) || pass->sums * pass->k->size % SET_BYTES == 0;
+}
+
+static int copies_outputs(const rni_conv_pass *pass)
+{
+    return is_strided(pass->p) && pass->backward_data;
+}
+
+/* Elements from one copied input to the next. */
+static int64_t input_pitch(const rni_conv_pass *pass)
+{
+    return pass->sums + 64 / pass->k->size;
+}
 
 static int64_t most_pixels(const rni_conv_pass *pass)
 {
-    return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, CHUNK_FLOATS / pass->sums));
+    return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, CHUNK_BYTES / (pass->sums * pass->k->size)));
+}
+
+/* Elements from one copied output to the next. */
+static int64_t out_lanes(const rni_conv_pass *pass)
+{
+    return pass->k->max_vectors * pass->k->lanes;
+}
+
+static size_t slot_bytes(const rni_conv_pass *pass)
+{
+    const int64_t width = (copies_outputs(pass) ? out_lanes(pass) : 0) + (copies_inputs(pass) ? input_pitch(pass) : 0);
+    return (size_t)(most_pixels(pass) * width) * (size_t)pass->k->size;
 }
 
 static int64_t chunk_count(const rni_conv_pass *pass, int64_t pixels)
@@ -81,7 +116,7 @@ static int64_t chunk_pixels(const void *user, int64_t chunk)
     return rni_conv_min(j->chunk, j->pixels - chunk * j->chunk);
 }
 
-/* One block of a chunk. With a stride x is a copy; backwards y is one, too, and goes where it belongs. */
+/* One block of a chunk. With `copy` y is one, which goes where it belongs. */
 static void run_block(const pointwise_job *j, rni_conv_windows *g, int64_t chunk, int64_t block, const void *x,
                       void *copy)
 {
@@ -107,17 +142,21 @@ static void run_block(const pointwise_job *j, rni_conv_windows *g, int64_t chunk
 
 static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int64_t last, void *memory)
 {
+    const rni_conv_pass *const pass = &j->pass;
+    const size_t size = (size_t)pass->k->size;
     rni_conv_windows g = j->g;
-    const size_t size = (size_t)j->pass.k->size;
     const void *x = rni_at_const(j->x, (size_t)(chunk * j->chunk * g.in_pixel), size);
     void *copy = NULL;
     g.out_width = g.in_width = chunk_pixels(j, chunk);
     g.ahead = !memory && chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
-    if (memory && j->pass.backward_data) {
+    if (copies_outputs(pass)) {
         copy = memory;
-        g.out_pixel = j->pass.k->max_vectors * j->pass.k->lanes;
-    } else if (memory) {
-        gather(j->pass.p, size, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory);
+        memory = rni_at(memory, (size_t)(most_pixels(pass) * out_lanes(pass)), size);
+        g.out_pixel = out_lanes(pass);
+    }
+    if (copies_inputs(pass)) {
+        g.in_pixel = input_pitch(pass);
+        gather(pass, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory, (size_t)g.in_pixel * size);
         x = memory;
     }
     for (int64_t block = first; block < last; block++, g.ahead = 0)
@@ -128,16 +167,10 @@ static void run_chunk(void *arg, size_t index)
 {
     const pointwise_job *const j = arg;
     const int64_t part = (int64_t)index % j->parts, blocks = j->pass.blocks;
-    void *const memory = is_strided(j->pass.p) ? rni_scratch_take(&j->scratch, index) : NULL;
+    void *const memory = slot_bytes(&j->pass) ? rni_scratch_take(&j->scratch, index) : NULL;
     run_blocks(j, (int64_t)index / j->parts, blocks * part / j->parts, blocks * (part + 1) / j->parts, memory);
     if (memory)
         rni_scratch_give(memory);
-}
-
-static size_t slot_bytes(const rni_conv_pass *pass)
-{
-    const int64_t width = pass->backward_data ? pass->k->max_vectors * pass->k->lanes : pass->sums;
-    return (size_t)(most_pixels(pass) * width) * (size_t)pass->k->size;
 }
 
 static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
@@ -152,7 +185,7 @@ uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p,
 {
     const rni_conv_pass pass = rni_conv_pass_of(k, p, backward_data);
     return (stats ? stats_bytes(&pass, batch) : 0) +
-           (is_strided(p) ? (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&pass)) : 0);
+           (slot_bytes(&pass) ? (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&pass)) : 0);
 }
 
 static void describe(pointwise_job *j)
@@ -174,7 +207,7 @@ static rn_status run_job(pointwise_job *j)
 {
     const rni_conv *const c = j->c;
     describe(j);
-    if (is_strided(c->p))
+    if (slot_bytes(&j->pass))
         j->scratch = rni_scratch_make((char *)c->workspace + (j->stats.moments ? stats_bytes(&j->pass, c->batch) : 0),
                                       slot_bytes(&j->pass), c->call->cpu->host->num_threads);
     return rni_cpu_parallel(j->c->call, run_chunk, j, (size_t)(j->chunks * j->parts));
