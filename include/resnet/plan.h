@@ -39,7 +39,12 @@ typedef struct rn_plan_options {
     int32_t rank;                    /**< of the input: 2 or 4 */
     int64_t input_dims[RN_MAX_RANK]; /**< [N, C, H, W] or [N, F]; N is the largest batch unless `batches` says more */
     int64_t batches[8];              /**< other batch sizes to prepare, 0 ends; on the CPU any size up to the largest runs */
-    rn_dtype compute_dtype;          /**< RN_F32; RN_F64: reference kernels, tensors of x, y, dy, dx are f64 */
+    /**
+     * RN_F32. RN_F64: reference kernels, tensors of x, y, dy, dx are f64. RN_BF16: activations, their gradients and packed
+     * weights are bf16 (rounded to nearest, ties to even); sums, batch statistics, losses, weights, their gradients and the
+     * optimizer stay f32, as do tensors of x, y, dy, dx and values for MSE; rn_plan_input() is bf16.
+     */
+    rn_dtype compute_dtype;
     uint32_t accumulate;             /**< micro-batches per update in rn_plan_train_step(); 0 and 1: one */
     rn_loss *loss;                   /**< [optional] needed for train and eval steps */
     rn_optimizer *optimizer;         /**< [optional] needed for train steps; of the same model */
@@ -77,7 +82,7 @@ RN_API rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_
 RN_API rn_plan *rn_plan_retain(rn_plan *p);
 RN_API void rn_plan_release(rn_plan *p);
 
-/** The plan's own input, in the layout its first layer reads; write it, then pass it as x. Borrowed. */
+/** The plan's own input, in the layout and type its first layer reads; write it, then pass it as x. Borrowed. */
 RN_API rn_status rn_plan_input(rn_plan *p, rn_tensor **out);
 
 /** The shape of the output for a batch of n. @param dims [out] RN_MAX_RANK entries */
@@ -85,7 +90,8 @@ RN_API rn_status rn_plan_output_shape(const rn_plan *p, int64_t n, int32_t *rank
 
 /**
  * y = model(x). In a TRAIN plan it also updates the running statistics, once.
- * @param x [in] [n, ...] with n up to the plan's batch  @param y [out] [n, ...] of rn_plan_output_shape()
+ * @param x [in] [n, ...] with n up to the plan's batch, in plain order, or like rn_plan_input()
+ * @param y [out] [n, ...] of rn_plan_output_shape()
  * @return RN_E_SHAPE, RN_E_DTYPE, RN_E_DEVICE, RN_E_STATE when the plan is stale (rn_model_set_trainable())
  */
 RN_API rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y);

@@ -23,7 +23,8 @@ How PyTorch is set up. Each of these made it faster:
 - Gradients are set to None instead of zero; the optimizer is a fused one where there is one for CPUs.
 - fp32 inference is the fastest of: eager; traced and frozen; traced, frozen and optimize_for_inference with plain
   layout; with version 2 torch.compile with frozen weights. Training: eager, or with version 2 torch.compile.
-- bf16 is torch.autocast, eager and compiled; inference also with the model itself converted, eager and frozen.
+- bf16 is torch.autocast, eager and compiled; inference also with the model itself converted, eager and frozen. Our bf16 is
+  compared with the fastest of these and of fp32.
 A first round tries all of them; those within 15 % of the fastest take part in the rounds that count.
 
 How we are set up: bench_step with its defaults. --ours=FLAG adds flags of bench_step.
@@ -54,6 +55,8 @@ KINDS = {("train", "fp32"): ["eager", "compiled"],
          ("infer", "fp32"): ["eager", "frozen", "optimized", "compiled"],
          ("train", "bf16"): ["eager", "compiled"],
          ("infer", "bf16"): ["eager", "compiled", "converted", "converted_frozen"]}
+for key in ("train", "infer"):
+    KINDS[key, "bf16"] += ["fp32 " + kind for kind in KINDS[key, "fp32"]]
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 CLOSE = 0.85  # kinds slower than this share of the fastest take no part
 
@@ -203,8 +206,8 @@ def run_quietly(args, command, env=None):
     return best, None
 
 
-def flags_of(case, args):
-    flags = ["--threads", str(args.threads), "--dtype", args.dtype]
+def flags_of(case, args, dtype=None):
+    flags = ["--threads", str(args.threads), "--dtype", dtype or args.dtype]
     for key in ("arch", "mode", "batch", "size", "optimizer"):
         flags += [f"--{key}", str(case[key])]
     return flags
@@ -227,9 +230,11 @@ def run_ours(case, args, steps=0):
 
 def run_peer(case, args, python, kind, steps=0, tuned=True):
     length = ["--steps", str(steps)] if steps else ["--seconds", str(args.seconds)]
-    command = [python, os.path.abspath(__file__), "--worker", "--kind", kind, *flags_of(case, args), *length]
+    dtype, _, way = kind.rpartition(" ")
+    command = [python, os.path.abspath(__file__), "--worker", "--kind", way, *flags_of(case, args, dtype), *length]
     env = peer_environment(tuned)
-    return run(command, env) if steps else run_quietly(args, command, env)
+    result, problem = run(command, env) if steps else run_quietly(args, command, env)
+    return (None, problem) if problem else (dict(result, kind=kind), None)
 
 
 def choose_peers(case, args):

@@ -73,7 +73,8 @@ typedef struct rn_value {
 
 /**
  * Kinds of ops with their operands. `[x]` marks an optional operand (RN_NO_VALUE when absent). T is the compute dtype
- * (f32 or f64), activations are NHWC when they have rank 4, and n is run->batch. Per-channel values have dims [C].
+ * (f32, f64 or bf16), activations are NHWC when they have rank 4, and n is run->batch. Per-channel values have dims [C];
+ * where they are T they are f32 beside activations of bf16.
  */
 enum {
     /** in: a. out: b. Copies between dtypes and layouts of the same dims. ACCUMULATE adds. */
