@@ -9,6 +9,8 @@
 enum { CHUNK_BYTES = 1 << 19, LEAST_PIXELS = 48, MOST_PIXELS = 240 };
 /* Rows of a multiple of this meet in few sets of a first-level cache. */
 enum { SET_BYTES = 4096 };
+/* Blocks that make up for a copy of the inputs. */
+enum { LEAST_BLOCKS = 4 };
 /* So many tasks should be there to share. */
 enum { LEAST_TASKS = 8 };
 /* Outputs of so many floats leave the caches before they are read: they are better not read first. */
@@ -70,11 +72,18 @@ typedef struct pointwise_job {
     rni_scratch scratch; /* copies of a chunk's inputs and of a block of its outputs */
 } pointwise_job;
 
-/* Inputs that lie apart are copied together; so are those whose distance is a power of two, which would meet in the same
- * sets of a cache. */
-static int copies_inputs(const rni_conv_pass *pass)
+/*
+ * Inputs that lie apart are copied together. So are those whose distance is a multiple of SET_BYTES, which would meet in the
+ * same set of a cache, when a task multiplies them by enough blocks.
+ */
+static int gathers_inputs(const rni_conv_pass *pass)
 {
-    return (is_strided(pass->p) && !pass->backward_data) || pass->sums * pass->k->size % SET_BYTES == 0;
+    return is_strided(pass->p) && !pass->backward_data;
+}
+
+static int spreads_inputs(const rni_conv_pass *pass)
+{
+    return pass->sums * pass->k->size % SET_BYTES == 0 && pass->blocks >= LEAST_BLOCKS;
 }
 
 static int copies_outputs(const rni_conv_pass *pass)
@@ -101,7 +110,7 @@ static int64_t out_lanes(const rni_conv_pass *pass)
 
 static size_t slot_bytes(const rni_conv_pass *pass)
 {
-    const int64_t width = (copies_outputs(pass) ? out_lanes(pass) : 0) + (copies_inputs(pass) ? input_pitch(pass) : 0);
+    const int64_t width = (copies_outputs(pass) ? out_lanes(pass) : 0) + (gathers_inputs(pass) || spreads_inputs(pass) ? input_pitch(pass) : 0);
     return (size_t)(most_pixels(pass) * width) * (size_t)pass->k->size;
 }
 
@@ -148,13 +157,14 @@ static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int
     const void *x = rni_at_const(j->x, (size_t)(chunk * j->chunk * g.in_pixel), size);
     void *copy = NULL;
     g.out_width = g.in_width = chunk_pixels(j, chunk);
-    g.ahead = !memory && chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
+    g.ahead = !is_strided(pass->p) && chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
     if (copies_outputs(pass)) {
         copy = memory;
         memory = rni_at(memory, (size_t)(most_pixels(pass) * out_lanes(pass)), size);
         g.out_pixel = out_lanes(pass);
     }
-    if (copies_inputs(pass)) {
+    if (gathers_inputs(pass) || (spreads_inputs(pass) && last - first >= LEAST_BLOCKS)) {
+        g.ahead = 0;
         g.in_pixel = input_pitch(pass);
         gather(pass, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory, (size_t)g.in_pixel * size);
         x = memory;
