@@ -18,6 +18,7 @@ static const rni_conv_reference *reference(int32_t dtype)
 
 /* The tables of a type by level; a level that was not compiled in has none. */
 static const rni_conv_kernels *const kernels_f32[RNI_CPU_LEVELS] = {
+    [RN_CPU_BASE] = NULL,
 #if defined(RNI_CPU_AVX2)
     [RN_CPU_AVX2] = &rni_conv_kernels_avx2,
 #endif
@@ -27,6 +28,7 @@ static const rni_conv_kernels *const kernels_f32[RNI_CPU_LEVELS] = {
 };
 
 static const rni_conv_kernels *const kernels_bf16[RNI_CPU_LEVELS] = {
+    [RN_CPU_BASE] = NULL,
 #if defined(RNI_CPU_AVX2)
     [RN_CPU_AVX2] = &rni_conv_kernels_avx2_bf16,
 #endif
