@@ -3,7 +3,6 @@
 #include "cpu/conv.h"
 #include "base/error.h"
 #include "cpu/check.h"
-#include "cpu/driver.h"
 #include "cpu/filter_bands.h"
 #include "cpu/pointwise.h"
 #include "cpu/winograd.h"

@@ -4,8 +4,8 @@
 
 /* A task should do about so many multiplications: some microseconds. */
 enum { TASK_PRODUCTS = 1 << 19 };
-/* Packed weights beyond so many floats do not stay in a core's cache from image to image. */
-enum { CACHED_WEIGHTS = 1 << 17 };
+/* Packed weights of more bytes do not stay in a core's cache from image to image. */
+enum { CACHED_WEIGHTS = 1 << 19 };
 
 typedef struct windows_job {
     const rni_conv *c;
@@ -78,7 +78,7 @@ static rn_status run_job(windows_job *j)
 {
     j->cuts = row_cuts(&j->pass);
     j->blocks = j->pass.p->groups * j->pass.blocks;
-    j->images_inside = rni_conv_packed_count(&j->pass) > CACHED_WEIGHTS;
+    j->images_inside = rni_conv_packed_count(&j->pass) * j->pass.k->size > CACHED_WEIGHTS;
     return rni_cpu_parallel(j->c->call, run_windows, j, (size_t)(j->c->batch * j->cuts * j->blocks));
 }
 

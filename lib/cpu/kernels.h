@@ -2,9 +2,9 @@
 /*
  * The kernels of all families but convolution: loops over a piece of the data that a driver cut off, on one thread.
  *
- * A table serves one element type T (f32, f64 or bf16); `void *` points to T. Values per column are T, for bf16 f32. Rows: `rows` rows of `width` elements, whose
+ * A table serves one element type T (f32, f64 or bf16); `void *` points to T. Rows: `rows` rows of `width` elements, whose
  * first elements are `stride` apart. Drivers make rows of one or several pixels with their channels, so that
- * per-channel values repeat with period `width`; arrays of such values are written `per column`.
+ * per-channel values repeat with period `width`; arrays of such values are written `per column` and are of T, for bf16 of f32.
  */
 #ifndef RNI_CPU_KERNELS_H
 #define RNI_CPU_KERNELS_H

@@ -13,8 +13,8 @@ enum { SET_BYTES = 4096 };
 enum { LEAST_BLOCKS = 4 };
 /* So many tasks should be there to share. */
 enum { LEAST_TASKS = 8 };
-/* Outputs of so many floats leave the caches before they are read: they are better not read first. */
-enum { STREAMED_FLOATS = 1 << 22 };
+/* Outputs of so many bytes leave the caches before they are read: they are better not read first. */
+enum { STREAMED_BYTES = 1 << 24 };
 
 int rni_pointwise_suits(const rn_conv_params *p)
 {
@@ -110,8 +110,9 @@ static int64_t out_lanes(const rni_conv_pass *pass)
 
 static size_t slot_bytes(const rni_conv_pass *pass)
 {
-    const int64_t width = (copies_outputs(pass) ? out_lanes(pass) : 0) + (gathers_inputs(pass) || spreads_inputs(pass) ? input_pitch(pass) : 0);
-    return (size_t)(most_pixels(pass) * width) * (size_t)pass->k->size;
+    const int64_t outputs = copies_outputs(pass) ? out_lanes(pass) : 0;
+    const int64_t inputs = gathers_inputs(pass) || spreads_inputs(pass) ? input_pitch(pass) : 0;
+    return (size_t)(most_pixels(pass) * (outputs + inputs)) * (size_t)pass->k->size;
 }
 
 static int64_t chunk_count(const rni_conv_pass *pass, int64_t pixels)
@@ -209,7 +210,7 @@ static void describe(pointwise_job *j)
     j->chunk = rni_conv_divide_up(j->pixels, chunk_count(pass, j->pixels)); /* of nearly equal size */
     j->chunks = rni_conv_divide_up(j->pixels, j->chunk);
     j->parts = rni_conv_min(pass->blocks, rni_conv_divide_up(LEAST_TASKS, j->chunks));
-    j->g.stream = !j->stats.moments && !j->residual && j->pixels * pass->outs >= STREAMED_FLOATS &&
+    j->g.stream = !j->stats.moments && !j->residual && j->pixels * pass->outs * pass->k->size >= STREAMED_BYTES &&
                   pass->outs % (64 / pass->k->size) == 0 && !(pass->backward_data && is_strided(pass->p));
 }
 

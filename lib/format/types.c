@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/types.h"
+#include "base/bf16.h"
 #include <string.h>
 
 static const rni_st_type types[] = {
@@ -55,11 +56,6 @@ static float float_of_bits(uint32_t bits)
     return value;
 }
 
-static float bf16_value(uint16_t bits)
-{
-    return float_of_bits((uint32_t)bits << 16);
-}
-
 /* IEEE 754 binary16; every value is exact in f32. */
 static float f16_value(uint16_t bits)
 {
@@ -84,7 +80,7 @@ static double float_at(const void *src, rn_dtype from, size_t i)
     case RN_F16:
         return (double)f16_value(((const uint16_t *)src)[i]);
     default:
-        return (double)bf16_value(((const uint16_t *)src)[i]);
+        return (double)rni_bf16_value(((const uint16_t *)src)[i]);
     }
 }
 

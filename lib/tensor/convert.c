@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tensor/convert.h"
+#include "base/bf16.h"
 #include <math.h>
 #include <string.h>
 
@@ -15,20 +16,6 @@ static uint32_t float_to_bits(float f)
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
     return bits;
-}
-
-static float from_bf16(uint16_t h)
-{
-    return bits_to_float((uint32_t)h << 16);
-}
-
-/* Round to nearest even; NaN stays NaN. */
-static uint16_t to_bf16(float f)
-{
-    const uint32_t bits = float_to_bits(f);
-    if (isnan(f))
-        return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 static float from_f16(uint16_t h)
@@ -88,7 +75,7 @@ static number load(rn_dtype dtype, const void *src, int64_t i)
         n.real = ((const double *)src)[i];
         break;
     case RN_BF16:
-        n.real = (double)from_bf16(((const uint16_t *)src)[i]);
+        n.real = (double)rni_bf16_value(((const uint16_t *)src)[i]);
         break;
     case RN_F16:
         n.real = (double)from_f16(((const uint16_t *)src)[i]);
@@ -135,7 +122,7 @@ static void store(rn_dtype dtype, void *dst, int64_t i, number n)
         ((double *)dst)[i] = real;
         break;
     case RN_BF16:
-        ((uint16_t *)dst)[i] = to_bf16(narrow(real));
+        ((uint16_t *)dst)[i] = rni_bf16_round(narrow(real));
         break;
     case RN_F16:
         ((uint16_t *)dst)[i] = to_f16(narrow(real));
