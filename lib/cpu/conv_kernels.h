@@ -37,6 +37,8 @@ typedef struct rni_conv_windows {
     int32_t relu;
     int32_t stream; /* y is written past the caches: whole vectors at multiples of their size */
     int64_t ahead;  /* with one tap: what lies so far behind each input will be wanted; 0: nothing */
+    const void *weight_ahead; /* with one tap: so many cache lines from here on will be wanted */
+    int64_t weight_lines;
 } rni_conv_windows;
 
 /* What a call computes: some rows of one image, `vectors` vectors of output channels. */
