@@ -264,8 +264,14 @@ rn_status golden_optimizer(rn_model *m, const golden *g, rn_optimizer **out)
             return status;
         }
     }
-    *out = optimizer;
-    return RN_OK;
+    rn_status status = RN_OK;
+    if (json_object_get(o, "exclude_rank"))
+        status = rn_optimizer_exclude_from_decay(optimizer, (int32_t)golden_integer(o, "exclude_rank"), NULL);
+    if (status == RN_OK)
+        *out = optimizer;
+    else
+        rn_optimizer_release(optimizer);
+    return status;
 }
 
 rn_status golden_tensor(rn_device *dev, const golden *g, const char *what, rn_dtype dtype, int32_t rank,

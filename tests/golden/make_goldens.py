@@ -142,6 +142,14 @@ def run_layer(case, way, make_model=make_model):
         return out
 
 
+def excluded(groups, rank):
+    """Takes parameters of up to `rank` dimensions out of groups: into groups like theirs, without weight decay."""
+    moved = [dict(g, params=[p for p in g["params"] if p.dim() <= rank], weight_decay=0.0) for g in groups]
+    for group in groups:
+        group["params"] = [p for p in group["params"] if p.dim() > rank]
+    return moved
+
+
 def optimizer_of(case, model):
     o, plain = case["optimizer"], {}
     groups = [{"params": [], "weight_decay": o["weight_decay"], "lr": o["lr"]}]
@@ -150,6 +158,7 @@ def optimizer_of(case, model):
     for name, value in model.named_parameters():
         index = max([0] + [i + 1 for i, g in enumerate(o["groups"]) if fnmatch.fnmatch(nets.state_name(name), g["glob"])])
         groups[index]["params"].append(value)
+    groups += excluded(groups, o["exclude_rank"]) if "exclude_rank" in o else []
     if o["kind"] == "sgd":
         plain = {"momentum": o["momentum"], "dampening": o["dampening"], "nesterov": bool(o["nesterov"])}
         return torch.optim.SGD(groups, lr=o["lr"], **plain)
