@@ -157,7 +157,8 @@ rn_dataset_vtable = _struct(
 rn_loader_options = _struct(
     "rn_loader_options", _flags, ("batch", c_int64), ("seed", c_uint64), ("workers", c_int32), ("prefetch", c_int32),
     ("device", POINTER(rn_device)), ("transform", POINTER(rn_transform)), ("plan", POINTER(rn_plan)),
-    ("shard", c_int64), ("num_shards", c_int64))
+    ("shard", c_int64), ("num_shards", c_int64), ("mixup_alpha", c_double), ("cutmix_alpha", c_double),
+    ("mix_probability", c_double), ("cutmix_share", c_double))
 rn_checkpoint = _struct(
     "rn_checkpoint", _flags, ("model", POINTER(rn_model)), ("optimizer", POINTER(rn_optimizer)),
     ("schedule", POINTER(rn_schedule)), ("loader", POINTER(rn_loader)), ("plan", POINTER(rn_plan)),
@@ -1021,12 +1022,15 @@ class Dataset(_Handle):
         return Dataset(_create(lib.rn_dataset_take, _set, self.pointer, count))
 
     def loader(self, batch=128, shuffle=False, drop_last=False, seed=0, workers=1, prefetch=2, transform=None,
-               device=None, plan=None, shard=0, num_shards=1):
+               device=None, plan=None, shard=0, num_shards=1, mixup=0.0, cutmix=0.0, mix_probability=1.0,
+               cutmix_share=0.5):
+        """mixup, cutmix: the alpha of each; batches then have class probabilities instead of labels."""
         flags = (LOADER_SHUFFLE if shuffle else 0) | (LOADER_DROP_LAST if drop_last else 0)
         return Loader(_create(lib.rn_loader_create, _loa, self.pointer, byref(_defaults(
             rn_loader_options, flags=flags, batch=batch, seed=seed, workers=workers, prefetch=prefetch,
             device=_pointer(device), transform=_pointer(transform), plan=_pointer(plan), shard=shard,
-            num_shards=num_shards))))
+            num_shards=num_shards, mixup_alpha=mixup, cutmix_alpha=cutmix, mix_probability=mix_probability,
+            cutmix_share=cutmix_share))))
 
 
 def _custom_dataset(context, read, count, classes, shape, dtype):

@@ -64,7 +64,7 @@ FIELD(rn_dataset_vtable, struct_size, 0, 8);
 FIELD(rn_dataset_vtable, read, 8, 8);
 FIELD(rn_dataset_vtable, release, 16, 8);
 
-SIZE(rn_loader_options, 80);
+SIZE(rn_loader_options, 112); /* first released: at least 80 */
 FIELD(rn_loader_options, struct_size, 0, 8);
 FIELD(rn_loader_options, flags, 8, 8);
 FIELD(rn_loader_options, batch, 16, 8);
@@ -76,6 +76,10 @@ FIELD(rn_loader_options, transform, 48, 8);
 FIELD(rn_loader_options, plan, 56, 8);
 FIELD(rn_loader_options, shard, 64, 8);
 FIELD(rn_loader_options, num_shards, 72, 8);
+FIELD(rn_loader_options, mixup_alpha, 80, 8);
+FIELD(rn_loader_options, cutmix_alpha, 88, 8);
+FIELD(rn_loader_options, mix_probability, 96, 8);
+FIELD(rn_loader_options, cutmix_share, 104, 8);
 
 /* resnet/layer.h */
 SIZE(rn_conv2d_options, 112);

@@ -409,6 +409,7 @@ static rn_status load_epochs(const fault_run *run, int32_t workers)
     o.batch = 3;
     o.workers = workers;
     o.transform = transform;
+    o.mixup_alpha = workers ? 1 : 0;
     STEP(rn_loader_create(part, &o, &loader));
     for (int i = 0; i < 8; i++)
         STEP(rn_loader_next(loader, &x, &y));

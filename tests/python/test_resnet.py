@@ -322,6 +322,10 @@ class Use(WithContext):
             self.assertEqual(np.concatenate([y for _, y in batches]).tolist(), [0, 1, 2, 1, 0])
         loader.seek(0, 2)
         self.assertEqual(loader.next()[1].numpy().tolist(), [0])
+        x, y = dataset.loader(2, mixup=0.5).next()
+        own = y.numpy()[0, 0]  # images 0 and 1, labels 0 and 1
+        np.testing.assert_allclose(y.numpy(), [[own, 1 - own, 0], [1 - own, own, 0]], atol=1e-6)
+        np.testing.assert_allclose(x.numpy()[1], own * images[1] + (1 - own) * images[0], rtol=1e-5)
         image, label = dataset.take(3).read(2)
         self.assertEqual((label, image.tolist()), (2, images[2].tolist()))
 
