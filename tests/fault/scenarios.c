@@ -499,12 +499,16 @@ static rn_status checkpoints(const fault_run *run)
     STEP(rn_loader_create(ds, &o, &c.loader));
     STEP(rn_plan_train_step(t.plan, t.b.x, t.b.labels));
     STEP(rn_plateau_schedule_create(t.b.ctx, NULL, &c.schedule));
+    STEP(rn_ema_create(t.b.model, NULL, &c.ema));
+    STEP(rn_ema_update(c.ema));
+    STEP(rn_ema_update(c.ema));
     c.model = t.b.model;
     c.optimizer = t.opt;
     c.plan = t.plan;
     STEP(rn_checkpoint_save(t.b.ctx, path, &c));
     STEP(rn_checkpoint_load(t.b.ctx, path, &c));
 done:
+    rn_ema_release(c.ema);
     rn_schedule_release(c.schedule);
     rn_loader_release(c.loader);
     rn_dataset_release(ds);

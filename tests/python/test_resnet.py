@@ -341,9 +341,16 @@ class Use(WithContext):
             plan = resnet.Plan(model, SHAPE, train=True, loss=self.ctx.cross_entropy(), optimizer=optimizer)
             plan.train_step(np.ones(SHAPE), [0, 1, 2, 3])
             kept = model["fc.weight"].value.read()
-            resnet.save_checkpoint(path, self.ctx, model, optimizer, plan=plan, epoch=4, step=1, values=[0.5])
+            ema = resnet.Ema(model, decay=0.5)
+            ema.update()
+            resnet.save_checkpoint(path, self.ctx, model, optimizer, plan=plan, epoch=4, step=1, values=[0.5], ema=ema)
             plan.train_step(np.ones(SHAPE), [0, 1, 2, 3])
-            epoch, step, values = resnet.load_checkpoint(path, self.ctx, model, optimizer, plan=plan)
+            ema.update()
+            between = (kept + model["fc.weight"].value.read()) / 2
+            np.testing.assert_allclose(ema.model["fc.weight"].value.read(), between, rtol=1e-5, atol=1e-7)
+            epoch, step, values = resnet.load_checkpoint(path, self.ctx, model, optimizer, plan=plan, ema=ema)
+            self.assertEqual(ema.updates, 1)
+            np.testing.assert_array_equal(kept, ema.model["fc.weight"].value.read())
             self.assertEqual((epoch, step, values[0], optimizer.steps), (4, 1, 0.5, 1))
             np.testing.assert_array_equal(kept, model["fc.weight"].value.read())
 
