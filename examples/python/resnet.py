@@ -33,7 +33,7 @@ BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE = 1, 2
 EMA_AVERAGE_BUFFERS, EMA_WARMUP = 1, 2
 POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_PARTIAL = 1
 STATE_PARAMETER, STATE_BUFFER = 0, 1
-PLAN_INFER, PLAN_TRAIN = 0, 1
+PLAN_INFER, PLAN_TRAIN, PLAN_STATISTICS = range(3)
 PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD = 1, 2, 4
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
@@ -239,6 +239,7 @@ FUNCTIONS = {
     "rn_model_device": (_dev, [_mod]),
     "rn_model_root": (_lay, [_mod]),
     "rn_model_init": (rn_status, [_mod, c_uint64]),
+    "rn_model_reset_statistics": (rn_status, [_mod]),
     "rn_model_copy": (rn_status, [_mod, _dev, _P(_mod)]),
     "rn_model_state_count": (c_size_t, [_mod]),
     "rn_model_state": (rn_status, [_mod, c_size_t, _P(rn_state_entry)]),
@@ -792,6 +793,9 @@ class Model(_Handle):
     def init(self, seed):
         lib.rn_model_init(self.pointer, seed)
 
+    def reset_statistics(self):
+        lib.rn_model_reset_statistics(self.pointer)
+
     def copy(self, device=None):
         device = device or self.device
         twin = Model.__new__(Model)
@@ -915,16 +919,16 @@ def _fields(struct):
 
 
 class Plan(_Handle):
-    """A model compiled for a shape [N, ...]; train=True for training. dtype float64: reference kernels; "bf16":
+    """A model compiled for a shape [N, ...]; train=True for training, statistics=True to renew running statistics. dtype float64: reference kernels; "bf16":
     activations of half the size, arrays stay float32."""
     kind = "plan"
 
     def __init__(self, model, shape, train=False, loss=None, optimizer=None, dtype=np.float32, flags=0, batches=(),
-                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0):
+                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0, statistics=False):
         compute = BF16 if dtype == "bf16" else CODES[np.dtype(dtype)]
         self.model, self.dtype, self.input_shape = model, DTYPES.get(compute, np.dtype(np.float32)), tuple(shape)
         super().__init__(_create(lib.rn_plan_create, _pla, model.pointer, byref(_defaults(
-            rn_plan_options, flags=flags, mode=PLAN_TRAIN if train else PLAN_INFER, rank=len(shape),
+            rn_plan_options, flags=flags, mode=PLAN_STATISTICS if statistics else PLAN_TRAIN if train else PLAN_INFER, rank=len(shape),
             input_dims=_dims(*shape), batches=(c_int64 * 8)(*batches), compute_dtype=compute,
             accumulate=accumulate, loss=_pointer(loss), optimizer=_pointer(optimizer), clip_norm=clip_norm,
             memory_limit=memory_limit, seed=seed))))
@@ -947,6 +951,12 @@ class Plan(_Handle):
                 lib.rn_plan_forward(self.pointer, source.pointer, target.pointer)
         lib.rn_device_synchronize(device.pointer)
         return y
+
+    def update_statistics(self, x):
+        """In a statistics plan: takes a batch into the running statistics."""
+        with self._input(x) as source:
+            lib.rn_plan_forward(self.pointer, source.pointer, None)
+        lib.rn_device_synchronize(self.model.device.pointer)
 
     def backward(self, dy, dx=None):
         """Adds to the gradients; fills dx when given (flags=PLAN_INPUT_GRAD)."""

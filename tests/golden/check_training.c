@@ -129,15 +129,19 @@ static rn_status step_by_plan(fixture *f, int64_t step, const rn_tensor *x, cons
     return RN_OK;
 }
 
-static rn_status do_step(fixture *f, int64_t step)
+static rn_status golden_x(const fixture *f, int64_t step, rn_tensor **out)
 {
     const json_t *range = json_object_get(f->g->spec, "range");
-    rn_tensor *x = NULL, *target = NULL;
     char what[32];
     snprintf(what, sizeof what, "x%d", (int)step);
-    rn_status status = golden_tensor(f->dev, f->g, what, f->way->dtype, f->x_rank, f->x_dims,
-                                     json_number_value(json_array_get(range, 0)),
-                                     json_number_value(json_array_get(range, 1)), &x);
+    return golden_tensor(f->dev, f->g, what, f->way->dtype, f->x_rank, f->x_dims,
+                         json_number_value(json_array_get(range, 0)), json_number_value(json_array_get(range, 1)), out);
+}
+
+static rn_status do_step(fixture *f, int64_t step)
+{
+    rn_tensor *x = NULL, *target = NULL;
+    rn_status status = golden_x(f, step, &x);
     if (status == RN_OK)
         status = golden_target(f->dev, f->g, step, f->way->dtype, f->y_rank, f->y_dims, &target);
     if (status == RN_OK)
@@ -163,6 +167,46 @@ static rn_status look_at_states(fixture *f, const char *part, rn_model *m, int p
     return RN_OK;
 }
 
+static rn_status forward_all(const fixture *f, rn_plan *plan, int64_t steps)
+{
+    rn_tensor *x = NULL;
+    for (int64_t step = 0; step < steps; step++) {
+        TRY(golden_x(f, step, &x));
+        rn_status status = rn_plan_forward(plan, x, NULL);
+        rn_tensor_release(x);
+        TRY(status);
+    }
+    return RN_OK;
+}
+
+/* Running statistics of the average, as torch.optim.swa_utils.update_bn() makes them from all inputs. */
+static rn_status look_at_statistics(fixture *f, int64_t steps, int precision, int *failed)
+{
+    rn_model *m = rn_ema_model(f->ema);
+    rn_plan_options o = RN_PLAN_OPTIONS_INIT;
+    rn_plan *plan = NULL;
+    o.mode = RN_PLAN_STATISTICS;
+    o.flags = f->way->flags;
+    o.compute_dtype = f->way->dtype;
+    o.rank = f->x_rank;
+    memcpy(o.input_dims, f->x_dims, sizeof f->x_dims);
+    TRY(rn_plan_create(m, &o, &plan));
+    rn_status status = rn_model_reset_statistics(m);
+    if (status == RN_OK)
+        status = forward_all(f, plan, steps);
+    rn_plan_release(plan);
+    TRY(status);
+    for (size_t i = 0; i < rn_model_state_count(m); i++) {
+        rn_state_entry entry = RN_STATE_ENTRY_INIT;
+        char key[256];
+        TRY(rn_model_state(m, i, &entry));
+        snprintf(key, sizeof key, "exact.%s", entry.name);
+        if (entry.kind == RN_STATE_BUFFER)
+            *failed += golden_check(f->g, key, entry.value, precision, f->way->name);
+    }
+    return RN_OK;
+}
+
 static rn_status look(fixture *f, int64_t steps, int *failed)
 {
     /* Weights are kept in float whatever the plan computes in, so the rule is that of float. */
@@ -172,7 +216,11 @@ static rn_status look(fixture *f, int64_t steps, int *failed)
     if (f->clip > 0)
         *failed += golden_compare(f->g, "grad_norms", f->norms, (size_t)(steps / f->micro), precision, f->way->name);
     TRY(look_at_states(f, "after", f->model, precision, failed));
-    return f->ema ? look_at_states(f, "ema", rn_ema_model(f->ema), precision, failed) : RN_OK;
+    if (!f->ema)
+        return RN_OK;
+    TRY(look_at_states(f, "ema", rn_ema_model(f->ema), precision, failed));
+    const int exact = (int)golden_integer(json_object_get(f->g->spec, "ema"), "update_bn");
+    return exact ? look_at_statistics(f, steps, precision, failed) : RN_OK;
 }
 
 static rn_status run(fixture *f, rn_context *ctx, int *failed)

@@ -212,6 +212,10 @@ def run_training(case, way, make_model=make_model):
         out.update(("after." + nets.state_name(name), array(value)) for name, value in model.state_dict().items())
         if ema:
             out.update(averages(case, ema, model))
+            if case["ema"]["update_bn"]:
+                inputs = [way.tensor(draw(case, "x%d" % step, *case["range"], case["x"])) for step in range(case["steps"])]
+                torch.optim.swa_utils.update_bn(inputs, ema.module)
+                out.update(("exact." + nets.state_name(name), array(value)) for name, value in ema.module.named_buffers())
         return out
 
 

@@ -292,6 +292,16 @@ class Use(WithContext):
             source.write(np.ones((2, 3, 8, 8)))
             np.testing.assert_array_equal(plan.forward(source), plan.forward(np.ones((2, 3, 8, 8))))
 
+    def test_statistics(self):
+        with resnet.Model(self.small_net()) as model, resnet.Plan(model, SHAPE, statistics=True) as plan:
+            batches = np.random.default_rng(1).normal(size=(3,) + SHAPE).astype(np.float32)
+            plan.update_statistics(batches[0])
+            model.reset_statistics()
+            for batch in batches:
+                plan.update_statistics(batch)
+            counts = [state.value.read() for state in model if state.name.endswith("num_batches_tracked")]
+            self.assertEqual(set(map(int, counts)), {3})
+
     def test_schedules(self):
         with resnet.Model(self.ctx.linear(1, 1)) as model:
             optimizer = model.sgd()
