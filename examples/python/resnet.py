@@ -325,8 +325,8 @@ for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod
 for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, rn_pool2d_options, rn_linear_options,
                  rn_pad_shortcut_options, rn_residual_options, rn_zoo_options, rn_cifar_resnet_options,
                  rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
-                 rn_adam_options, rn_group_options, rn_ema_options, rn_step_schedule_options, rn_multistep_schedule_options,
-                 rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
+                 rn_adam_options, rn_group_options, rn_ema_options, rn_step_schedule_options,
+                 rn_multistep_schedule_options, rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
                  rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_loader_options):
     FUNCTIONS[_options.__name__ + "_init"] = (rn_status, [_P(_options), c_size_t])
 
@@ -919,16 +919,18 @@ def _fields(struct):
 
 
 class Plan(_Handle):
-    """A model compiled for a shape [N, ...]; train=True for training, statistics=True to renew running statistics. dtype float64: reference kernels; "bf16":
+    """A model compiled for a shape [N, ...]; train=True for training, statistics=True to renew running statistics.
+    dtype float64: reference kernels; "bf16":
     activations of half the size, arrays stay float32."""
     kind = "plan"
 
     def __init__(self, model, shape, train=False, loss=None, optimizer=None, dtype=np.float32, flags=0, batches=(),
                  accumulate=1, clip_norm=0.0, memory_limit=0, seed=0, statistics=False):
+        mode = PLAN_STATISTICS if statistics else PLAN_TRAIN if train else PLAN_INFER
         compute = BF16 if dtype == "bf16" else CODES[np.dtype(dtype)]
         self.model, self.dtype, self.input_shape = model, DTYPES.get(compute, np.dtype(np.float32)), tuple(shape)
         super().__init__(_create(lib.rn_plan_create, _pla, model.pointer, byref(_defaults(
-            rn_plan_options, flags=flags, mode=PLAN_STATISTICS if statistics else PLAN_TRAIN if train else PLAN_INFER, rank=len(shape),
+            rn_plan_options, flags=flags, mode=mode, rank=len(shape),
             input_dims=_dims(*shape), batches=(c_int64 * 8)(*batches), compute_dtype=compute,
             accumulate=accumulate, loss=_pointer(loss), optimizer=_pointer(optimizer), clip_norm=clip_norm,
             memory_limit=memory_limit, seed=seed))))

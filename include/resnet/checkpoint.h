@@ -44,9 +44,9 @@ typedef struct rn_checkpoint {
 RN_API rn_status rn_checkpoint_save(rn_context *ctx, const char *path, const rn_checkpoint *c);
 
 /**
- * Reads a checkpoint into the parts. Net, optimizer kind and groups, dataset, transform, batch, and seed must be those it was
- * saved with. A part that the file lacks is an error: to begin an average in the midst of a training, load without it and
- * make it afterwards. On an error no part has changed.
+ * Reads a checkpoint into the parts. Net, optimizer kind and groups, dataset, transform, batch, and seed must be those
+ * it was saved with. A part that the file lacks is an error: to begin an average in the midst of a training, load
+ * without it and make it afterwards. On an error no part has changed.
  * @return RN_E_NOT_FOUND, RN_E_FORMAT, RN_E_STATE naming the field that differs, both values
  */
 RN_API rn_status rn_checkpoint_load(rn_context *ctx, const char *path, rn_checkpoint *c);

@@ -89,13 +89,14 @@ RN_API rn_status rn_dataset_take(rn_dataset *ds, int64_t count, rn_dataset **out
 #define RN_LOADER_DROP_LAST 2u /**< leaves out a last batch that is not full */
 
 /**
- * A loader with mixup_alpha or cutmix_alpha above 0 mixes the images of a batch, after all transforms: image i with image i - 1,
- * the first with the last. One lambda ~ Beta(alpha, alpha) holds for the batch; both are a function of seed, epoch and
- * batch. Targets are then class probabilities f32 [n, classes], which cross-entropy takes: lambda for an image's own
- * label, 1 - lambda for its partner's.
+ * A loader with mixup_alpha or cutmix_alpha above 0 mixes the images of a batch, after all transforms: image i with
+ * image i - 1, the first with the last. One lambda ~ Beta(alpha, alpha) holds for the batch; both are a function of
+ * seed, epoch and batch. Targets are then class probabilities f32 [n, classes], which cross-entropy takes: lambda for
+ * an image's own label, 1 - lambda for its partner's.
  *
- * Mixup (Zhang et al. 2018): lambda image + (1 - lambda) partner. CutMix (Yun et al. 2019): a box of (1 - lambda) of the image's
- * area around a random pixel, cut at the border, comes from the partner; lambda of the target is what is left.
+ * Mixup (Zhang et al. 2018): lambda image + (1 - lambda) partner. CutMix (Yun et al. 2019): a box of (1 - lambda) of
+ * the image's area around a random pixel, cut at the border, comes from the partner; lambda of the target is what is
+ * left.
  */
 typedef struct rn_loader_options {
     size_t struct_size;
@@ -127,8 +128,9 @@ RN_API void rn_loader_release(rn_loader *l);
 
 /**
  * The next batch: images f32 [n, C, H, W] and labels i64 [n], borrowed until the next call. (With options.plan of an
- * f64 plan, f64 images.) A loader that mixes gives class probabilities [n, classes] instead of labels, f32 or f64. After an error the loader stands where it stood: the next call tries the same batch again, and
- * rn_loader_seek() can go past it.
+ * f64 plan, f64 images.) A loader that mixes gives class probabilities [n, classes] instead of labels, f32 or f64.
+ * After an error the loader stands where it stood: the next call tries the same batch again, and rn_loader_seek() can
+ * go past it.
  * @return RN_END after the last batch; the call after that begins the next epoch; RN_E_INVALID for a label outside
  *         0..classes-1; what a dataset of the host's returned
  */

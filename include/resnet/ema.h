@@ -25,7 +25,7 @@ typedef struct rn_ema_options {
     double decay;   /**< 0 to 1; about 1 - 1 / (updates that count) */
 } rn_ema_options;
 #define RN_EMA_AVERAGE_BUFFERS 1u /**< AveragedModel's use_buffers */
-#define RN_EMA_WARMUP 2u          /**< update t, counted from 0, has decay min(decay, (1 + t) / (10 + t)): for short trainings */
+#define RN_EMA_WARMUP 2u          /**< update t, from 0 on, has decay min(decay, (1 + t) / (10 + t)) */
 #define RN_EMA_OPTIONS_INIT {sizeof(rn_ema_options), 0, 0.999}
 RN_API rn_status rn_ema_options_init(rn_ema_options *options, size_t struct_size);
 

@@ -15,9 +15,9 @@ extern "C" {
 typedef struct rn_loss rn_loss;
 
 /**
- * torch.nn.CrossEntropyLoss on logits [N, K]. The target is labels i64 [N] in 0..K-1, or class probabilities [N, K] of the
- * logits' type (soft targets, as a loader with mixup gives them): sum_k(-t_k log p_k). These are taken as they are, whatever
- * their sum. Each call may bring the one or the other.
+ * torch.nn.CrossEntropyLoss on logits [N, K]. The target is labels i64 [N] in 0..K-1, or class probabilities [N, K] of
+ * the logits' type (soft targets, as a loader with mixup gives them): sum_k(-t_k log p_k). These are taken as they are,
+ * whatever their sum. Each call may bring the one or the other.
  */
 typedef struct rn_cross_entropy_options {
     size_t struct_size;

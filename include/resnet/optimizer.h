@@ -72,8 +72,8 @@ RN_API rn_status rn_optimizer_add_group(rn_optimizer *opt, const char *name_glob
 
 /**
  * No weight decay on parameters of at most so many dimensions. With 1 these are biases and the weights of batch
- * normalisation; matrices and kernels keep theirs. Each goes to a group that is like its own but for the decay; one that is
- * named by rn_optimizer_add_group() afterwards gets that group's.
+ * normalisation; matrices and kernels keep theirs. Each goes to a group that is like its own but for the decay; one
+ * that is named by rn_optimizer_add_group() afterwards gets that group's.
  * @param max_rank 0 or more  @param excluded [out, optional] how many parameters lost a decay
  * @return RN_E_STATE when it is too late, as for groups
  */

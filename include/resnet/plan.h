@@ -22,9 +22,10 @@ enum {
     RN_PLAN_INFER = 0, /**< running statistics, dropout off, BN folded into the weights */
     RN_PLAN_TRAIN = 1, /**< batch statistics, gradients */
     /**
-     * Batch statistics, no gradients: each rn_plan_forward() takes them into the running statistics with weight 1/k at the k-th
-     * batch since rn_model_reset_statistics(), whatever the layers' momentum. After batches of equal size these are their
-     * average: torch.optim.swa_utils.update_bn(), and how He et al. ended a training. Weights averaged by an rn_ema need it.
+     * Batch statistics, no gradients: each rn_plan_forward() takes them into the running statistics with weight 1/k at
+     * the k-th batch since rn_model_reset_statistics(), whatever the layers' momentum. After batches of equal size
+     * these are their average: torch.optim.swa_utils.update_bn(), and how He et al. ended a training. Weights averaged
+     * by an rn_ema need it.
      */
     RN_PLAN_STATISTICS = 2
 };
@@ -110,12 +111,12 @@ RN_API rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y);
 RN_API rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx);
 
 /**
- * One whole step: zero gradients, forward, loss, backward, clip, update. With `accumulate` k the update happens at every
- * k-th call, from the mean of k gradients, as PyTorch's loop of (loss / k).backward() does it. Batch normalisation sees
- * micro-batches: each is normalised by its own statistics and moves the running ones, k times per update. So k micro-batches of n
- * are not quite a batch of k n, and a small n is noisier. A step whose loss is not finite leaves weights and optimizer as
- * they were and is counted in rn_metrics::nonfinite.
- * @param target [in] for cross-entropy labels i64 [n], or class probabilities like the output; for MSE values like the output
+ * One whole step: zero gradients, forward, loss, backward, clip, update. With `accumulate` k the update happens at
+ * every k-th call, from the mean of k gradients, as PyTorch's loop of (loss / k).backward() does it. Batch
+ * normalisation sees micro-batches: each is normalised by its own statistics and moves the running ones, k times per
+ * update. So k micro-batches of n are not quite a batch of k n, and a small n is noisier. A step whose loss is not
+ * finite leaves weights and optimizer as they were and is counted in rn_metrics::nonfinite.
+ * @param target [in] cross-entropy: labels i64 [n], or class probabilities like the output; MSE: values like the output
  * @return RN_E_INVALID for a label out of range, with nothing changed
  */
 RN_API rn_status rn_plan_train_step(rn_plan *p, const rn_tensor *x, const rn_tensor *target);

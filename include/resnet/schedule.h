@@ -55,9 +55,9 @@ typedef struct rn_warmup_schedule_options {
 #define RN_WARMUP_SCHEDULE_OPTIONS_INIT {sizeof(rn_warmup_schedule_options), 0, 0.1, 5}
 
 /**
- * `factor` times what `inner` says until a metric told to rn_schedule_observe() is below the threshold, then the whole of it,
- * for good. He et al. 2015 train 110 layers so: a tenth of the rate until the training error is below 80 % (about 400
- * steps); these are the defaults, for errors from 0 to 1.
+ * `factor` times what `inner` says until a metric told to rn_schedule_observe() is below the threshold, then the whole
+ * of it, for good. He et al. 2015 train 110 layers so: a tenth of the rate until the training error is below 80 %
+ * (about 400 steps); these are the defaults, for errors from 0 to 1.
  */
 typedef struct rn_hold_schedule_options {
     size_t struct_size;
@@ -123,8 +123,8 @@ RN_API rn_schedule *rn_schedule_retain(rn_schedule *s);
 RN_API void rn_schedule_release(rn_schedule *s);
 
 /**
- * The learning rate at a step (0 or more): a pure function of it, but for plateau, which ignores it, and hold, which also
- * goes by what it was told.
+ * The learning rate at a step (0 or more): a pure function of it, but for plateau, which ignores it, and hold, which
+ * also goes by what it was told.
  */
 RN_API rn_status rn_schedule_lr(const rn_schedule *s, int64_t step, double *lr);
 

@@ -29,9 +29,10 @@ static inline float rni_uniform(uint32_t bits)
 void rni_normal(uint32_t a, uint32_t b, double out[2]);
 
 /*
- * Beta(a, b), a and b above 0, in [0, 1]: X / (X + Y) of Gamma numbers X and Y, by their logarithms, so that small shapes do not
- * underflow. Gamma(s) is Gamma(s + 1) u^(1/s), and that is drawn by rejection: Marsaglia and Tsang, "A Simple Method for
- * Generating Gamma Variables", 2000. Takes as many lanes from `lane` on as it needs: a normal, the test's uniform and u each.
+ * Beta(a, b), a and b above 0, in [0, 1]: X / (X + Y) of Gamma numbers X and Y, by their logarithms, so that small
+ * shapes do not underflow. Gamma(s) is Gamma(s + 1) u^(1/s), and that is drawn by rejection: Marsaglia and Tsang, "A
+ * Simple Method for Generating Gamma Variables", 2000. Takes as many lanes from `lane` on as it needs: a normal, the
+ * test's uniform and u each.
  */
 double rni_beta(uint64_t seed, uint32_t stream, uint32_t step, uint32_t index, uint32_t lane, double a, double b);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) within a batch, as torchvision does them: image i is mixed with
- * image i - 1, the first with the last, and one weight, one box and one choice of the two hold for the whole batch.
+ * Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) within a batch, as torchvision does them: image i is mixed
+ * with image i - 1, the first with the last, and one weight, one box and one choice of the two hold for the whole
+ * batch.
  */
 #ifndef RNI_DATA_MIX_H
 #define RNI_DATA_MIX_H

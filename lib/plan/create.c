@@ -15,7 +15,8 @@ rn_status rn_plan_options_init(rn_plan_options *options, size_t struct_size)
 static rn_status check_mode(const rn_plan_options *o)
 {
     if (o->mode != RN_PLAN_INFER && o->mode != RN_PLAN_TRAIN && o->mode != RN_PLAN_STATISTICS)
-        return rni_fail(RN_E_INVALID, "options.mode: expected RN_PLAN_INFER, RN_PLAN_TRAIN or RN_PLAN_STATISTICS, got %d",
+        return rni_fail(RN_E_INVALID,
+                        "options.mode: expected RN_PLAN_INFER, RN_PLAN_TRAIN or RN_PLAN_STATISTICS, got %d",
                         (int)o->mode);
     if (o->flags & ~(uint64_t)(RN_PLAN_NO_FUSION | RN_PLAN_INPUT_GRAD | RN_PLAN_NO_WINOGRAD))
         return rni_fail(RN_E_INVALID, "options.flags: unknown flag in %llu", (unsigned long long)o->flags);

@@ -98,7 +98,8 @@ void rn_ema_release(rn_ema *ema)
 static rn_status copy(rn_ema *ema, rni_storage *to, const rni_storage *from, uint64_t offset, uint64_t bytes)
 {
     rn_device *const dev = ema->model->dev;
-    return dev->backend->copy(dev->dev, dev->queue, (char *)to->data + offset, (const char *)from->data + offset, bytes);
+    return dev->backend->copy(dev->dev, dev->queue, (char *)to->data + offset, (const char *)from->data + offset,
+                              bytes);
 }
 
 static rn_status copy_buffers(rn_ema *ema)

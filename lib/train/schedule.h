@@ -53,7 +53,7 @@ size_t rni_schedule_put(rni_schedule_state *out, size_t capacity, size_t count, 
 /* The same for all settings of the inner schedule. */
 size_t rni_schedule_put_inner(const rn_schedule *s, rni_schedule_state *out, size_t capacity, size_t count);
 
-/* RN_E_INVALID unless `inner` is a function of the step, of this context and not too deep; `call` begins the message. */
+/* RN_E_INVALID unless `inner` is a function of the step, of this context, not too deep; `call` begins the message. */
 rn_status rni_schedule_check_inner(const rn_context *ctx, const rn_schedule *inner, const char *call);
 
 #endif

@@ -176,7 +176,7 @@ def average_of(case, model):
 
 
 def averages(case, ema, model):
-    """Weights and running statistics of the average; without use_buffers these are the model's, as PyTorch 2 has it."""
+    """Weights and running statistics of the average; without use_buffers the model's, as PyTorch 2 has it."""
     found, own = {}, dict(model.named_buffers())
     for name, value in ema.module.state_dict().items():
         if not name.endswith("num_batches_tracked"):
@@ -213,9 +213,10 @@ def run_training(case, way, make_model=make_model):
         if ema:
             out.update(averages(case, ema, model))
             if case["ema"]["update_bn"]:
-                inputs = [way.tensor(draw(case, "x%d" % step, *case["range"], case["x"])) for step in range(case["steps"])]
+                inputs = [way.tensor(draw(case, "x%d" % i, *case["range"], case["x"])) for i in range(case["steps"])]
                 torch.optim.swa_utils.update_bn(inputs, ema.module)
-                out.update(("exact." + nets.state_name(name), array(value)) for name, value in ema.module.named_buffers())
+                for name, value in ema.module.named_buffers():
+                    out["exact." + nets.state_name(name)] = array(value)
         return out
 
 

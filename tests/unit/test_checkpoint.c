@@ -548,5 +548,5 @@ START_TEST(numbers_as_texts)
 END_TEST
 
 SUPPORT_MAIN("checkpoint", everything_comes_back, parts_are_optional, another_net, another_training,
-             another_kind_of_schedule, a_released_hold_comes_back, impossible_contents, no_checkpoint, a_failed_save_keeps_the_old_file,
-             numbers_as_texts)
+             another_kind_of_schedule, a_released_hold_comes_back, impossible_contents, no_checkpoint,
+             a_failed_save_keeps_the_old_file, numbers_as_texts)

@@ -256,8 +256,8 @@ static void expect_same(const fixture *a, const fixture *b)
 START_TEST(resumes_exactly)
 {
     char path[64];
-    fixture whole = begin(0.8, RN_EMA_WARMUP | RN_EMA_AVERAGE_BUFFERS), first = begin(0.8, RN_EMA_WARMUP | RN_EMA_AVERAGE_BUFFERS);
-    fixture second = begin(0.8, RN_EMA_WARMUP | RN_EMA_AVERAGE_BUFFERS);
+    const uint64_t flags = RN_EMA_WARMUP | RN_EMA_AVERAGE_BUFFERS;
+    fixture whole = begin(0.8, flags), first = begin(0.8, flags), second = begin(0.8, flags);
     snprintf(path, sizeof path, "/tmp/ema-%ld", (long)getpid());
     advance(&whole, 5);
     advance(&first, 3);

@@ -59,7 +59,8 @@ static rn_loader *make_plain(const fixture *f)
 }
 
 /* What image i of a batch must be, at [c, y, x]: torchvision.transforms.v2.MixUp and CutMix. */
-static float expected_pixel(const rni_mix *m, const float *images, int64_t n, int64_t i, int64_t c, int64_t y, int64_t x)
+static float expected_pixel(const rni_mix *m, const float *images, int64_t n, int64_t i, int64_t c, int64_t y,
+                            int64_t x)
 {
     const int64_t at = (c * SIDE + y) * SIDE + x, before = (i + n - 1) % n;
     const float own = images[i * PIXELS + at], other = images[before * PIXELS + at];
@@ -89,7 +90,8 @@ static float pixel_of(const rn_tensor *t, int64_t i, int64_t c, int64_t y, int64
 static double target_of(const rn_tensor *t, int64_t i, int64_t k)
 {
     const int64_t at = i * CLASSES + k;
-    return t->dtype == RN_F64 ? ((const double *)rn_tensor_data(t))[at] : (double)((const float *)rn_tensor_data(t))[at];
+    const void *const data = rn_tensor_data(t);
+    return t->dtype == RN_F64 ? ((const double *)data)[at] : (double)((const float *)data)[at];
 }
 
 static void check_images(const rni_mix *m, const rn_tensor *mixed, const float *images)
@@ -113,7 +115,8 @@ static void check_targets(const rni_mix *m, const rn_tensor *target, const int64
     ck_assert_int_eq(rn_tensor_dim(target, 1), CLASSES);
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < CLASSES; k++) {
-            const double own = labels[i] == k ? (double)m->own : 0, other = labels[(i + n - 1) % n] == k ? (double)m->other : 0;
+            const double own = labels[i] == k ? (double)m->own : 0;
+            const double other = labels[(i + n - 1) % n] == k ? (double)m->other : 0;
             ck_assert_double_eq_tol(target_of(target, i, k), own + other, 1e-7);
         }
 }

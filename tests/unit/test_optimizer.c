@@ -481,5 +481,5 @@ START_TEST(adam_and_groups_refuse)
 END_TEST
 
 SUPPORT_MAIN("optimizer", sgd_follows_the_formula, adam_follows_the_formula, groups_have_their_own_settings,
-             vectors_lose_their_decay, frozen_parameters_stay, segments_are_merged, clipping_scales_the_joint_norm, a_step_tells_the_model,
-             no_gradients_yet, sgd_refuses, adam_and_groups_refuse)
+             vectors_lose_their_decay, frozen_parameters_stay, segments_are_merged, clipping_scales_the_joint_norm,
+             a_step_tells_the_model, no_gradients_yet, sgd_refuses, adam_and_groups_refuse)

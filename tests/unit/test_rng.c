@@ -166,7 +166,8 @@ START_TEST(beta_of_small_and_large_shapes)
         ck_assert_double_eq(x, rni_beta(1, RNI_STREAM_MIX, 0, i, 0, 0.2, 0.2));
         mean += x / 20000;
         square += (x - 0.5) * (x - 0.5) / 20000;
-        const double tiny = rni_beta(1, RNI_STREAM_MIX, 1, i, 0, 1e-3, 1e-3), huge = rni_beta(1, RNI_STREAM_MIX, 2, i, 0, 1e6, 1e6);
+        const double tiny = rni_beta(1, RNI_STREAM_MIX, 1, i, 0, 1e-3, 1e-3);
+        const double huge = rni_beta(1, RNI_STREAM_MIX, 2, i, 0, 1e6, 1e6);
         ck_assert(tiny >= 0 && tiny <= 1);
         ck_assert_double_eq_tol(huge, 0.5, 0.01);
     }
