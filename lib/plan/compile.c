@@ -156,7 +156,7 @@ static uint32_t output_value(const rn_plan *p)
     return p->low.p.ops[op].in[0];
 }
 
-/* The loss for targets of a form; what the device lacks is RN_E_UNSUPPORTED, with nothing added. */
+/* The loss for targets of a form. A device that has no soft targets goes without that section. */
 static rn_status append_loss(rn_plan *p, int form, uint32_t dy, int section, uint32_t *target)
 {
     rni_program *const prog = &p->low.p;

@@ -96,7 +96,7 @@ static void check_average(double decay, uint64_t flags)
     fixture f = begin(decay, flags);
     twin t = {{NULL}};
     ck_assert_uint_le(f.model->num_states, STATES);
-    for (int update = 0; update < 8; update++) {
+    for (int update = 0; update < 4; update++) {
         const double warm = (1.0 + update) / (10.0 + update);
         ck_ok(rn_plan_train_step(f.train, f.x, f.labels));
         ck_ok(rn_ema_update(f.ema));
