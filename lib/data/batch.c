@@ -8,8 +8,10 @@
 static rn_status slot_tensors(rn_loader *l, rni_slot *slot, int which, int64_t n)
 {
     const int64_t dims[4] = {n, l->pipeline.channels, l->pipeline.out_height, l->pipeline.out_width};
+    const int64_t targets[2] = {n, l->classes};
     RNI_TRY(rni_tensor_view(slot->image_storage, 0, l->dtype, l->layout, 4, dims, &slot->images[which]));
-    return rni_tensor_view(slot->label_storage, 0, RN_I64, RN_LAYOUT_PLAIN, 1, dims, &slot->labels[which]);
+    return rni_tensor_view(slot->label_storage, 0, l->target_dtype, RN_LAYOUT_PLAIN, l->classes ? 2 : 1, targets,
+                           &slot->labels[which]);
 }
 
 /* Where workers write: straight into the tensors when the host can address them. */
@@ -25,9 +27,15 @@ static rn_status slot_memory(rn_loader *l, rni_slot *slot, size_t image_bytes, s
     return slot->image_data && slot->label_data ? RN_OK : rni_nomem("batch", image_bytes + label_bytes);
 }
 
+/* Bytes of an image's label or class probabilities. */
+static size_t target_bytes(const rn_loader *l)
+{
+    return (size_t)(l->classes ? l->classes : 1) * rn_dtype_size(l->target_dtype);
+}
+
 static rn_status slot_create(rn_loader *l, rni_slot *slot)
 {
-    const size_t images = (size_t)l->capacity * l->image_bytes, labels = (size_t)l->capacity * sizeof(int64_t);
+    const size_t images = (size_t)l->capacity * l->image_bytes, labels = (size_t)l->capacity * target_bytes(l);
     const int64_t rest = l->images % l->options.batch;
     slot->indices = rni_calloc(l->allocator, (size_t)l->capacity, sizeof *slot->indices);
     if (!slot->indices)
@@ -46,6 +54,8 @@ rn_status rni_slots_create(rn_loader *l)
     size_t bytes = 0;
     if (!rni_mul_size((size_t)l->capacity, l->image_bytes, &bytes))
         return rni_nomem("images of a batch", UINT64_MAX);
+    if (!rni_mul_size((size_t)l->classes, sizeof(double), &bytes) || !rni_mul_size((size_t)l->capacity, bytes, &bytes))
+        return rni_nomem("class probabilities of a batch", UINT64_MAX);
     l->slots = rni_calloc(l->allocator, l->num_slots, sizeof *l->slots);
     if (!l->slots)
         return rni_nomem("batches", l->num_slots * sizeof *l->slots);
@@ -75,9 +85,14 @@ void rni_slots_free(rn_loader *l)
     rni_free(l->allocator, l->slots);
 }
 
-/* The index lists of the pipeline, one stored image of a custom dataset, one finished image in f32 before it becomes another type. */
+/*
+ * The index lists of the pipeline, one stored image of a custom dataset, one finished image in f32 before it becomes
+ * another type, and for mixing the last image of the batch and two neighbours.
+ */
+enum { MIXED_IMAGES = 3 };
+
 typedef struct scratch_parts {
-    size_t stored, finished, total;
+    size_t stored, finished, mixed, total;
 } scratch_parts;
 
 static scratch_parts scratch_layout(const rn_loader *l)
@@ -85,7 +100,9 @@ static scratch_parts scratch_layout(const rn_loader *l)
     const size_t step = 64;
     const size_t lists = (rni_pipeline_scratch(&l->pipeline) + step - 1) / step * step;
     const size_t stored = (l->ds->image_bytes + step - 1) / step * step;
-    return (scratch_parts){lists, lists + stored, lists + stored + (size_t)l->image_count * sizeof(float)};
+    const size_t finished = ((size_t)l->image_count * sizeof(float) + step - 1) / step * step;
+    const size_t mixed = lists + stored + finished;
+    return (scratch_parts){lists, lists + stored, mixed, mixed + (l->classes ? MIXED_IMAGES * finished : 0)};
 }
 
 rn_status rni_batch_scratch(const rn_loader *l, void **out)
@@ -121,35 +138,135 @@ void rni_batch_assign(rn_loader *l, rni_slot *slot, const rni_position *position
     }
 }
 
-static rn_status make_image(const rn_loader *l, rni_slot *slot, int64_t i, void *scratch)
+static void *image_of(const rn_loader *l, const rni_slot *slot, int64_t i)
 {
-    const scratch_parts parts = scratch_layout(l);
-    const int nhwc = l->layout == RN_LAYOUT_NHWC;
-    char *const out = (char *)slot->image_data + (size_t)i * l->image_bytes;
+    return (char *)slot->image_data + (size_t)i * l->image_bytes;
+}
+
+/* The transformed image in f32, and its label. */
+static rn_status render(const rn_loader *l, const rni_slot *slot, int64_t i, void *scratch, float *out, int64_t *label)
+{
     const rni_draw draw = {l->options.seed, (uint32_t)slot->epoch, (uint32_t)slot->indices[i]};
     const void *stored = NULL;
-    RNI_TRY(rni_dataset_fetch(l->ds, slot->indices[i], (char *)scratch + parts.stored, &stored, &slot->label_data[i]));
-    if (l->dtype == RN_F32) {
-        rni_pipeline_run(&l->pipeline, scratch, stored, &draw, nhwc, (float *)out);
-        return RN_OK;
-    }
-    float *const finished = (float *)((char *)scratch + parts.finished);
-    rni_pipeline_run(&l->pipeline, scratch, stored, &draw, nhwc, finished);
-    rni_convert(RN_F32, finished, l->dtype, out, l->image_count);
+    RNI_TRY(rni_dataset_fetch(l->ds, slot->indices[i], (char *)scratch + scratch_layout(l).stored, &stored, label));
+    rni_pipeline_run(&l->pipeline, scratch, stored, &draw, l->layout == RN_LAYOUT_NHWC, out);
     return RN_OK;
+}
+
+/* Where an image is finished in f32: in its place, or where it is converted from. */
+static float *finishing_place(const rn_loader *l, const rni_slot *slot, int64_t i, void *scratch)
+{
+    return l->dtype == RN_F32 ? image_of(l, slot, i) : (float *)((char *)scratch + scratch_layout(l).finished);
+}
+
+static void finish(const rn_loader *l, const rni_slot *slot, int64_t i, const float *finished)
+{
+    if (l->dtype != RN_F32)
+        rni_convert(RN_F32, finished, l->dtype, image_of(l, slot, i), l->image_count);
+}
+
+/* Adds to one class probability of image i. */
+static void add_probability(const rn_loader *l, const rni_slot *slot, int64_t i, int64_t label, float weight)
+{
+    const int64_t at = i * l->classes + label;
+    if (l->target_dtype == RN_F64)
+        ((double *)slot->label_data)[at] += (double)weight;
+    else
+        ((float *)slot->label_data)[at] += weight;
+}
+
+static rn_status make_image(const rn_loader *l, const rni_slot *slot, int64_t i, void *scratch)
+{
+    int64_t label = 0;
+    float *const out = finishing_place(l, slot, i, scratch);
+    RNI_TRY(render(l, slot, i, scratch, out, &label));
+    finish(l, slot, i, out);
+    if (l->classes)
+        add_probability(l, slot, i, label, 1.0f);
+    else
+        ((int64_t *)slot->label_data)[i] = label;
+    return RN_OK;
+}
+
+static rn_status check_cancelled(const atomic_int *cancelled)
+{
+    if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
+        return rni_fail(RN_E_CANCELLED, "loader: batch left unfinished");
+    return RN_OK;
+}
+
+static rn_status make_plain(const rn_loader *l, const rni_slot *slot, void *scratch, const atomic_int *cancelled)
+{
+    for (int64_t i = 0; i < slot->count; i++) {
+        RNI_TRY(check_cancelled(cancelled));
+        RNI_TRY(make_image(l, slot, i, scratch));
+    }
+    return RN_OK;
+}
+
+/* An image before it is mixed. */
+typedef struct unmixed {
+    float *pixels;
+    int64_t label;
+} unmixed;
+
+static void mix_image(const rn_loader *l, const rni_slot *slot, const rni_mix *mix, int64_t i, void *scratch,
+                      const unmixed *image, const unmixed *partner)
+{
+    const rni_pipeline *const p = &l->pipeline;
+    const rni_mix_shape shape = {p->channels, p->out_height, p->out_width, l->layout == RN_LAYOUT_NHWC};
+    float *const out = finishing_place(l, slot, i, scratch);
+    rni_mix_images(mix, &shape, image->pixels, partner->pixels, out);
+    finish(l, slot, i, out);
+    add_probability(l, slot, i, image->label, mix->own);
+    add_probability(l, slot, i, partner->label, mix->other);
+}
+
+/* The last image is made first: it is the partner of the first. The others take turns in two places. */
+static rn_status make_mixed(const rn_loader *l, const rni_slot *slot, const rni_mix *mix, void *scratch,
+                            const atomic_int *cancelled)
+{
+    const scratch_parts parts = scratch_layout(l);
+    const size_t step = (parts.total - parts.mixed) / MIXED_IMAGES;
+    char *const places = (char *)scratch + parts.mixed;
+    unmixed last = {(float *)places, 0}, before;
+    RNI_TRY(render(l, slot, slot->count - 1, scratch, last.pixels, &last.label));
+    before = last;
+    for (int64_t i = 0; i < slot->count; i++) {
+        unmixed image = {(float *)(places + (size_t)(1 + i % 2) * step), 0};
+        RNI_TRY(check_cancelled(cancelled));
+        if (i == slot->count - 1)
+            image = last;
+        else
+            RNI_TRY(render(l, slot, i, scratch, image.pixels, &image.label));
+        mix_image(l, slot, mix, i, scratch, &image, &before);
+        before = image;
+    }
+    return RN_OK;
+}
+
+/* Loaders of other shards mix otherwise: batches are numbered through all shards. */
+static rni_mix draw_mix(const rn_loader *l, const rni_slot *slot)
+{
+    const rn_loader_options *const o = &l->options;
+    return rni_mix_draw(o, (uint32_t)slot->epoch, (uint32_t)(slot->batch * o->num_shards + o->shard),
+                        l->pipeline.out_height, l->pipeline.out_width);
+}
+
+static rn_status make(const rn_loader *l, const rni_slot *slot, void *scratch, const atomic_int *cancelled)
+{
+    if (!l->classes)
+        return make_plain(l, slot, scratch, cancelled);
+    const rni_mix mix = draw_mix(l, slot);
+    memset(slot->label_data, 0, (size_t)slot->count * target_bytes(l));
+    return mix.kind == RNI_MIX_NONE ? make_plain(l, slot, scratch, cancelled)
+                                    : make_mixed(l, slot, &mix, scratch, cancelled);
 }
 
 void rni_batch_make(const rn_loader *l, rni_slot *slot, void *scratch, const atomic_int *cancelled)
 {
-    rn_status status = RN_OK;
-    for (int64_t i = 0; i < slot->count && status == RN_OK; i++) {
-        if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
-            status = rni_fail(RN_E_CANCELLED, "loader: batch left unfinished");
-        else
-            status = make_image(l, slot, i, scratch);
-    }
-    slot->status = status;
-    if (status < 0) {
+    slot->status = make(l, slot, scratch, cancelled);
+    if (slot->status < 0) {
         strncpy(slot->message, rn_error_message(), sizeof slot->message - 1);
         slot->message[sizeof slot->message - 1] = '\0';
     }

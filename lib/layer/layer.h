@@ -127,7 +127,8 @@ enum {
     RNI_SECTION_INPUT,       /* the caller's x to the backend's layout */
     RNI_SECTION_FORWARD,
     RNI_SECTION_OUTPUT,      /* to the caller's y */
-    RNI_SECTION_LOSS,
+    RNI_SECTION_LOSS,        /* one of the two runs: against labels (MSE: values) */
+    RNI_SECTION_SOFT_LOSS,   /* or against class probabilities */
     RNI_SECTION_DY,          /* the caller's dy to the backend's layout */
     RNI_SECTION_BACKWARD,
     RNI_SECTION_DX,          /* to the caller's dx */
@@ -145,6 +146,7 @@ struct rni_lowering {
     rn_dtype channel_dtype; /* of per-channel values: f32 beside bf16 */
     int32_t image_layout;  /* of rank-4 activations */
     int train;
+    int cumulative;        /* running statistics are cumulative averages, whatever the layers say */
     int direct;            /* no Winograd */
     uint32_t dropouts;     /* lowered so far: their streams */
     int64_t min_batch;     /* fewest images a run needs: 2 where BN sees one pixel in training */
