@@ -11,14 +11,17 @@ typedef struct known_set {
     int64_t cifar_classes; /* 0: not in the CIFAR format */
     const char *first_file, *folder;
     pixel_statistics pixels;
+    const char *classes[11];
 } known_set;
 
 static const known_set known_sets[] = {
-    {"fashion-mnist", 0, NULL, "/usr/share/datasets/fashion-mnist", {{0.2860}, {0.3530}, {0.3530}}},
+    {"fashion-mnist", 0, NULL, "/usr/share/datasets/fashion-mnist", {{0.2860}, {0.3530}, {0.3530}},
+     {"T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"}},
     {"cifar10", 10, "data_batch_1.bin", NULL,
-     {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}, {0.2023, 0.1994, 0.2010}}},
+     {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}, {0.2023, 0.1994, 0.2010}},
+     {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}},
     {"cifar100", 100, "train.bin", NULL,
-     {{0.5071, 0.4865, 0.4409}, {0.2673, 0.2564, 0.2762}, {0.2673, 0.2564, 0.2762}}},
+     {{0.5071, 0.4865, 0.4409}, {0.2673, 0.2564, 0.2762}, {0.2673, 0.2564, 0.2762}}, {NULL}},
 };
 
 static const known_set *find_set(const char *name)
@@ -32,6 +35,15 @@ static const known_set *find_set(const char *name)
 const pixel_statistics *data_statistics(const char *dataset)
 {
     return &find_set(dataset)->pixels;
+}
+
+const char *data_class_name(const char *dataset, int64_t class)
+{
+    const known_set *const set = find_set(dataset);
+    for (int64_t i = 0; set->classes[i]; i++)
+        if (i == class)
+            return set->classes[i];
+    return NULL;
 }
 
 void data_options_check(data_options *o, int training)

@@ -42,6 +42,9 @@ typedef struct pixel_statistics {
 } pixel_statistics;
 const pixel_statistics *data_statistics(const char *dataset);
 
+/* NULL where it is not known. */
+const char *data_class_name(const char *dataset, int64_t class);
+
 rn_dataset *data_open_train(rn_context *ctx, const data_options *o);
 rn_dataset *data_open_test(rn_context *ctx, const data_options *o);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
+#include "files.h"
 #include "recipe.h"
 #include "text.h"
-#include <errno.h>
 #include <float.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -280,25 +280,6 @@ static void parse(recipe *r, const char *path, char *text)
     }
 }
 
-static char *read_text(const char *path)
-{
-    enum { MOST = 1 << 16 };
-    char *const text = allocate(MOST + 1, 1);
-    struct stat s;
-    FILE *const file = fopen(path, "r");
-    if (!file)
-        fail(1, "--recipe %s: %s", path, strerror(errno));
-    if (fstat(fileno(file), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size > MOST)
-        fail(1, "--recipe %s: expected a text file of at most %d bytes", path, MOST);
-    const size_t length = fread(text, 1, MOST, file);
-    if (ferror(file))
-        fail(1, "--recipe %s: it cannot be read", path);
-    fclose(file);
-    if (strlen(text) != length)
-        fail(1, "--recipe %s: expected text, got bytes of value 0", path);
-    return text;
-}
-
 static _Noreturn void no_such_recipe(const char *name)
 {
     char all[256] = "";
@@ -315,7 +296,7 @@ void recipe_load(recipe *r, const char *name_or_path)
     r->name = name_or_path;
     if (!builtin && !strchr(name_or_path, '/') && stat(name_or_path, &s) != 0)
         no_such_recipe(name_or_path);
-    char *const text = builtin ? copy_of(builtin) : read_text(name_or_path);
+    char *const text = builtin ? copy_of(builtin) : read_file(name_or_path, 1 << 16);
     parse(r, name_or_path, text);
     free(text);
 }

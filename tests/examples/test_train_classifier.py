@@ -2,20 +2,19 @@
 # SPDX-License-Identifier: MIT
 """test_train_classifier.py PROGRAM: the command line of examples/train_classifier on small made-up images."""
 import csv
-import gzip
 import json
 import os
 import pathlib
 import pty
 import re
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 import xml.dom.minidom
+
+from made_up import ProgramCase, write_cifar, write_idx
 
 program = os.path.abspath(sys.argv.pop(1))
 step_line = re.compile(r"Epoch \[(\d+)/(\d+)\], Step \[(\d+)/(\d+)\] Loss: \d+\.\d{4}")
@@ -24,30 +23,12 @@ columns = ("epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,i
            "validation_loss,validation_accuracy")
 
 
-def pixels(label, n, count):
-    """Brightness tells the class; the rest is noise that depends on n alone."""
-    return bytes((20 * label + (n * 7919 + i * 104729) % 53) % 256 for i in range(count))
+class Case(ProgramCase):
+    program = program
 
-
-def write_cifar(path, first, count):
-    path.write_bytes(b"".join(bytes([n % 10]) + pixels(n % 10, n, 3072) for n in range(first, first + count)))
-
-
-def write_idx(folder, split, count, pack):
-    images = struct.pack(">IIII", 0x803, count, 28, 28) + b"".join(pixels(n % 10, n, 784) for n in range(count))
-    labels = struct.pack(">II", 0x801, count) + bytes(n % 10 for n in range(count))
-    for kind, data in ("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels):
-        if pack:
-            (folder / f"{split}-{kind}.gz").write_bytes(gzip.compress(data))
-        else:
-            (folder / f"{split}-{kind}").write_bytes(data)
-
-
-class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp())
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        super().setUpClass()
         for i in range(3):
             write_cifar(cls.folder / f"part{i}.bin", 40 * i, 40)
         write_idx(cls.folder, "train", 50, pack=True)
@@ -57,17 +38,6 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self.out = self.folder / self.id().rsplit(".", 1)[1]
-
-    def run_it(self, *flags, status=0):
-        done = subprocess.run([program, *map(str, flags)], capture_output=True, text=True, timeout=600)
-        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-        return done
-
-    def fails(self, status, message, *flags):
-        done = self.run_it(*flags, status=status)
-        self.assertRegex(done.stderr, message)
-        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
-        self.assertEqual(done.stdout, "")
 
     def history(self, out=None):
         """Rows without what a clock says."""
