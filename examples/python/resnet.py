@@ -34,7 +34,7 @@ POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_P
 STATE_PARAMETER, STATE_BUFFER = 0, 1
 PLAN_INFER, PLAN_TRAIN = 0, 1
 PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD = 1, 2, 4
-ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = DLPACK_COPY = 1
+ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
 LOADER_SHUFFLE, LOADER_DROP_LAST = 1, 2
 SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3 = range(3)
@@ -141,6 +141,7 @@ rn_cosine_schedule_options = _struct(
     "rn_cosine_schedule_options", _flags, ("lr", c_double), ("min_lr", c_double), ("steps", c_int64))
 rn_warmup_schedule_options = _struct(
     "rn_warmup_schedule_options", _flags, ("start_factor", c_double), ("steps", c_int64))
+rn_hold_schedule_options = _struct("rn_hold_schedule_options", _flags, ("factor", c_double), ("threshold", c_double))
 rn_one_cycle_schedule_options = _struct(
     "rn_one_cycle_schedule_options", _flags, ("max_lr", c_double), ("pct_start", c_double), ("div", c_double),
     ("final_div", c_double), ("steps", c_int64))
@@ -269,6 +270,7 @@ FUNCTIONS = {
     "rn_sgd_create": (rn_status, [_mod, _P(rn_sgd_options), _P(_opt)]),
     "rn_adam_create": (rn_status, [_mod, _P(rn_adam_options), _P(_opt)]),
     "rn_optimizer_add_group": (rn_status, [_opt, c_char_p, _P(rn_group_options)]),
+    "rn_optimizer_exclude_from_decay": (rn_status, [_opt, c_int32, _P(c_size_t)]),
     "rn_optimizer_step": (rn_status, [_opt]),
     "rn_optimizer_set_lr": (rn_status, [_opt, c_double]),
     "rn_optimizer_lr": (c_double, [_opt]),
@@ -277,6 +279,7 @@ FUNCTIONS = {
     "rn_multistep_schedule_create": (rn_status, [_ctx, _P(rn_multistep_schedule_options), _P(_sch)]),
     "rn_cosine_schedule_create": (rn_status, [_ctx, _P(rn_cosine_schedule_options), _P(_sch)]),
     "rn_warmup_schedule_create": (rn_status, [_ctx, _sch, _P(rn_warmup_schedule_options), _P(_sch)]),
+    "rn_hold_schedule_create": (rn_status, [_ctx, _sch, _P(rn_hold_schedule_options), _P(_sch)]),
     "rn_one_cycle_schedule_create": (rn_status, [_ctx, _P(rn_one_cycle_schedule_options), _P(_sch)]),
     "rn_plateau_schedule_create": (rn_status, [_ctx, _P(rn_plateau_schedule_options), _P(_sch)]),
     "rn_schedule_lr": (rn_status, [_sch, c_int64, _P(c_double)]),
@@ -315,8 +318,8 @@ for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, 
                  rn_pad_shortcut_options, rn_residual_options, rn_zoo_options, rn_cifar_resnet_options,
                  rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
                  rn_adam_options, rn_group_options, rn_step_schedule_options, rn_multistep_schedule_options,
-                 rn_cosine_schedule_options, rn_warmup_schedule_options, rn_one_cycle_schedule_options,
-                 rn_plateau_schedule_options, rn_loader_options):
+                 rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
+                 rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_loader_options):
     FUNCTIONS[_options.__name__ + "_init"] = (rn_status, [_P(_options), c_size_t])
 
 
@@ -561,6 +564,10 @@ class Context(_Handle):
     def warmup(self, inner, **options):
         return Schedule(_create(lib.rn_warmup_schedule_create, _sch, self.pointer, inner.pointer, byref(_defaults(
             rn_warmup_schedule_options, **options))))
+
+    def hold(self, inner, **options):
+        return Schedule(_create(lib.rn_hold_schedule_create, _sch, self.pointer, inner.pointer, byref(_defaults(
+            rn_hold_schedule_options, **options))))
 
     def transform(self):
         return Transform(_create(lib.rn_transform_create, _tra, self.pointer))
@@ -856,6 +863,10 @@ class Optimizer(_Handle):
         lib.rn_optimizer_add_group(self.pointer, name_glob.encode(), byref(_defaults(
             rn_group_options, lr_factor=lr_factor, weight_decay=weight_decay)))
 
+    def exclude_from_decay(self, max_rank=1):
+        """Takes weight decay off biases and batch normalisation; the number of parameters that lost it."""
+        return _create(lib.rn_optimizer_exclude_from_decay, c_size_t, self.pointer, max_rank).value
+
     def step(self):
         lib.rn_optimizer_step(self.pointer)
 
@@ -937,7 +948,7 @@ class Plan(_Handle):
                 lib.rn_device_synchronize(self.model.device.pointer)
 
     def train_step(self, x, target):
-        """The whole step: labels [N], or values like the output."""
+        """The whole step: labels [N]; class probabilities or values like the output."""
         self._step(lib.rn_plan_train_step, x, target)
 
     def eval_step(self, x, target):

@@ -22,7 +22,7 @@ typedef struct rn_checkpoint {
     uint64_t flags;          /**< 0 */
     rn_model *model;         /**< weights and buffers; always needed */
     rn_optimizer *optimizer; /**< moments, steps, lr */
-    rn_schedule *schedule;   /**< plateau counters */
+    rn_schedule *schedule;   /**< what plateau and hold were told */
     rn_loader *loader;       /**< position, also within an epoch; its seed, batch, dataset and transform are compared */
     rn_plan *plan;           /**< step counter (dropout) and metrics since the last reset */
     int64_t epoch;           /**< the host's own counters, kept as they are */

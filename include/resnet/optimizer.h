@@ -70,6 +70,15 @@ RN_API void rn_optimizer_release(rn_optimizer *opt);
  */
 RN_API rn_status rn_optimizer_add_group(rn_optimizer *opt, const char *name_glob, const rn_group_options *options);
 
+/**
+ * No weight decay on parameters of at most so many dimensions. With 1 these are biases and the weights of batch
+ * normalisation; matrices and kernels keep theirs. Each goes to a group that is like its own but for the decay; one that is
+ * named by rn_optimizer_add_group() afterwards gets that group's.
+ * @param max_rank 0 or more  @param excluded [out, optional] how many parameters lost a decay
+ * @return RN_E_STATE when it is too late, as for groups
+ */
+RN_API rn_status rn_optimizer_exclude_from_decay(rn_optimizer *opt, int32_t max_rank, size_t *excluded);
+
 /** Updates the trainable parameters from the model's gradients. @return RN_E_STATE before the model has gradients */
 RN_API rn_status rn_optimizer_step(rn_optimizer *opt);
 

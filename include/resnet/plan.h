@@ -107,7 +107,7 @@ RN_API rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx
  * One whole step: zero gradients, forward, loss, backward, clip, update. With `accumulate` k the update happens at every
  * k-th call, from the mean of k gradients; batch statistics are of each micro-batch. A step whose loss is not
  * finite leaves weights and optimizer as they were and is counted in rn_metrics::nonfinite.
- * @param target [in] labels i64 [n], or values like the output for MSE
+ * @param target [in] for cross-entropy labels i64 [n], or class probabilities like the output; for MSE values like the output
  * @return RN_E_INVALID for a label out of range, with nothing changed
  */
 RN_API rn_status rn_plan_train_step(rn_plan *p, const rn_tensor *x, const rn_tensor *target);

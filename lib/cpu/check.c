@@ -75,6 +75,8 @@ static const op_rule rules[RN_OP_COUNT_] = {
     [RN_OP_PAD_SHORTCUT_BACKWARD] = {"pad_shortcut_backward", 0, sizeof(rn_pad_shortcut_params), 0, {ACT}, {ACT}},
     [RN_OP_CROSS_ENTROPY] = {"cross_entropy", RN_OPF_NO_GRAD, sizeof(rn_cross_entropy_params), 0, {ACT, LABELS},
                              {OPT(SAME), METRICS}},
+    [RN_OP_SOFT_CROSS_ENTROPY] = {"soft_cross_entropy", RN_OPF_NO_GRAD, sizeof(rn_cross_entropy_params), 0, {ACT, FLAT},
+                                  {OPT(SAME), METRICS}},
     [RN_OP_MSE] = {"mse", RN_OPF_NO_GRAD, 0, 0, {ACT, FLAT}, {OPT(SAME), METRICS}},
     [RN_OP_GRAD_NORM] = {"grad_norm", 0, sizeof(rn_segments_params), 0, {FLOATS}, {METRICS}},
     [RN_OP_GRAD_CLIP] = {"grad_clip", 0, sizeof(rn_segments_params), 0, {METRICS}, {FLOATS}},

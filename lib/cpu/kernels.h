@@ -105,6 +105,9 @@ typedef struct rni_typed_kernels {
     /* Returns the sum of the rows' losses, adds to *correct; dx (may be NULL) is times factor. */
     double (*cross_entropy)(const void *x, const int64_t *labels, size_t rows, size_t k, double smoothing,
                             double factor, void *dx, int64_t *correct);
+    /* The same with class probabilities as targets, rows like x. */
+    double (*soft_cross_entropy)(const void *x, const void *target, size_t rows, size_t k, double smoothing,
+                                 double factor, void *dx, int64_t *correct);
     /*
      * One image's pixels first..last-1: x [pixels][channels] against target [channels][pixels]. Returns the sum of
      * squares; dx (may be NULL) is times factor.

@@ -6,7 +6,7 @@
  *   optimizer.momentum.<parameter>         SGD; Adam: optimizer.exp_avg.<...> and optimizer.exp_avg_sq.<...>
  *   optimizer.lr f64, optimizer.steps i64
  *   gradient.<parameter>                   between two micro-batches only
- *   schedule.progress f64 [n]              plateau
+ *   schedule.progress f64 [n]              plateau, hold
  *   plan.progress i64 [7], plan.sums f64 [3]
  *   loader.position i64 [2]
  *   host.counters i64 [2], host.value f64 [4]

@@ -127,7 +127,8 @@ enum {
     RNI_SECTION_INPUT,       /* the caller's x to the backend's layout */
     RNI_SECTION_FORWARD,
     RNI_SECTION_OUTPUT,      /* to the caller's y */
-    RNI_SECTION_LOSS,
+    RNI_SECTION_LOSS,        /* one of the two runs: against labels (MSE: values) */
+    RNI_SECTION_SOFT_LOSS,   /* or against class probabilities */
     RNI_SECTION_DY,          /* the caller's dy to the backend's layout */
     RNI_SECTION_BACKWARD,
     RNI_SECTION_DX,          /* to the caller's dx */

@@ -8,8 +8,8 @@ static const char *const role_names[RN_ROLE_COUNT] = {
     "x",  "target", "y", "dy", "dx", "input", "arena", "param", "grad", "buffer", "state", "derived", "metrics",
 };
 static const char *const section_names[RNI_SECTION_COUNT] = {
-    "prepare (weights that changed)", "input", "forward", "output", "loss", "output gradient", "backward",
-    "input gradient", "update",
+    "prepare (weights that changed)", "input", "forward", "output", "loss", "loss of class probabilities",
+    "output gradient", "backward", "input gradient", "update",
 };
 
 static void add_value(rni_text *text, const rni_program *prog, uint32_t index)

@@ -244,6 +244,12 @@ FIELD(rn_cosine_schedule_options, lr, 16, 8);
 FIELD(rn_cosine_schedule_options, min_lr, 24, 8);
 FIELD(rn_cosine_schedule_options, steps, 32, 8);
 
+SIZE(rn_hold_schedule_options, 32);
+FIELD(rn_hold_schedule_options, struct_size, 0, 8);
+FIELD(rn_hold_schedule_options, flags, 8, 8);
+FIELD(rn_hold_schedule_options, factor, 16, 8);
+FIELD(rn_hold_schedule_options, threshold, 24, 8);
+
 SIZE(rn_warmup_schedule_options, 32);
 FIELD(rn_warmup_schedule_options, struct_size, 0, 8);
 FIELD(rn_warmup_schedule_options, flags, 8, 8);

@@ -313,6 +313,7 @@ static rn_status make_training(const fault_run *run, int adam, training *t)
     STEP(adam ? rn_adam_create(t->b.model, NULL, &t->opt) : rn_sgd_create(t->b.model, NULL, &t->opt));
     group.lr_factor = 0.5;
     STEP(rn_optimizer_add_group(t->opt, "*.bias", &group));
+    STEP(rn_optimizer_exclude_from_decay(t->opt, 1, NULL));
     o = plan_options(RN_PLAN_TRAIN, t->loss, t->opt);
     o.clip_norm = 1;
     STEP(rn_plan_create(t->b.model, &o, &t->plan));
@@ -438,7 +439,7 @@ static rn_status schedules(const fault_run *run)
     const int64_t milestones[2] = {10, 20};
     rn_context *ctx = NULL;
     rn_device *cpu;
-    rn_schedule *inner = NULL, *outer = NULL, *plateau = NULL;
+    rn_schedule *inner = NULL, *outer = NULL, *hold = NULL, *plateau = NULL;
     rn_multistep_schedule_options o = RN_MULTISTEP_SCHEDULE_OPTIONS_INIT;
     double lr;
     rn_status status;
@@ -447,11 +448,13 @@ static rn_status schedules(const fault_run *run)
     o.num_milestones = 2;
     STEP(rn_multistep_schedule_create(ctx, &o, &inner));
     STEP(rn_warmup_schedule_create(ctx, inner, NULL, &outer));
-    STEP(rn_schedule_lr(outer, 3, &lr));
+    STEP(rn_hold_schedule_create(ctx, outer, NULL, &hold));
+    STEP(rn_schedule_lr(hold, 3, &lr));
     STEP(rn_plateau_schedule_create(ctx, NULL, &plateau));
     STEP(rn_schedule_observe(plateau, 1));
 done:
     rn_schedule_release(plateau);
+    rn_schedule_release(hold);
     rn_schedule_release(outer);
     rn_schedule_release(inner);
     rn_context_release(ctx);

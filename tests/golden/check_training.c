@@ -34,6 +34,7 @@ typedef struct fixture {
     double losses[MAX_STEPS], norms[MAX_STEPS];
     int64_t x_dims[RN_MAX_RANK], y_dims[RN_MAX_RANK];
     int32_t x_rank, y_rank;
+    int64_t micro; /* micro-batches per update */
     double clip;
 } fixture;
 
@@ -49,6 +50,7 @@ static rn_status create_plan(fixture *f)
         o.loss = f->loss;
         o.optimizer = f->optimizer;
         o.clip_norm = f->clip;
+        o.accumulate = (uint32_t)f->micro;
     }
     return rn_plan_create(f->model, &o, &f->plan);
 }
@@ -58,6 +60,7 @@ static rn_status set_up(fixture *f, rn_context *ctx)
     f->dev = rn_context_device(ctx, 0);
     f->x_rank = golden_dims(json_object_get(f->g->spec, "x"), f->x_dims);
     f->clip = golden_number(f->g->spec, "clip");
+    f->micro = json_object_get(f->g->spec, "accumulate") ? golden_integer(f->g->spec, "accumulate") : 1;
     TRY(golden_model(ctx, f->g, &f->model));
     TRY(golden_loss(ctx, f->g, &f->loss));
     TRY(golden_optimizer(f->model, f->g, &f->optimizer));
@@ -77,16 +80,28 @@ static void tear_down(fixture *f)
     rn_model_release(f->model);
 }
 
+/* The loss is divided by the number of micro-batches. */
+static void share_gradient(fixture *f)
+{
+    float *dy = rn_tensor_data(f->dy);
+    for (int64_t i = 0; i < rn_tensor_count(f->dy); i++)
+        dy[i] /= (float)f->micro;
+}
+
 static rn_status step_by_hand(fixture *f, int64_t step, const rn_tensor *x, const rn_tensor *target)
 {
     float loss = 0;
-    TRY(rn_model_zero_grad(f->model));
+    if (step % f->micro == 0)
+        TRY(rn_model_zero_grad(f->model));
     TRY(rn_plan_forward(f->plan, x, f->y));
     TRY(rn_loss_compute(f->loss, f->y, target, f->dy, &loss));
+    share_gradient(f);
     TRY(rn_plan_backward(f->plan, f->dy, NULL));
-    if (f->clip > 0)
-        TRY(rn_model_clip_grad_norm(f->model, f->clip, &f->norms[step]));
     f->losses[step] = (double)loss;
+    if (step % f->micro != f->micro - 1)
+        return RN_OK;
+    if (f->clip > 0)
+        TRY(rn_model_clip_grad_norm(f->model, f->clip, &f->norms[step / f->micro]));
     return rn_optimizer_step(f->optimizer);
 }
 
@@ -96,7 +111,7 @@ static rn_status step_by_plan(fixture *f, int64_t step, const rn_tensor *x, cons
     TRY(rn_plan_train_step(f->plan, x, target));
     TRY(rn_plan_metrics(f->plan, &metrics, 0));
     f->losses[step] = metrics.last_loss;
-    f->norms[step] = metrics.grad_norm;
+    f->norms[step / f->micro] = metrics.grad_norm;
     return RN_OK;
 }
 
@@ -125,7 +140,7 @@ static rn_status look(fixture *f, int64_t steps, int *failed)
     const int precision = winograd ? GOLDEN_WINOGRAD : GOLDEN_F32;
     *failed += golden_compare(f->g, "losses", f->losses, (size_t)steps, precision, f->way->name);
     if (f->clip > 0)
-        *failed += golden_compare(f->g, "grad_norms", f->norms, (size_t)steps, precision, f->way->name);
+        *failed += golden_compare(f->g, "grad_norms", f->norms, (size_t)(steps / f->micro), precision, f->way->name);
     for (size_t i = 0; i < rn_model_state_count(f->model); i++) {
         rn_state_entry entry = RN_STATE_ENTRY_INIT;
         char key[256];

@@ -5,6 +5,8 @@ from golden_nets import (basic_block, batchnorm, cifar_resnet20, conv2d, linear,
 
 CE = {"kind": "cross_entropy", "smoothing": 0.0}
 SMOOTHED = {"kind": "cross_entropy", "smoothing": 0.1}
+SOFT = {"kind": "soft_cross_entropy", "smoothing": 0.0}
+SOFT_SMOOTHED = {"kind": "soft_cross_entropy", "smoothing": 0.1}
 MSE = {"kind": "mse"}
 
 
@@ -75,6 +77,8 @@ def losses():
         layer("cross_entropy", flat, [6, 10], -4.0, 4.0, loss=CE),
         layer("cross_entropy_smoothed", flat, [5, 7], -4.0, 4.0, loss=SMOOTHED),
         layer("cross_entropy_large", flat, [4, 100], -80.0, 80.0, loss=SMOOTHED),
+        layer("cross_entropy_soft", flat, [6, 10], -4.0, 4.0, loss=SOFT),
+        layer("cross_entropy_soft_smoothed", flat, [5, 7], -4.0, 4.0, loss=SOFT_SMOOTHED),
         layer("mse", flat, [5, 6], loss=MSE),
         layer("mse_images", numbered(conv2d(3, 4)), [2, 3, 5, 6], loss=MSE),
     ]
@@ -154,6 +158,9 @@ def trainings():
         training("adamw", adam(1e-3, 5e-2, 1)),
         training("adamw_groups", adam(1e-3, 5e-2, 1, [group("*.bias", 2.0, 0.0)])),
         training("mse", sgd(0.02, 0.9), loss=MSE),
+        training("vectors", dict(sgd(0.05, 0.9, 0.0, 1e-2, 1, [group("fc.*", 0.5, 5e-3)]), exclude_rank=1)),
+        training("accumulated", sgd(0.05, 0.9, 0.0, 1e-3), steps=9, accumulate=3, clip=0.5),
+        training("soft", sgd(0.02, 0.9, 0.0, 1e-3), loss=SOFT_SMOOTHED),
         training("tutorial_adam_8px", adam(1e-3), tutorial(), (4, 3, 8, 8), 0.0, 1.0, zoo="tutorial", margin=3e-6),
         training("resnet20_sgd_8px", sgd(0.02, 0.9, 0.0, 1e-4), cifar_resnet20(), (4, 3, 8, 8), -2.0, 2.0,
                  zoo="cifar_resnet20", margin=3e-6),

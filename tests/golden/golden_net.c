@@ -211,16 +211,16 @@ rn_status golden_model(rn_context *ctx, const golden *g, rn_model **out)
     return status;
 }
 
-static int is_mse(const golden *g)
+static int is_loss(const golden *g, const char *name)
 {
     const json_t *kind = json_object_get(json_object_get(g->spec, "loss"), "kind");
-    return kind && !strcmp(json_string_value(kind), "mse");
+    return kind && !strcmp(json_string_value(kind), name);
 }
 
 rn_status golden_loss(rn_context *ctx, const golden *g, rn_loss **out)
 {
     rn_cross_entropy_options o = RN_CROSS_ENTROPY_OPTIONS_INIT;
-    if (is_mse(g))
+    if (is_loss(g, "mse"))
         return rn_mse_create(ctx, NULL, out);
     o.label_smoothing = golden_number(json_object_get(g->spec, "loss"), "smoothing");
     return rn_cross_entropy_create(ctx, &o, out);
@@ -264,8 +264,14 @@ rn_status golden_optimizer(rn_model *m, const golden *g, rn_optimizer **out)
             return status;
         }
     }
-    *out = optimizer;
-    return RN_OK;
+    rn_status status = RN_OK;
+    if (json_object_get(o, "exclude_rank"))
+        status = rn_optimizer_exclude_from_decay(optimizer, (int32_t)golden_integer(o, "exclude_rank"), NULL);
+    if (status == RN_OK)
+        *out = optimizer;
+    else
+        rn_optimizer_release(optimizer);
+    return status;
 }
 
 rn_status golden_tensor(rn_device *dev, const golden *g, const char *what, rn_dtype dtype, int32_t rank,
@@ -290,8 +296,10 @@ rn_status golden_target(rn_device *dev, const golden *g, int64_t step, rn_dtype 
 {
     char what[32];
     snprintf(what, sizeof what, "target%d", (int)step);
-    if (is_mse(g))
+    if (is_loss(g, "mse"))
         return golden_tensor(dev, g, what, dtype, rank, dims, -1, 1, out);
+    if (is_loss(g, "soft_cross_entropy")) /* rows sum to anything: PyTorch takes them as they are */
+        return golden_tensor(dev, g, what, dtype, rank, dims, 0, 1, out);
     TRY(rn_tensor_create(dev, RN_I64, 1, dims, out));
     golden_labels(g, what, (size_t)dims[0], (uint64_t)dims[1], rn_tensor_data(*out));
     return RN_OK;

@@ -102,6 +102,9 @@ def loss_of(case, way, y, step=0):
     tag = "%s/target%d" % (case["name"], step)
     if loss["kind"] == "mse":
         return F.mse_loss(y, way.tensor(golden_file.uniform(tag, list(y.shape), -1, 1, case["salt"])))
+    if loss["kind"] == "soft_cross_entropy":
+        target = way.tensor(golden_file.uniform(tag, list(y.shape), 0, 1, case["salt"]))
+        return F.cross_entropy(y, target, label_smoothing=loss["smoothing"])
     target = torch.from_numpy(golden_file.labels(tag, y.shape[0], y.shape[1], case["salt"]))
     return F.cross_entropy(y, target, label_smoothing=loss["smoothing"])
 
@@ -139,6 +142,14 @@ def run_layer(case, way, make_model=make_model):
         return out
 
 
+def excluded(groups, rank):
+    """Takes parameters of up to `rank` dimensions out of groups: into groups like theirs, without weight decay."""
+    moved = [dict(g, params=[p for p in g["params"] if p.dim() <= rank], weight_decay=0.0) for g in groups]
+    for group in groups:
+        group["params"] = [p for p in group["params"] if p.dim() > rank]
+    return moved
+
+
 def optimizer_of(case, model):
     o, plain = case["optimizer"], {}
     groups = [{"params": [], "weight_decay": o["weight_decay"], "lr": o["lr"]}]
@@ -147,6 +158,7 @@ def optimizer_of(case, model):
     for name, value in model.named_parameters():
         index = max([0] + [i + 1 for i, g in enumerate(o["groups"]) if fnmatch.fnmatch(nets.state_name(name), g["glob"])])
         groups[index]["params"].append(value)
+    groups += excluded(groups, o["exclude_rank"]) if "exclude_rank" in o else []
     if o["kind"] == "sgd":
         plain = {"momentum": o["momentum"], "dampening": o["dampening"], "nesterov": bool(o["nesterov"])}
         return torch.optim.SGD(groups, lr=o["lr"], **plain)
@@ -155,19 +167,23 @@ def optimizer_of(case, model):
 
 
 def run_training(case, way, make_model=make_model):
-    """The losses of some steps, and weights and buffers after them."""
+    """The losses of some steps, and weights and buffers after them. With accumulate k every k-th step updates."""
+    micro = case.get("accumulate", 1)
     with way:
         model = make_model(case, way).train()
         optimizer, losses, norms = optimizer_of(case, model), [], []
         for step in range(case["steps"]):
             x = way.tensor(draw(case, "x%d" % step, *case["range"], case["x"]))
-            optimizer.zero_grad()
+            if step % micro == 0:
+                optimizer.zero_grad()
             loss = loss_of(case, way, model(x), step)
-            loss.backward()
+            (loss / micro).backward()
+            losses.append(array(loss))
+            if step % micro != micro - 1:
+                continue
             if case["clip"] > 0:
                 norms.append(array(nn.utils.clip_grad_norm_(model.parameters(), case["clip"])))
             optimizer.step()
-            losses.append(array(loss))
         out = {"losses": np.array(losses)}
         if norms:
             out["grad_norms"] = np.array(norms)

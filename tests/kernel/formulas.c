@@ -385,6 +385,31 @@ static void cross_entropy(const formula *f)
     add_metrics(out(f, 1), loss, n, correct);
 }
 
+static void soft_cross_entropy(const formula *f)
+{
+    const double e = f->c->params.cross_entropy.label_smoothing, k = (double)f->channels, n = (double)f->images;
+    double loss = 0, correct = 0;
+    for (size_t i = 0; i < f->images; i++) {
+        const double *const x = in(f, 0) + i * f->channels, *const target = in(f, 1) + i * f->channels;
+        double sum = 0, total = 0;
+        size_t best = 0, wanted = 0;
+        for (size_t j = 0; j < f->channels; j++) {
+            sum += exp(x[j]);
+            total += (1 - e) * target[j] + e / k;
+            best = x[j] > x[best] ? j : best;
+            wanted = target[j] > target[wanted] ? j : wanted;
+        }
+        for (size_t j = 0; j < f->channels; j++) {
+            const double p = exp(x[j]) / sum, t = (1 - e) * target[j] + e / k;
+            loss -= t * log(p) / n;
+            if (out(f, 0))
+                out(f, 0)[i * f->channels + j] = (p * total - t) / n * f->c->run.grad_scale;
+        }
+        correct += best == wanted;
+    }
+    add_metrics(out(f, 1), loss, n, correct);
+}
+
 static void mse(const formula *f)
 {
     double loss = 0;
@@ -509,6 +534,7 @@ static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_PAD_SHORTCUT] = pad_shortcut,
     [RN_OP_PAD_SHORTCUT_BACKWARD] = pad_shortcut,
     [RN_OP_CROSS_ENTROPY] = cross_entropy,
+    [RN_OP_SOFT_CROSS_ENTROPY] = soft_cross_entropy,
     [RN_OP_MSE] = mse,
     [RN_OP_GRAD_NORM] = grad_norm,
     [RN_OP_GRAD_CLIP] = grad_clip,

@@ -258,6 +258,9 @@ class Use(WithContext):
         value, gradient = self.ctx.cross_entropy().compute(np.zeros((1, 2), np.float64), [1], self.cpu)
         self.assertAlmostEqual(value, np.log(2), places=6)
         self.assertEqual(gradient.tolist(), [[0.5, -0.5]])
+        value, gradient = self.ctx.cross_entropy().compute(np.zeros((1, 2), np.float32), [[0.25, 0.75]], self.cpu)
+        self.assertAlmostEqual(value, np.log(2), places=6)
+        self.assertEqual(gradient.tolist(), [[0.25, -0.25]])
 
     def test_own_loop(self):
         with resnet.Model(self.small_net()) as model:
@@ -296,6 +299,11 @@ class Use(WithContext):
             self.assertEqual([steps.lr(i) for i in range(5)], [1, 1, 0.5, 0.25, 0.25])
             self.ctx.warmup(steps, start_factor=0.5, steps=2).apply(1, optimizer)
             self.assertEqual(optimizer.lr, 0.75)
+            hold = self.ctx.hold(steps, factor=0.25)
+            self.assertEqual(hold.lr(0), 0.25)
+            hold.observe(0.7)
+            self.assertEqual(hold.lr(0), 1)
+            self.assertEqual(model.sgd().exclude_from_decay(), 1)
             plateau = self.ctx.schedule("plateau", lr=1.0, factor=0.1, patience=0)
             for metric in (1.0, 2.0):
                 plateau.observe(metric)

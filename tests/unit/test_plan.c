@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include "backend/context.h"
 #include "support.h"
+#include <resnet/sys/backend.h>
 #include <math.h>
 
 static rn_context *ctx;
@@ -117,7 +119,8 @@ START_TEST(arguments_of_runs_are_checked)
     start();
     rn_plan *infer = make(RN_PLAN_INFER, 0, 0), *train = make(RN_PLAN_TRAIN, 1, 1);
     rn_tensor *x = support_tensor(cpu, 4, image, 1), *y = support_tensor(cpu, 2, logits, 2);
-    rn_tensor *labels = support_labels(cpu, BATCH, 10), *wide = NULL, *big = NULL, *other = NULL;
+    rn_tensor *labels = support_labels(cpu, BATCH, 10), *wide = NULL, *big = NULL, *other = NULL, *doubles = NULL;
+    rn_tensor *part = NULL;
     ck_fails(rn_plan_forward(NULL, x, y), RN_E_INVALID, "p is NULL");
     ck_fails(rn_plan_forward(infer, NULL, y), RN_E_INVALID, "x is NULL");
     ck_fails(rn_plan_forward(infer, x, NULL), RN_E_INVALID, "y is NULL");
@@ -136,7 +139,11 @@ START_TEST(arguments_of_runs_are_checked)
     ck_fails(rn_plan_backward(train, y, NULL), RN_E_STATE, "without a forward");
     ck_fails(rn_plan_train_step(infer, x, labels), RN_E_STATE, "needs a TRAIN plan");
     ck_fails(rn_plan_eval_step(infer, x, labels), RN_E_STATE, "needs an INFER plan with a loss");
-    ck_fails(rn_plan_train_step(train, x, y), RN_E_DTYPE, "target");
+    ck_ok(rn_tensor_create(cpu, RN_F64, 2, logits, &doubles));
+    ck_fails(rn_plan_train_step(train, x, doubles), RN_E_DTYPE, "target");
+    ck_fails(rn_plan_train_step(train, x, x), RN_E_SHAPE, "target: expected [6, 10] (fewer images are allowed)");
+    ck_ok(rn_tensor_slice(y, 0, 3, &part));
+    ck_fails(rn_plan_train_step(train, x, part), RN_E_SHAPE, "target: expected 6 of 6 images, got 3");
     rn_metrics before = RN_METRICS_INIT, after = RN_METRICS_INIT;
     ck_ok(rn_plan_metrics(train, &before, 0));
     ((int64_t *)rn_tensor_data(labels))[4] = 10;
@@ -146,6 +153,8 @@ START_TEST(arguments_of_runs_are_checked)
     after.struct_size = 0;
     ck_fails(rn_plan_metrics(train, &after, 0), RN_E_VERSION, "rn_metrics");
     rn_tensor_release(other);
+    rn_tensor_release(part);
+    rn_tensor_release(doubles);
     rn_tensor_release(big);
     rn_tensor_release(wide);
     rn_tensor_release(labels);
@@ -182,6 +191,108 @@ START_TEST(training_learns_and_counts)
     rn_tensor_release(labels);
     rn_plan_release(train);
     rn_plan_release(eval);
+    stop();
+}
+END_TEST
+
+/* What three steps leave: the sums, and fc's weights. */
+typedef struct outcome {
+    rn_metrics train, eval;
+    float fc[160];
+} outcome;
+
+/* soft: class probabilities of 1 and 0, else labels; of the second step always labels. */
+static outcome learn(rn_dtype dtype, int soft)
+{
+    outcome result = {RN_METRICS_INIT, RN_METRICS_INIT, {0}};
+    rn_state_entry fc = RN_STATE_ENTRY_INIT;
+    rn_plan *plans[2] = {NULL, NULL};
+    start();
+    for (int i = 0; i < 2; i++) {
+        rn_plan_options o = options(i ? RN_PLAN_INFER : RN_PLAN_TRAIN, 1, !i);
+        o.compute_dtype = dtype;
+        ck_ok(rn_plan_create(model, &o, &plans[i]));
+    }
+    const rn_dtype values = dtype == RN_F64 ? RN_F64 : RN_F32;
+    rn_tensor *x = NULL, *x32 = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10), *hot = NULL;
+    ck_ok(rn_tensor_create(cpu, values, 4, image, &x));
+    ck_ok(rn_tensor_copy(x32, x));
+    ck_ok(rn_tensor_create(cpu, values, 2, logits, &hot));
+    memset(rn_tensor_data(hot), 0, rn_tensor_nbytes(hot));
+    for (int i = 0; i < BATCH; i++) {
+        const int64_t at = 10 * i + ((int64_t *)rn_tensor_data(labels))[i];
+        if (values == RN_F64)
+            ((double *)rn_tensor_data(hot))[at] = 1;
+        else
+            ((float *)rn_tensor_data(hot))[at] = 1;
+    }
+    for (int step = 0; step < 3; step++)
+        ck_ok(rn_plan_train_step(plans[0], x, soft && step != 1 ? hot : labels));
+    ck_ok(rn_plan_eval_step(plans[1], x, soft ? hot : labels));
+    ck_ok(rn_plan_metrics(plans[0], &result.train, 0));
+    ck_ok(rn_plan_metrics(plans[1], &result.eval, 0));
+    ck_ok(rn_model_find_state(model, "fc.weight", &fc));
+    ck_ok(rn_tensor_read(fc.value, result.fc, sizeof result.fc));
+    rn_tensor_release(x);
+    rn_tensor_release(x32);
+    rn_tensor_release(labels);
+    rn_tensor_release(hot);
+    rn_plan_release(plans[0]);
+    rn_plan_release(plans[1]);
+    stop();
+    return result;
+}
+
+START_TEST(probabilities_of_one_are_labels)
+{
+    static const rn_dtype dtypes[] = {RN_F32, RN_F64, RN_BF16};
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        const outcome labels = learn(dtypes[i], 0), soft = learn(dtypes[i], 1);
+        ck_assert_mem_eq(&labels.train, &soft.train, sizeof labels.train);
+        ck_assert_mem_eq(&labels.eval, &soft.eval, sizeof labels.eval);
+        ck_assert_mem_eq(labels.fc, soft.fc, sizeof labels.fc);
+        ck_assert_int_eq(soft.train.count, 3 * BATCH);
+    }
+}
+END_TEST
+
+/* The CPU without the newest kind of op. */
+static rn_status poorer_query(void *dev, const rn_op *op, const rn_value *values, rn_op_info *out)
+{
+    return op->kind == RN_OP_SOFT_CROSS_ENTROPY ? RN_E_UNSUPPORTED : rni_cpu_backend.op_query(dev, op, values, out);
+}
+
+static rn_status poorer_info(void *dev, rn_device_info *info)
+{
+    const rn_status status = rni_cpu_backend.device_info(dev, info);
+    strcpy(info->name, "poorer");
+    return status;
+}
+
+START_TEST(devices_without_soft_targets_train_by_labels)
+{
+    start();
+    rn_backend poorer = rni_cpu_backend;
+    rn_model *there = NULL;
+    rn_plan *p = NULL;
+    poorer.name = "poorer";
+    poorer.op_query = poorer_query;
+    poorer.device_info = poorer_info;
+    ck_ok(rn_context_register_backend(ctx, &poorer));
+    rn_device *dev = NULL;
+    ck_ok(rn_context_find_device(ctx, "poorer", &dev));
+    ck_ok(rn_model_copy(model, dev, &there));
+    const rn_plan_options o = options(RN_PLAN_INFER, 1, 0);
+    ck_ok(rn_plan_create(there, &o, &p));
+    rn_tensor *x = support_tensor(dev, 4, image, 1), *soft = support_tensor(dev, 2, logits, 2);
+    rn_tensor *labels = support_labels(dev, BATCH, 10);
+    ck_ok(rn_plan_eval_step(p, x, labels));
+    ck_fails(rn_plan_eval_step(p, x, soft), RN_E_DTYPE, "target: expected i64, got f32");
+    rn_tensor_release(x);
+    rn_tensor_release(soft);
+    rn_tensor_release(labels);
+    rn_plan_release(p);
+    rn_model_release(there);
     stop();
 }
 END_TEST
@@ -476,7 +587,8 @@ START_TEST(batchnorm_needs_two_values)
 END_TEST
 
 SUPPORT_MAIN("plan", options_are_checked, an_optimizer_of_another_model_is_refused, arguments_of_runs_are_checked,
-             training_learns_and_counts, own_loop_equals_train_step, gradients_accumulate,
+             training_learns_and_counts, probabilities_of_one_are_labels,
+             devices_without_soft_targets_train_by_labels, own_loop_equals_train_step, gradients_accumulate,
              micro_batches_make_one_update, a_loss_that_is_not_finite_changes_nothing,
              one_bad_micro_batch_spoils_the_update, derived_weights_follow_writes,
              freezing_makes_training_plans_stale, the_plans_own_input, memory_and_reports, batchnorm_needs_two_values)

@@ -166,6 +166,12 @@ enum {
     RN_OP_SGD,
     /** in: grads, metrics. out: params, state (m, then v). params rn_adam_params then segments. Skipped as SGD. */
     RN_OP_ADAM,
+    /**
+     * in: logits T [N,K], target T [N,K]. out and params as RN_OP_CROSS_ENTROPY: the sum over classes of -t log p with
+     * t = target (1 - label_smoothing) + label_smoothing / K; correct when the largest logit and the largest target are
+     * of one class.
+     */
+    RN_OP_SOFT_CROSS_ENTROPY,
     RN_OP_COUNT_
 };
 
