@@ -231,7 +231,7 @@ START_TEST(distribution)
     for (int64_t i = 0; i < 64; i++)
         image[i] = (uint8_t)(i + 1);
     for (uint32_t n = 0; n < TRIES; n++) {
-        const rni_draw draw = {5, n % 7, n};
+        const rni_draw draw = {5, n % 7, n, 0};
         rni_pipeline_run(&p, scratch, image, &draw, 0, out);
         /* With padding of half the side, some original pixel is always in the middle four. */
         const int left = (int)lroundf(out[4 * 8 + 3] * 255.0f), right = (int)lroundf(out[4 * 8 + 4] * 255.0f);
@@ -273,7 +273,7 @@ START_TEST(flip_probability)
         rni_pipeline pipeline = make_pipeline(ctx, t, 2, RN_F32);
         void *const scratch = malloc(rni_pipeline_scratch(&pipeline));
         for (uint32_t n = 0; n < 10000; n++) {
-            const rni_draw draw = {1, 0, n};
+            const rni_draw draw = {1, 0, n, 0};
             rni_pipeline_run(&pipeline, scratch, image, &draw, 0, out);
             ck_assert(out[0] + out[1] == 3.0f && out[2] + out[3] == 7.0f);
             flipped += out[0] == 2.0f;
@@ -303,7 +303,7 @@ START_TEST(channels_last)
     for (int64_t i = 0; i < 3072; i++)
         image[i] = test_pixel(1, i / 1024, i / 32 % 32, i % 32);
     for (uint32_t n = 0; n < 20; n++) {
-        const rni_draw draw = {1, 0, n};
+        const rni_draw draw = {1, 0, n, 0};
         rni_pipeline_run(&p, scratch, image, &draw, 0, plain);
         rni_pipeline_run(&p, scratch, image, &draw, 1, last);
         for (int i = 0; i < 3 * 28 * 35; i++)
