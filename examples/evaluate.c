@@ -8,6 +8,7 @@
 #include "common/labels.h"
 #include "common/network.h"
 #include "common/recipe.h"
+#include "common/text.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,10 @@ const char program_name[] = "evaluate";
 typedef struct options {
     data_options data;
     const char *arch, *weights, *recipe, *labels, *device, *dtype, *out;
-    texts set;
+    texts set, scales;
     int64_t batch, classes;
     int32_t threads;
+    int ten_crop;
 } options;
 
 static const char help[] =
@@ -35,6 +37,9 @@ static const char help[] =
     "  --recipe NAME|FILE   the recipe it was trained with, for what it says about test images: DIR/recipe.txt of\n"
     "                       train_classifier, or a name (tutorial)\n"
     "  --set KEY=VALUE      a value of the recipe; may be given several times\n"
+    "  --ten-crop           of pictures of any size, the mean over ten squares: corners and middle, mirrored and not\n"
+    "  --scales N,N         of pictures of any size, the mean over several lengths of the short side: 224,256,384,480,640;\n"
+    "                       of each the square in the middle, or with --ten-crop ten of the recipe's size\n"
     "  --classes N          classes of the network, if the test images do not have all of them\n"
     "  --labels FILE        names of the classes, one a line\n"
     "  --batch N            images at a time (100)\n"
@@ -51,6 +56,8 @@ static const flag flags[] = {
     {"--weights", FLAG_TEXT, offsetof(options, weights)},
     {"--recipe", FLAG_TEXT, offsetof(options, recipe)},
     {"--set", FLAG_APPEND, offsetof(options, set)},
+    {"--ten-crop", FLAG_SWITCH, offsetof(options, ten_crop)},
+    {"--scales", FLAG_TEXTS, offsetof(options, scales)},
     {"--classes", FLAG_COUNT, offsetof(options, classes)},
     {"--labels", FLAG_TEXT, offsetof(options, labels)},
     {"--batch", FLAG_COUNT, offsetof(options, batch)},
@@ -72,6 +79,7 @@ typedef struct evaluation {
     rn_dataset_info info;
     rn_model *model;
     int64_t *label; /* of each image */
+    int64_t count;  /* of images that were asked for */
     float *score;   /* [image][class]: the probabilities, or their sum over several views */
     confusion answers;
     labels names;
@@ -92,6 +100,8 @@ static void open_all(evaluation *e)
     if (e->o->classes)
         e->info.classes = e->o->classes;
     e->model = network_open(e->ctx, e->device, e->o->arch, e->info.classes, e->info.channels, e->o->weights);
+    if ((e->o->ten_crop || e->o->scales.count) && e->info.height)
+        fail(2, "--ten-crop and --scales are for folders of pictures");
     e->label = allocate((size_t)e->info.count, sizeof *e->label);
     e->score = allocate((size_t)(e->info.count * e->info.classes), sizeof *e->score);
 }
@@ -105,38 +115,94 @@ static void close_all(evaluation *e)
     rn_context_release(e->ctx);
 }
 
-static rn_loader *make_loader(evaluation *e, rn_plan *plan)
+/* One way to look at the images. */
+typedef struct look {
+    int64_t short_side; /* 0: as the recipe says */
+    int64_t views;      /* of each image */
+} look;
+
+static rn_transform *make_transform(evaluation *e, const look *how, const int64_t dims[4])
+{
+    rn_transform *t;
+    if (!how->short_side)
+        return recipe_transform(&e->r, e->ctx, e->o->data.dataset, &e->info, 0);
+    CHECK(rn_transform_create(e->ctx, &t));
+    CHECK(rn_transform_short_side(t, how->short_side, how->short_side));
+    if (how->views > 1)
+        CHECK(rn_transform_ten_crop(t, dims[2], dims[3]));
+    else
+        CHECK(rn_transform_center_crop(t, dims[2], dims[3]));
+    recipe_normalize(&e->r, t, e->o->data.dataset, e->info.channels);
+    return t;
+}
+
+static rn_loader *make_loader(evaluation *e, const look *how, const int64_t dims[4], rn_plan *plan)
 {
     rn_loader_options o = RN_LOADER_OPTIONS_INIT;
     rn_loader *loader;
     o.batch = e->o->batch;
     o.plan = plan;
-    o.transform = recipe_transform(&e->r, e->ctx, e->o->data.dataset, &e->info, 0);
+    if (e->o->data.workers)
+        o.workers = e->o->data.workers;
+    o.transform = make_transform(e, how, dims);
     CHECK(rn_loader_create(e->images, &o, &loader));
     rn_transform_release(o.transform);
     return loader;
 }
 
-/* Adds the probabilities of all images to their scores. */
-static void ask(evaluation *e)
+/* Adds the probabilities of `rows` views, the next ones of the set, to the scores of their images. */
+static void add_scores(evaluation *e, const predictor *p, const int64_t *truth, int64_t first, int64_t rows, int64_t views)
 {
-    const int64_t dims[] = {e->o->batch, e->info.channels, e->info.height, e->info.width};
+    for (int64_t row = 0; row < rows; row++) {
+        const int64_t image = first + row / views;
+        e->label[image] = truth[row];
+        for (int64_t k = 0; k < p->classes; k++)
+            e->score[image * p->classes + k] += p->scores[row * p->classes + k];
+    }
+}
+
+/* Adds what the net says to the scores of all images. */
+static void ask(evaluation *e, const look *how)
+{
+    int64_t dims[4], done = 0;
     predictor p;
-    rn_tensor *images, *truth;
+    rn_tensor *images, *labels_of_rows;
     rn_status status;
-    int64_t done = 0;
+    recipe_input_dims(&e->r, &e->info, e->o->batch * how->views, dims);
+    if (how->short_side && how->views == 1)
+        dims[2] = dims[3] = how->short_side;
     predictor_open(&p, e->model, dims, network_dtype(e->o->dtype));
-    rn_loader *const loader = make_loader(e, p.plan);
-    while ((status = rn_loader_next(loader, &images, &truth)) == RN_OK) {
-        const int64_t n = predictor_run(&p, images);
-        CHECK(rn_tensor_read(truth, e->label + done, (size_t)n * sizeof *e->label));
-        for (int64_t i = 0; i < n * p.classes; i++)
-            e->score[done * p.classes + i] += p.scores[i];
-        done += n;
+    rn_loader *const loader = make_loader(e, how, dims, p.plan);
+    int64_t *const truth = allocate((size_t)dims[0], sizeof *truth);
+    while ((status = rn_loader_next(loader, &images, &labels_of_rows)) == RN_OK) {
+        const int64_t rows = predictor_run(&p, images);
+        CHECK(rn_tensor_read(labels_of_rows, truth, (size_t)rows * sizeof *truth));
+        add_scores(e, &p, truth, done, rows, how->views);
+        done += rows / how->views;
     }
     CHECK(status);
+    e->count = done; /* fewer than there are when broken pictures are left out */
+    free(truth);
     rn_loader_release(loader);
     predictor_close(&p);
+}
+
+/* Returns the number of views of each image in all. */
+static int64_t ask_all(evaluation *e)
+{
+    const int64_t views = e->o->ten_crop ? 10 : 1;
+    for (size_t i = 0; i < e->o->scales.count; i++) {
+        look how = {.views = views};
+        if (!text_count(e->o->scales.item[i], e->o->ten_crop ? e->r.size : 1, 4096, &how.short_side))
+            fail(2, "--scales: expected whole numbers from %lld to 4096, got '%s'",
+                 (long long)(e->o->ten_crop ? e->r.size : 1), e->o->scales.item[i]);
+        ask(e, &how);
+    }
+    if (!e->o->scales.count) {
+        const look how = {e->o->ten_crop ? e->r.short_side_test : 0, views};
+        ask(e, &how);
+    }
+    return views * (int64_t)(e->o->scales.count ? e->o->scales.count : 1);
 }
 
 static void print_share(const char *what, int64_t correct, int64_t count)
@@ -150,7 +216,7 @@ static void count_answers(evaluation *e, int64_t views)
     const int64_t classes = e->info.classes, k = classes < 5 ? classes : 5;
     int64_t correct[2] = {0, 0};
     double loss = 0;
-    for (int64_t i = 0; i < e->info.count; i++) {
+    for (int64_t i = 0; i < e->count; i++) {
         const float *const score = e->score + i * classes;
         int64_t best[5];
         largest(score, classes, k, best);
@@ -160,10 +226,10 @@ static void count_answers(evaluation *e, int64_t views)
         loss -= log(fmax((double)score[e->label[i]] / (double)views, 1e-30));
         e->answers.count[e->label[i] * classes + best[0]]++;
     }
-    print_share("Top-1 accuracy:", correct[0], e->info.count);
+    print_share("Top-1 accuracy:", correct[0], e->count);
     if (classes > 5)
-        print_share("Top-5 accuracy:", correct[1], e->info.count);
-    printf("Mean loss: %.4f\n", loss / (double)e->info.count);
+        print_share("Top-5 accuracy:", correct[1], e->count);
+    printf("Mean loss: %.4f\n", loss / (double)e->count);
 }
 
 static void name_classes(evaluation *e)
@@ -175,14 +241,14 @@ static void name_classes(evaluation *e)
                  (long long)e->names.count);
     }
     for (int64_t k = 0; k < e->info.classes; k++)
-        e->answers.name[k] = e->o->labels ? e->names.name[k] : data_class_name(e->o->data.dataset, k);
+        e->answers.name[k] = e->o->labels ? e->names.name[k] : data_class_name(&e->o->data, e->images, k);
 }
 
 static void write_answers(const evaluation *e)
 {
     char title[160], subtitle[80];
     snprintf(title, sizeof title, "%s on %s", e->o->arch, e->o->data.dataset);
-    snprintf(subtitle, sizeof subtitle, "%lld test images", (long long)e->info.count);
+    snprintf(subtitle, sizeof subtitle, "%lld test images", (long long)e->count);
     confusion_write_csv(&e->answers, e->o->out);
     confusion_write_svg(&e->answers, e->o->out, title, subtitle);
 }
@@ -211,8 +277,7 @@ int main(int argc, char **argv)
     open_all(&e);
     confusion_open(&e.answers, e.info.classes);
     name_classes(&e);
-    ask(&e);
-    count_answers(&e, 1);
+    count_answers(&e, ask_all(&e));
     if (o.out)
         write_answers(&e);
     labels_close(&e.names);

@@ -186,10 +186,7 @@ static rn_plan *make_plan(const finetuning *f, int32_t mode)
     rn_plan_options o = RN_PLAN_OPTIONS_INIT;
     rn_plan *plan;
     o.mode = mode;
-    o.input_dims[0] = f->o->batch;
-    o.input_dims[1] = f->info.channels;
-    o.input_dims[2] = f->info.height;
-    o.input_dims[3] = f->info.width;
+    recipe_input_dims(&f->r, &f->info, f->o->batch, o.input_dims);
     o.compute_dtype = network_dtype(f->o->dtype);
     o.loss = f->loss;
     o.optimizer = mode == RN_PLAN_TRAIN ? f->optimizer : NULL;
@@ -205,6 +202,8 @@ static rn_loader *make_loader(const finetuning *f, rn_dataset *images, rn_plan *
     o.flags = training ? RN_LOADER_SHUFFLE : 0;
     o.batch = f->o->batch;
     o.plan = plan;
+    if (f->o->data.workers)
+        o.workers = f->o->data.workers;
     o.transform = recipe_transform(&f->r, f->ctx, f->o->data.dataset, &f->info, training);
     CHECK(rn_loader_create(images, &o, &loader));
     rn_transform_release(o.transform);

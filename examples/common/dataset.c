@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct known_set {
@@ -22,6 +23,7 @@ static const known_set known_sets[] = {
      {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}},
     {"cifar100", 100, "train.bin", NULL,
      {{0.5071, 0.4865, 0.4409}, {0.2673, 0.2564, 0.2762}, {0.2673, 0.2564, 0.2762}}, {NULL}},
+    {"folder", 0, "train", NULL, {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}, {0.229, 0.224, 0.225}}, {NULL}},
 };
 
 static const known_set *find_set(const char *name)
@@ -29,7 +31,7 @@ static const known_set *find_set(const char *name)
     for (size_t i = 0; i < sizeof known_sets / sizeof known_sets[0]; i++)
         if (strcmp(known_sets[i].name, name) == 0)
             return &known_sets[i];
-    fail(2, "--dataset: expected fashion-mnist, cifar10 or cifar100, got '%s'", name);
+    fail(2, "--dataset: expected fashion-mnist, cifar10, cifar100 or folder, got '%s'", name);
 }
 
 const pixel_statistics *data_statistics(const char *dataset)
@@ -37,9 +39,17 @@ const pixel_statistics *data_statistics(const char *dataset)
     return &find_set(dataset)->pixels;
 }
 
-const char *data_class_name(const char *dataset, int64_t class)
+static int is_folder(const data_options *o)
 {
-    const known_set *const set = find_set(dataset);
+    return strcmp(o->dataset, "folder") == 0;
+}
+
+const char *data_class_name(const data_options *o, const rn_dataset *ds, int64_t class)
+{
+    const known_set *const set = find_set(o->dataset);
+    const char *const name = rn_dataset_class_name(ds, class);
+    if (name)
+        return name;
     for (int64_t i = 0; set->classes[i]; i++)
         if (i == class)
             return set->classes[i];
@@ -49,10 +59,12 @@ const char *data_class_name(const char *dataset, int64_t class)
 void data_options_check(data_options *o, int training)
 {
     if (!o->dataset)
-        fail(2, "--dataset is missing: fashion-mnist, cifar10 or cifar100 (--help tells more)");
+        fail(2, "--dataset is missing: fashion-mnist, cifar10, cifar100 or folder (--help tells more)");
     const known_set *const set = find_set(o->dataset);
-    if (!set->cifar_classes && (o->train.count || o->test))
-        fail(2, "--train and --test name CIFAR files: they go with --dataset cifar10 or cifar100");
+    if (!set->cifar_classes && !is_folder(o) && (o->train.count || o->test))
+        fail(2, "--train and --test name CIFAR files or folders: they go with --dataset cifar10, cifar100 or folder");
+    if (is_folder(o) && o->train.count > 1)
+        fail(2, "--train: expected one folder, got %zu", o->train.count);
     if (!o->data)
         o->data = set->folder;
     if (!o->data && !(o->test && (o->train.count || !training)))
@@ -81,12 +93,60 @@ static rn_dataset *open_idx(rn_context *ctx, const char *dir, const char *split)
     return ds;
 }
 
+/* DIR/NAME when there is such a folder, DIR/OTHER if not. */
+static void folder_path(char *path, size_t size, const char *dir, const char *name, const char *other)
+{
+    struct stat s;
+    if (snprintf(path, size, "%s/%s", dir, name) >= (int)size - 1)
+        fail(1, "--data: the path is too long: %s", dir);
+    if (other && stat(path, &s) != 0)
+        snprintf(path, size, "%s/%s", dir, other);
+}
+
+static rn_dataset *open_folder(rn_context *ctx, const data_options *o, const char *path, rn_dataset *classes_of)
+{
+    rn_image_folder_options options = RN_IMAGE_FOLDER_OPTIONS_INIT;
+    rn_dataset *ds;
+    options.flags = o->skip_broken ? RN_IMAGE_FOLDER_SKIP_BROKEN : 0;
+    options.classes_of = classes_of;
+    CHECK(rn_image_folder_open(ctx, path, &options, &ds));
+    return ds;
+}
+
+static rn_dataset *open_train_folder(rn_context *ctx, const data_options *o)
+{
+    char path[4096];
+    if (o->train.count)
+        return open_folder(ctx, o, o->train.item[0], NULL);
+    folder_path(path, sizeof path, o->data, "train", NULL);
+    return open_folder(ctx, o, path, NULL);
+}
+
+/* A test image has the class of that name in training, when the training images are there. */
+static rn_dataset *open_test_folder(rn_context *ctx, const data_options *o)
+{
+    char path[4096];
+    rn_dataset *train = NULL;
+    if (o->data || o->train.count) {
+        folder_path(path, sizeof path, o->data ? o->data : "", "train", NULL);
+        if (o->train.count || access(path, F_OK) == 0)
+            train = open_train_folder(ctx, o);
+    }
+    if (!o->test)
+        folder_path(path, sizeof path, o->data, "val", "test");
+    rn_dataset *const test = open_folder(ctx, o, o->test ? o->test : path, train);
+    rn_dataset_release(train);
+    return test;
+}
+
 static rn_dataset *open_split(rn_context *ctx, const data_options *o, int32_t split)
 {
     const known_set *const set = find_set(o->dataset);
     const int train = split == RN_SPLIT_TRAIN;
     rn_dataset *ds;
-    if (train && o->train.count)
+    if (is_folder(o))
+        ds = train ? open_train_folder(ctx, o) : open_test_folder(ctx, o);
+    else if (train && o->train.count)
         CHECK(rn_cifar_files_open(ctx, o->train.item, o->train.count, set->cifar_classes, &ds));
     else if (!train && o->test)
         CHECK(rn_cifar_files_open(ctx, &o->test, 1, set->cifar_classes, &ds));
@@ -146,6 +206,8 @@ void data_hold_out(rn_context *ctx, rn_dataset **train, int64_t count, rn_datase
     rn_dataset *const whole = *train;
     rest *const r = allocate(1, sizeof *r);
     CHECK(rn_dataset_describe(whole, &info));
+    if (!info.height)
+        fail(1, "validation: expected 0 for folders of pictures, whose test images are the validation set");
     if (count >= info.count)
         fail(1, "validation: expected fewer than the %lld training images, got %lld", (long long)info.count, (long long)count);
     *r = (rest){whole, info.count - count, (size_t)(info.channels * info.height * info.width) * rn_dtype_size(info.dtype)};

@@ -26,7 +26,8 @@ void course_init(course *c, const recipe *r, int64_t micro_batch, int64_t images
              (long long)images);
     c->total_steps = r->iterations ? r->iterations : r->epochs * c->steps_per_epoch;
     c->epochs = (c->total_steps + c->steps_per_epoch - 1) / c->steps_per_epoch;
-    if (depth_of(arch) >= r->warmup_depth)
+    c->warms_up = depth_of(arch) >= r->warmup_depth;
+    if (c->warms_up)
         c->warmup_steps = part(r->warmup, c->total_steps);
 }
 
@@ -58,6 +59,8 @@ void recipe_optimizer(const recipe *r, rn_model *model, rn_optimizer **out)
         make_sgd(r, model, out);
     else
         make_adam(r, model, out);
+    if (!r->decay_all)
+        CHECK(rn_optimizer_exclude_from_decay(*out, 1, NULL));
 }
 
 static void make_step(const recipe *r, const course *c, rn_context *ctx, rn_schedule **out)
@@ -125,6 +128,21 @@ static void warm_up(const recipe *r, const course *c, rn_context *ctx, rn_schedu
     rn_schedule_release(inner); /* the warm-up has its own reference */
 }
 
+static void hold(const recipe *r, rn_context *ctx, rn_schedule **schedule)
+{
+    rn_hold_schedule_options o = RN_HOLD_SCHEDULE_OPTIONS_INIT;
+    rn_schedule *const inner = *schedule;
+    o.factor = r->warmup_factor;
+    o.threshold = r->warmup_error;
+    CHECK(rn_hold_schedule_create(ctx, inner, &o, schedule));
+    rn_schedule_release(inner);
+}
+
+int recipe_watches_training(const recipe *r, const course *c)
+{
+    return c->warms_up && r->warmup_error > 0;
+}
+
 void recipe_schedule(const recipe *r, const course *c, rn_context *ctx, rn_schedule **out)
 {
     if (r->schedule == SCHEDULE_STEP)
@@ -139,6 +157,8 @@ void recipe_schedule(const recipe *r, const course *c, rn_context *ctx, rn_sched
         make_multistep(r, c, ctx, out);
     if (c->warmup_steps && r->warmup_shape == WARMUP_LINEAR)
         warm_up(r, c, ctx, out);
+    if (recipe_watches_training(r, c))
+        hold(r, ctx, out);
 }
 
 void recipe_set_lr(const recipe *r, const course *c, int64_t step, rn_schedule *schedule, rn_optimizer *optimizer)
@@ -156,11 +176,13 @@ void recipe_loss(const recipe *r, rn_context *ctx, rn_loss **out)
     CHECK(rn_cross_entropy_create(ctx, &o, out));
 }
 
-static void normalize(const recipe *r, rn_transform *t, const char *dataset, int64_t channels)
+void recipe_normalize(const recipe *r, rn_transform *t, const char *dataset, int64_t channels)
 {
     static const double imagenet_mean[] = {0.485, 0.456, 0.406}, imagenet_std[] = {0.229, 0.224, 0.225};
     const pixel_statistics *const s = data_statistics(dataset);
     const double *mean = s->mean, *std = r->normalize == NORMALIZE_IMAGES ? s->image_std : s->pixel_std;
+    if (!r->normalize && !r->mean.count)
+        return;
     if (r->mean.count && (int64_t)r->mean.count != channels)
         fail(1, "recipe %s: mean and std: expected a number for each of %lld channels, got %zu", r->name,
              (long long)channels, r->mean.count);
@@ -174,17 +196,43 @@ static void normalize(const recipe *r, rn_transform *t, const char *dataset, int
     CHECK(rn_transform_normalize(t, (int32_t)channels, mean, std));
 }
 
+void recipe_input_dims(const recipe *r, const rn_dataset_info *info, int64_t n, int64_t dims[4])
+{
+    dims[0] = n;
+    dims[1] = info->channels;
+    dims[2] = info->height ? info->height : r->size;
+    dims[3] = info->width ? info->width : r->size;
+}
+
+/* Pictures of any size to squares of one size. */
+static void cut_pictures(const recipe *r, rn_transform *t, int training)
+{
+    const double area[] = {r->area_min, 1};
+    if (!training) {
+        CHECK(rn_transform_short_side(t, r->short_side_test, r->short_side_test));
+        CHECK(rn_transform_center_crop(t, r->size, r->size));
+    } else if (r->train_crop == CROP_RANDOM_RESIZED) {
+        CHECK(rn_transform_random_resized_crop(t, r->size, r->size, area, NULL));
+    } else {
+        CHECK(rn_transform_short_side(t, r->short_side_min, r->short_side_max));
+        CHECK(rn_transform_random_crop(t, 0, r->size, r->size));
+    }
+}
+
 rn_transform *recipe_transform(const recipe *r, rn_context *ctx, const char *dataset, const rn_dataset_info *info,
                                int training)
 {
     rn_transform *t;
     CHECK(rn_transform_create(ctx, &t));
+    if (!info->height)
+        cut_pictures(r, t, training);
     if (training && r->flip > 0)
         CHECK(rn_transform_random_hflip(t, r->flip));
-    if (training && r->crop_padding)
+    if (training && r->crop_padding && info->height)
         CHECK(rn_transform_random_crop(t, r->crop_padding, info->height, info->width));
-    if (r->normalize || r->mean.count)
-        normalize(r, t, dataset, info->channels);
+    if (training && r->color > 0)
+        CHECK(rn_transform_pca_color(t, r->color, NULL, NULL));
+    recipe_normalize(r, t, dataset, info->channels);
     if (training && r->cutout)
         CHECK(rn_transform_cutout(t, r->cutout));
     return t;

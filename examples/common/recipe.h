@@ -15,6 +15,7 @@
 enum { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_ADAMW };
 enum { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_MULTISTEP, SCHEDULE_COSINE, SCHEDULE_ONE_CYCLE, SCHEDULE_PLATEAU };
 enum { WARMUP_LINEAR, WARMUP_CONSTANT };
+enum { CROP_RANDOM_RESIZED, CROP_SHORT_SIDE };
 enum { NORMALIZE_NO, NORMALIZE_PIXELS, NORMALIZE_IMAGES, NORMALIZE_IMAGENET };
 enum { MAX_NUMBERS = 16 };
 
@@ -28,17 +29,19 @@ typedef struct recipe {
     const char *name; /* as it was asked for */
     int64_t epochs, iterations; /* one of them, the other is 0 */
     int64_t batch, micro_batch, validation;
-    int32_t optimizer, nesterov;
+    int32_t optimizer, nesterov, decay_all;
     double lr, momentum, beta1, beta2, eps, weight_decay, clip_norm, label_smoothing;
     int32_t schedule, warmup_shape;
     double gamma, min_lr, rise, start_div, end_div, threshold;
     int64_t period, patience, cooldown;
     numbers milestones;
-    double warmup, warmup_factor;
+    double warmup, warmup_factor, warmup_error;
     int64_t warmup_depth;
     int64_t crop_padding, cutout;
-    double flip;
-    int32_t normalize;
+    double flip, color;
+    int64_t size, short_side_min, short_side_max, short_side_test;
+    double area_min;
+    int32_t train_crop, normalize;
     numbers mean, std;
 } recipe;
 
@@ -60,6 +63,7 @@ typedef struct course {
     int64_t micro_batch, accumulate; /* images per call, calls per step */
     int64_t epochs, steps_per_epoch, total_steps; /* the last epoch ends when the total is reached */
     int64_t warmup_steps;
+    int warms_up; /* the net is as deep as the recipe wants for that */
 } course;
 
 /* `micro_batch` divides the recipe's batch. */
@@ -71,8 +75,16 @@ void recipe_schedule(const recipe *r, const course *c, rn_context *ctx, rn_sched
 void recipe_set_lr(const recipe *r, const course *c, int64_t step, rn_schedule *schedule, rn_optimizer *optimizer);
 void recipe_loss(const recipe *r, rn_context *ctx, rn_loss **out);
 
+/* Does recipe_set_lr() follow the training error? It is told by rn_schedule_observe(). */
+int recipe_watches_training(const recipe *r, const course *c);
+
+/* The shape [n, C, H, W] in which images of a set reach the net: their own, or the recipe's size where they differ. */
+void recipe_input_dims(const recipe *r, const rn_dataset_info *info, int64_t n, int64_t dims[4]);
+
 /* What is done to images of that data set; in training also random crops and mirroring. */
 rn_transform *recipe_transform(const recipe *r, rn_context *ctx, const char *dataset, const rn_dataset_info *info,
                                int training);
+/* Only what comes last: the pixels' values. */
+void recipe_normalize(const recipe *r, rn_transform *t, const char *dataset, int64_t channels);
 
 #endif

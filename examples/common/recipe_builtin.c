@@ -22,17 +22,34 @@ static const struct {
      "iterations = 64000\n"
      "schedule = multistep\n"
      "milestones = 0.5 0.75\n" /* 32,000 and 48,000 */
-     "warmup = 0.00625\n"      /* 400 */
-     "warmup_shape = constant\n"
+     "warmup_error = 0.8\n"    /* after about 400 */
      "warmup_depth = 110\n"},
     {"paper-plateau",
      "# As paper, but the learning rate falls when the error on 5,000 images held out does no longer\n"
      "iterations = 64000\n"
      "validation = 5000\n"
      "schedule = plateau\n"
-     "warmup = 0.00625\n"
+     "warmup = 0.00625\n" /* 400 */
      "warmup_shape = constant\n"
      "warmup_depth = 110\n"},
+    {"paper-imagenet",
+     "# He et al. 2015, section 3.4, for folders of pictures; normalised per channel instead of per pixel\n"
+     "iterations = 600000\n"
+     "batch = 256\n"
+     "schedule = plateau\n"
+     "patience = 5\n"
+     "train_crop = short-side\n"
+     "color = 0.1\n"
+     "normalize = imagenet\n"},
+    {"imagenet",
+     "# As ImageNet nets are trained since: warm-up, cosine, smoothed labels, no decay on biases and normalisation\n"
+     "epochs = 90\n"
+     "batch = 256\n"
+     "decay_all = no\n"
+     "label_smoothing = 0.1\n"
+     "schedule = cosine\n"
+     "warmup = 0.05\n"
+     "normalize = imagenet\n"},
     {"cosine",
      "# Behind the best published results of the CIFAR nets (chenyaofo/image-classification-codebase)\n"
      "epochs = 200\n"
@@ -48,6 +65,7 @@ static const struct {
      "lr = 0.5\n"
      "nesterov = yes\n"
      "weight_decay = 0.0005\n"
+     "decay_all = no\n"
      "label_smoothing = 0.1\n"
      "schedule = one-cycle\n"
      "rise = 0.25\n"},

@@ -54,6 +54,7 @@ static const key keys[] = {
     NUMBER(beta2, BELOW_1),
     NUMBER(eps, FROM_0),
     NUMBER(weight_decay, FROM_0),
+    SWITCH(decay_all),
     NUMBER(clip_norm, FROM_0),
     NUMBER(label_smoothing, BELOW_1),
     HEADING("learning rate over time"),
@@ -71,11 +72,19 @@ static const key keys[] = {
     NUMBER(warmup, FRACTION),
     NUMBER(warmup_factor, FRACTION),
     CHOICE(warmup_shape, "linear", "constant"),
+    NUMBER(warmup_error, FRACTION),
     COUNT(warmup_depth, 0),
     HEADING("images"),
     COUNT(crop_padding, 0),
     NUMBER(flip, FRACTION),
     COUNT(cutout, 0),
+    NUMBER(color, FROM_0),
+    CHOICE(train_crop, "random-resized", "short-side"),
+    COUNT(size, 1),
+    NUMBER(area_min, FRACTION),
+    COUNT(short_side_min, 1),
+    COUNT(short_side_max, 1),
+    COUNT(short_side_test, 1),
     CHOICE(normalize, "no", "pixels", "images", "imagenet"),
     NUMBERS(mean, FRACTION),
     NUMBERS(std, ABOVE_0),
@@ -92,6 +101,7 @@ static const recipe defaults = {
     .beta2 = 0.999,
     .eps = 1e-8,
     .weight_decay = 1e-4,
+    .decay_all = 1,
     .schedule = SCHEDULE_COSINE,
     .gamma = 0.1,
     .period = 30,
@@ -104,6 +114,11 @@ static const recipe defaults = {
     .warmup_shape = WARMUP_LINEAR,
     .crop_padding = 4,
     .flip = 0.5,
+    .size = 224,
+    .area_min = 0.08,
+    .short_side_min = 256,
+    .short_side_max = 480,
+    .short_side_test = 256,
     .normalize = NORMALIZE_PIXELS,
 };
 
@@ -312,6 +327,16 @@ void recipe_check(const recipe *r)
     if (r->mean.count != r->std.count)
         fail(2, "recipe %s: mean and std: expected as many numbers of one as of the other, got %zu and %zu", r->name,
              r->mean.count, r->std.count);
+    if (r->warmup > 0 && r->warmup_error > 0)
+        fail(2, "recipe %s: warmup and warmup_error: expected 0 for one of them", r->name);
+    if (r->schedule == SCHEDULE_PLATEAU && r->warmup_error > 0)
+        fail(2, "recipe %s: warmup_error: expected 0 with schedule = plateau, got %g", r->name, r->warmup_error);
+    if (r->size > r->short_side_test)
+        fail(2, "recipe %s: size: expected at most short_side_test, %lld, got %lld", r->name, (long long)r->short_side_test,
+             (long long)r->size);
+    if (r->train_crop == CROP_SHORT_SIDE && (r->size > r->short_side_min || r->short_side_min > r->short_side_max))
+        fail(2, "recipe %s: expected size <= short_side_min <= short_side_max, got %lld, %lld and %lld", r->name,
+             (long long)r->size, (long long)r->short_side_min, (long long)r->short_side_max);
     if (r->schedule == SCHEDULE_PLATEAU && r->gamma >= 1)
         fail(2, "recipe %s: gamma: expected a number below 1 with schedule = plateau, got %g", r->name, r->gamma);
     if (r->schedule == SCHEDULE_PLATEAU && r->warmup > 0 && r->warmup_shape == WARMUP_LINEAR)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: train_classifier --dataset fashion-mnist|cifar10|cifar100 [FLAG...]\n"
+    "usage: train_classifier --dataset NAME [FLAG...]\n"
     "\n"
     "Trains a residual network on images and evaluates it on test images after every epoch.\n"
     "\n"
@@ -17,6 +17,7 @@ static const char help[] =
     "                       paper-plateau: a tenth when the error on 5,000 images held out stops falling\n"
     "                       cosine:   SGD with Nesterov momentum, cosine from 0.1 to 0, 200 epochs, batch 256\n"
     "                       fast:     one cycle of the learning rate in 10 epochs, batch 512\n"
+    "                       paper-imagenet, imagenet: for folders of pictures\n"
     "                       or a file like those that --print-recipe prints, see docs/recipes.md\n"
     "  --print-recipe NAME  print a recipe, with what other flags replace in it\n"
     "  --set KEY=VALUE      a value of the recipe, as in a file; may be given several times\n"
@@ -36,8 +37,8 @@ static const char help[] =
     "  --help               print this\n"
     "\n"
     "Written to the folder: model.safetensors (weights), checkpoint.safetensors (all that --resume needs), recipe.txt,\n"
-    "history.csv (a line per epoch; accuracies are fractions) and learning-curve.svg. Ctrl-C finishes the step,\n"
-    "saves and exits with 130.\n";
+    "labels.txt (names of the classes), history.csv (a line per epoch; accuracies are fractions) and\n"
+    "learning-curve.svg. Ctrl-C finishes the step, saves and exits with 130.\n";
 
 static const flag flags[] = {
     DATA_TEST_FLAGS(options, data),

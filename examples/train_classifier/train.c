@@ -30,6 +30,7 @@ typedef struct training {
     char *model_path, *checkpoint_path;
     int64_t epoch, step;     /* epochs done; steps done in all */
     double seconds_before;   /* of this epoch, before an interruption */
+    int64_t watched_count, watched_correct; /* of the epoch, when the training error was looked at last */
 } training;
 
 static void make_model(training *t)
@@ -64,10 +65,7 @@ static rn_plan_options plan_options(const training *t, int32_t mode, int64_t bat
 {
     rn_plan_options o = RN_PLAN_OPTIONS_INIT;
     o.mode = mode;
-    o.input_dims[0] = batch;
-    o.input_dims[1] = t->info.channels;
-    o.input_dims[2] = t->info.height;
-    o.input_dims[3] = t->info.width;
+    recipe_input_dims(t->r, &t->info, batch, o.input_dims);
     o.compute_dtype = strcmp(t->o->dtype, "bf16") == 0 ? RN_BF16 : RN_F32;
     o.loss = t->loss;
     return o;
@@ -117,6 +115,8 @@ static rn_loader *make_loader(training *t, rn_dataset *ds, rn_plan *plan)
         o.flags |= RN_LOADER_DROP_LAST;
     o.batch = t->c.micro_batch;
     o.plan = plan;
+    if (t->o->data.workers)
+        o.workers = t->o->data.workers;
     o.transform = recipe_transform(t->r, t->ctx, t->o->data.dataset, &t->info, training_half);
     CHECK(rn_loader_create(ds, &o, &loader));
     rn_transform_release(o.transform);
@@ -183,6 +183,8 @@ static void save(training *t, double seconds)
 {
     rn_checkpoint c = parts(t);
     c.value[0] = seconds;
+    c.value[1] = (double)t->watched_count;
+    c.value[2] = (double)t->watched_correct;
     CHECK(rn_model_save(t->model, t->model_path));
     CHECK(rn_checkpoint_save(t->ctx, t->checkpoint_path, &c));
 }
@@ -195,6 +197,8 @@ static void resume(training *t)
     t->epoch = c.epoch;
     t->step = c.step;
     t->seconds_before = c.value[0];
+    t->watched_count = (int64_t)c.value[1];
+    t->watched_correct = (int64_t)c.value[2];
     fprintf(stderr, "going on after step %lld of epoch %lld\n",
             (long long)(t->step - t->epoch * t->c.steps_per_epoch), (long long)t->epoch + 1);
 }
@@ -242,6 +246,21 @@ static int64_t train_step(training *t)
     return images_seen;
 }
 
+/* Every so many steps a schedule that waits for it is told the training error since the last time. */
+static void watch_error(training *t)
+{
+    enum { EVERY = 20 };
+    rn_metrics m = RN_METRICS_INIT;
+    if (!recipe_watches_training(t->r, &t->c) || t->step % EVERY != 0)
+        return;
+    CHECK(rn_plan_metrics(t->train_plan, &m, 0));
+    const int64_t count = m.count - t->watched_count, correct = m.correct - t->watched_correct;
+    if (count > 0)
+        CHECK(rn_schedule_observe(t->schedule, 1 - (double)correct / (double)count));
+    t->watched_count = m.count;
+    t->watched_correct = m.correct;
+}
+
 /* The steps of an epoch that are still to be done. Returns 0 when interrupted. */
 static int train_epoch(training *t)
 {
@@ -251,6 +270,7 @@ static int train_epoch(training *t)
         if (*t->interrupted)
             return 0;
         const int64_t images = train_step(t);
+        watch_error(t);
         if (++step % 100 == 0 || step == steps)
             print_step(t, step, steps);
         progress_step(&t->p, step, t->step, images);
@@ -329,7 +349,9 @@ static void end_epoch(training *t, const results *after, double training_seconds
         .validation_accuracy = validation->count ? accuracy(validation) : NAN,
     };
     history_add(&t->h, &row);
-    CHECK(rn_schedule_observe(t->schedule, 1 - accuracy(validation->count ? validation : test)));
+    if (t->r->schedule == SCHEDULE_PLATEAU)
+        CHECK(rn_schedule_observe(t->schedule, 1 - accuracy(validation->count ? validation : test)));
+    t->watched_count = t->watched_correct = 0;
     t->epoch++;
     CHECK(rn_loader_seek(t->train_loader, t->epoch, 0));
     save(t, 0.0);
@@ -382,6 +404,20 @@ static void write_recipe(const training *t)
     free(path);
 }
 
+/* Names of the classes, for evaluate and classify, where they are known. */
+static void write_labels(const training *t)
+{
+    char *temporary;
+    if (!data_class_name(&t->o->data, t->train_set, t->info.classes - 1))
+        return;
+    char *const path = path_in(t->o->out, "labels.txt");
+    FILE *const file = replace_begin(path, &temporary);
+    for (int64_t class = 0; class < t->info.classes; class++)
+        fprintf(file, "%s\n", data_class_name(&t->o->data, t->train_set, class));
+    replace_end(file, temporary, path);
+    free(path);
+}
+
 /* The accuracy that is printed is that of the weights which are written. */
 static int finish(training *t)
 {
@@ -406,6 +442,7 @@ int train(const options *o, const volatile sig_atomic_t *interrupted)
     if (o->resume)
         resume(&t);
     write_recipe(&t);
+    write_labels(&t);
     history_open(&t.h, o->out, t.epoch);
     draw_curve(&t);
     progress_init(&t.p, t.c.epochs, t.c.total_steps);

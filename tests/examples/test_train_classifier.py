@@ -70,11 +70,10 @@ class CommandLine(Case):
         self.fails(2, "unknown flag --frobnicate; --help", "--frobnicate")
         self.fails(2, "unexpected argument 'train'", "train")
         self.fails(2, "--dataset is missing")
-        self.fails(2, "--dataset: expected fashion-mnist, cifar10 or cifar100, got 'mnist'", "--dataset", "mnist")
+        self.fails(2, "--dataset: expected fashion-mnist, cifar10, cifar100 or folder, got 'mnist'", "--dataset", "mnist")
         self.fails(2, "--data is missing", "--dataset", "cifar10", "--test", "x")
-        self.fails(2, "--train and --test name CIFAR files", "--dataset", "fashion-mnist", "--test", "x")
-        self.fails(2, "--recipe: expected tutorial, paper, paper-plateau, cosine, fast or a file, got 'x'", *self.cifar,
-                   "--recipe", "x")
+        self.fails(2, "--train and --test name CIFAR files or folders", "--dataset", "fashion-mnist", "--test", "x")
+        self.fails(2, "--recipe: expected tutorial, paper, .*, fast or a file, got 'x'", *self.cifar, "--recipe", "x")
         self.fails(2, "--epochs and --iterations both", *self.cifar, "--epochs", 3, "--iterations", 3)
         self.fails(2, "--memory-limit: expected a number of bytes like 800M or 4G", *self.cifar, "--memory-limit", "much")
         self.fails(2, "--epochs: a value is missing", *self.cifar, "--epochs")
@@ -114,7 +113,9 @@ class Files(Case):
         self.assertEqual(rows[0][1], "0.001")
         self.assertNotIn("images/s", done.stderr)
         self.assertEqual(sorted(os.listdir(self.out)),
-                         ["checkpoint.safetensors", "history.csv", "learning-curve.svg", "model.safetensors", "recipe.txt"])
+                         ["checkpoint.safetensors", "history.csv", "labels.txt", "learning-curve.svg", "model.safetensors",
+                          "recipe.txt"])
+        self.assertEqual((self.out / "labels.txt").read_text().splitlines()[::9], ["airplane", "truck"])
         svg = xml.dom.minidom.parse(str(self.out / "learning-curve.svg"))
         self.assertEqual(len(svg.getElementsByTagName("polyline")), 4)
         weights = self.weights()
@@ -162,13 +163,23 @@ class Files(Case):
 
     def test_warm_up(self):
         flags = [*self.cifar, "--out", self.out, "--recipe", "paper", "--batch", 10, "--limit-train", 20, "--iterations"]
-        self.run_it(*flags, 4, "--arch", "cifar_resnet110", "--set", "warmup=0.5", "--set", "milestones=none")
+        own = ["--set", "warmup_error=0", "--set", "warmup=0.5", "--set", "milestones=none"]
+        self.run_it(*flags, 4, "--arch", "cifar_resnet110", *own, "--set", "warmup_shape=constant")
         self.near(self.rates(), [0.01, 0.1])
-        self.run_it(*flags, 4, "--arch", "cifar_resnet20", "--set", "warmup=0.5", "--set", "milestones=none")
+        self.run_it(*flags, 4, "--arch", "cifar_resnet20", *own)
         self.near(self.rates(), [0.1, 0.1])
-        self.run_it(*flags, 8, "--set", "warmup_depth=0", "--set", "warmup_shape=linear", "--set", "warmup=0.5",
+        self.run_it(*flags, 8, "--set", "warmup_error=0", "--set", "warmup_depth=0", "--set", "warmup_shape=linear", "--set", "warmup=0.5",
                     "--set", "schedule=constant")
         self.near(self.rates(), [0.1 * (0.1 + 0.9 * 1 / 4), 0.1 * (0.1 + 0.9 * 3 / 4), 0.1, 0.1])
+
+    def test_warm_up_until_an_error(self):
+        """Looked at after every 20th step: at once below 100 %, never below 0.1 %."""
+        flags = [*self.cifar, "--out", self.out, "--recipe", "paper", "--batch", 4, "--epochs", 2, "--set", "warmup_depth=0",
+                 "--set", "milestones=none", "--lr", 0.01]
+        self.run_it(*flags, "--set", "warmup_error=1")
+        self.near(self.rates(), [0.001, 0.01])
+        self.run_it(*flags, "--set", "warmup_error=0.001", "--set", "label_smoothing=0.9")
+        self.near(self.rates(), [0.001, 0.001])
 
     def test_plateau(self):
         """Nothing counts as better than the first epoch, so the rate falls after two more."""
@@ -209,7 +220,7 @@ class RecipeFiles(Case):
         return dict(lines), text
 
     def test_printed_ones_can_be_read(self):
-        for name in "tutorial", "paper", "paper-plateau", "cosine", "fast":
+        for name in "tutorial", "paper", "paper-plateau", "paper-imagenet", "imagenet", "cosine", "fast":
             values, text = self.show(name)
             again, _ = self.show(self.write(text))
             self.assertEqual(again, values)
@@ -259,7 +270,11 @@ class RecipeFiles(Case):
                 "milestones = 0.7 0.5": "milestones: expected ascending",
                 "mean = 0.5": "mean and std: expected as many",
                 "schedule = plateau\ngamma = 1": "gamma: expected a number below 1",
-                "schedule = plateau\nwarmup = 0.1": "warmup_shape: expected constant"}.items():
+                "schedule = plateau\nwarmup = 0.1": "warmup_shape: expected constant",
+                "schedule = plateau\nwarmup_error = 0.1": "warmup_error: expected 0 with schedule = plateau",
+                "warmup = 0.1\nwarmup_error = 0.1": "warmup and warmup_error: expected 0 for one",
+                "size = 300": "size: expected at most short_side_test, 256, got 300",
+                "size = 256\ntrain_crop = short-side\nshort_side_min = 250": "expected size <= short_side_min"}.items():
             self.fails(2, message, "--print-recipe", self.write(text))
         self.fails(1, "/nowhere/x: No such file", *self.cifar, "--recipe", "/nowhere/x")
         self.fails(1, "expected a text file", *self.cifar, "--recipe", self.folder)
