@@ -30,9 +30,10 @@ LOG_NONE, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG = range(5)
 BUILD_VERSION, BUILD_COMPILER, BUILD_FEATURES, BUILD_CPU_LEVELS = range(4)
 INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT = range(3)
 BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE = 1, 2
+EMA_AVERAGE_BUFFERS, EMA_WARMUP = 1, 2
 POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_PARTIAL = 1
 STATE_PARAMETER, STATE_BUFFER = 0, 1
-PLAN_INFER, PLAN_TRAIN = 0, 1
+PLAN_INFER, PLAN_TRAIN, PLAN_STATISTICS = range(3)
 PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD = 1, 2, 4
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
@@ -61,9 +62,9 @@ def _opaque(name):
 
 
 rn_context, rn_device, rn_tensor, rn_layer, rn_model, rn_plan, rn_loss, rn_optimizer, rn_schedule, rn_dataset, \
-    rn_transform, rn_loader, rn_backend, DLManagedTensorVersioned = map(_opaque, (
+    rn_transform, rn_loader, rn_ema, rn_backend, DLManagedTensorVersioned = map(_opaque, (
         "rn_context", "rn_device", "rn_tensor", "rn_layer", "rn_model", "rn_plan", "rn_loss", "rn_optimizer",
-        "rn_schedule", "rn_dataset", "rn_transform", "rn_loader", "rn_backend", "DLManagedTensorVersioned"))
+        "rn_schedule", "rn_dataset", "rn_transform", "rn_loader", "rn_ema", "rn_backend", "DLManagedTensorVersioned"))
 
 
 def _struct(name, *fields):
@@ -132,6 +133,7 @@ rn_adam_options = _struct(
     "rn_adam_options", _flags, ("lr", c_double), ("beta1", c_double), ("beta2", c_double), ("eps", c_double),
     ("weight_decay", c_double))
 rn_group_options = _struct("rn_group_options", _flags, ("lr_factor", c_double), ("weight_decay", c_double))
+rn_ema_options = _struct("rn_ema_options", _flags, ("decay", c_double))
 rn_step_schedule_options = _struct(
     "rn_step_schedule_options", _flags, ("lr", c_double), ("gamma", c_double), ("period", c_int64))
 rn_multistep_schedule_options = _struct(
@@ -157,17 +159,18 @@ rn_dataset_vtable = _struct(
 rn_loader_options = _struct(
     "rn_loader_options", _flags, ("batch", c_int64), ("seed", c_uint64), ("workers", c_int32), ("prefetch", c_int32),
     ("device", POINTER(rn_device)), ("transform", POINTER(rn_transform)), ("plan", POINTER(rn_plan)),
-    ("shard", c_int64), ("num_shards", c_int64))
+    ("shard", c_int64), ("num_shards", c_int64), ("mixup_alpha", c_double), ("cutmix_alpha", c_double),
+    ("mix_probability", c_double), ("cutmix_share", c_double))
 rn_checkpoint = _struct(
     "rn_checkpoint", _flags, ("model", POINTER(rn_model)), ("optimizer", POINTER(rn_optimizer)),
     ("schedule", POINTER(rn_schedule)), ("loader", POINTER(rn_loader)), ("plan", POINTER(rn_plan)),
-    ("epoch", c_int64), ("step", c_int64), ("value", c_double * 4))
+    ("epoch", c_int64), ("step", c_int64), ("value", c_double * 4), ("ema", POINTER(rn_ema)))
 
 # --- Functions: {name: (result, [arguments])} -----------------------------------------------------------------------
 
-_ctx, _dev, _ten, _lay, _mod, _pla, _los, _opt, _sch, _set, _tra, _loa = (POINTER(t) for t in (
+_ctx, _dev, _ten, _lay, _mod, _pla, _los, _opt, _sch, _set, _tra, _loa, _ema = (POINTER(t) for t in (
     rn_context, rn_device, rn_tensor, rn_layer, rn_model, rn_plan, rn_loss, rn_optimizer, rn_schedule, rn_dataset,
-    rn_transform, rn_loader))
+    rn_transform, rn_loader, rn_ema))
 _P = POINTER
 _i64s = POINTER(c_int64)
 
@@ -236,6 +239,7 @@ FUNCTIONS = {
     "rn_model_device": (_dev, [_mod]),
     "rn_model_root": (_lay, [_mod]),
     "rn_model_init": (rn_status, [_mod, c_uint64]),
+    "rn_model_reset_statistics": (rn_status, [_mod]),
     "rn_model_copy": (rn_status, [_mod, _dev, _P(_mod)]),
     "rn_model_state_count": (c_size_t, [_mod]),
     "rn_model_state": (rn_status, [_mod, c_size_t, _P(rn_state_entry)]),
@@ -275,6 +279,10 @@ FUNCTIONS = {
     "rn_optimizer_set_lr": (rn_status, [_opt, c_double]),
     "rn_optimizer_lr": (c_double, [_opt]),
     "rn_optimizer_steps": (c_int64, [_opt]),
+    "rn_ema_create": (rn_status, [_mod, _P(rn_ema_options), _P(_ema)]),
+    "rn_ema_update": (rn_status, [_ema]),
+    "rn_ema_model": (_mod, [_ema]),
+    "rn_ema_updates": (c_int64, [_ema]),
     "rn_step_schedule_create": (rn_status, [_ctx, _P(rn_step_schedule_options), _P(_sch)]),
     "rn_multistep_schedule_create": (rn_status, [_ctx, _P(rn_multistep_schedule_options), _P(_sch)]),
     "rn_cosine_schedule_create": (rn_status, [_ctx, _P(rn_cosine_schedule_options), _P(_sch)]),
@@ -311,13 +319,13 @@ FUNCTIONS = {
 }
 for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod, "model"), (_pla, "plan"),
                      (_los, "loss"), (_opt, "optimizer"), (_sch, "schedule"), (_set, "dataset"), (_tra, "transform"),
-                     (_loa, "loader")):
+                     (_loa, "loader"), (_ema, "ema")):
     FUNCTIONS["rn_%s_retain" % _name] = (_type, [_type])
     FUNCTIONS["rn_%s_release" % _name] = (None, [_type])
 for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, rn_pool2d_options, rn_linear_options,
                  rn_pad_shortcut_options, rn_residual_options, rn_zoo_options, rn_cifar_resnet_options,
                  rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
-                 rn_adam_options, rn_group_options, rn_step_schedule_options, rn_multistep_schedule_options,
+                 rn_adam_options, rn_group_options, rn_ema_options, rn_step_schedule_options, rn_multistep_schedule_options,
                  rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
                  rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_loader_options):
     FUNCTIONS[_options.__name__ + "_init"] = (rn_status, [_P(_options), c_size_t])
@@ -785,6 +793,9 @@ class Model(_Handle):
     def init(self, seed):
         lib.rn_model_init(self.pointer, seed)
 
+    def reset_statistics(self):
+        lib.rn_model_reset_statistics(self.pointer)
+
     def copy(self, device=None):
         device = device or self.device
         twin = Model.__new__(Model)
@@ -871,6 +882,23 @@ class Optimizer(_Handle):
         lib.rn_optimizer_step(self.pointer)
 
 
+class Ema(_Handle):
+    """Moving averages of a model's weights; `model` is them as a model."""
+    kind = "ema"
+
+    def __init__(self, model, decay=0.999, average_buffers=False, warmup=False):
+        flags = (EMA_AVERAGE_BUFFERS if average_buffers else 0) | (EMA_WARMUP if warmup else 0)
+        super().__init__(_create(lib.rn_ema_create, _ema, model.pointer, byref(_defaults(
+            rn_ema_options, flags=flags, decay=decay))))
+        self.model = Model.borrowed(lib.rn_ema_model(self.pointer))
+        self.model.device = model.device
+
+    updates = property(lambda self: lib.rn_ema_updates(self.pointer))
+
+    def update(self):
+        lib.rn_ema_update(self.pointer)
+
+
 class Schedule(_Handle):
     kind = "schedule"
 
@@ -891,16 +919,16 @@ def _fields(struct):
 
 
 class Plan(_Handle):
-    """A model compiled for a shape [N, ...]; train=True for training. dtype float64: reference kernels; "bf16":
+    """A model compiled for a shape [N, ...]; train=True for training, statistics=True to renew running statistics. dtype float64: reference kernels; "bf16":
     activations of half the size, arrays stay float32."""
     kind = "plan"
 
     def __init__(self, model, shape, train=False, loss=None, optimizer=None, dtype=np.float32, flags=0, batches=(),
-                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0):
+                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0, statistics=False):
         compute = BF16 if dtype == "bf16" else CODES[np.dtype(dtype)]
         self.model, self.dtype, self.input_shape = model, DTYPES.get(compute, np.dtype(np.float32)), tuple(shape)
         super().__init__(_create(lib.rn_plan_create, _pla, model.pointer, byref(_defaults(
-            rn_plan_options, flags=flags, mode=PLAN_TRAIN if train else PLAN_INFER, rank=len(shape),
+            rn_plan_options, flags=flags, mode=PLAN_STATISTICS if statistics else PLAN_TRAIN if train else PLAN_INFER, rank=len(shape),
             input_dims=_dims(*shape), batches=(c_int64 * 8)(*batches), compute_dtype=compute,
             accumulate=accumulate, loss=_pointer(loss), optimizer=_pointer(optimizer), clip_norm=clip_norm,
             memory_limit=memory_limit, seed=seed))))
@@ -923,6 +951,12 @@ class Plan(_Handle):
                 lib.rn_plan_forward(self.pointer, source.pointer, target.pointer)
         lib.rn_device_synchronize(device.pointer)
         return y
+
+    def update_statistics(self, x):
+        """In a statistics plan: takes a batch into the running statistics."""
+        with self._input(x) as source:
+            lib.rn_plan_forward(self.pointer, source.pointer, None)
+        lib.rn_device_synchronize(self.model.device.pointer)
 
     def backward(self, dy, dx=None):
         """Adds to the gradients; fills dx when given (flags=PLAN_INPUT_GRAD)."""
@@ -1021,12 +1055,15 @@ class Dataset(_Handle):
         return Dataset(_create(lib.rn_dataset_take, _set, self.pointer, count))
 
     def loader(self, batch=128, shuffle=False, drop_last=False, seed=0, workers=1, prefetch=2, transform=None,
-               device=None, plan=None, shard=0, num_shards=1):
+               device=None, plan=None, shard=0, num_shards=1, mixup=0.0, cutmix=0.0, mix_probability=1.0,
+               cutmix_share=0.5):
+        """mixup, cutmix: the alpha of each; batches then have class probabilities instead of labels."""
         flags = (LOADER_SHUFFLE if shuffle else 0) | (LOADER_DROP_LAST if drop_last else 0)
         return Loader(_create(lib.rn_loader_create, _loa, self.pointer, byref(_defaults(
             rn_loader_options, flags=flags, batch=batch, seed=seed, workers=workers, prefetch=prefetch,
             device=_pointer(device), transform=_pointer(transform), plan=_pointer(plan), shard=shard,
-            num_shards=num_shards))))
+            num_shards=num_shards, mixup_alpha=mixup, cutmix_alpha=cutmix, mix_probability=mix_probability,
+            cutmix_share=cutmix_share))))
 
 
 def _custom_dataset(context, read, count, classes, shape, dtype):
@@ -1076,20 +1113,20 @@ class Loader(_Handle):
         lib.rn_loader_seek(self.pointer, epoch, batch)
 
 
-def _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values):
+def _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values, ema):
     return rn_checkpoint(sizeof(rn_checkpoint), 0, model.pointer, _pointer(optimizer), _pointer(schedule),
-                         _pointer(loader), _pointer(plan), epoch, step, (c_double * 4)(*values))
+                         _pointer(loader), _pointer(plan), epoch, step, (c_double * 4)(*values), _pointer(ema))
 
 
 def save_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None, epoch=0, step=0,
-                    values=()):
-    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values)
+                    values=(), ema=None):
+    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values, ema)
     lib.rn_checkpoint_save(context.pointer, _text(path), byref(checkpoint))
 
 
-def load_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None):
+def load_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None, ema=None):
     """Restores the parts; returns epoch, step and the four values."""
-    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, 0, 0, ())
+    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, 0, 0, (), ema)
     lib.rn_checkpoint_load(context.pointer, _text(path), byref(checkpoint))
     return checkpoint.epoch, checkpoint.step, tuple(checkpoint.value)
 

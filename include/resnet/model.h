@@ -48,6 +48,9 @@ RN_API rn_layer *rn_model_root(const rn_model *m);
 /** Draws all weights anew by their layers' rules (RN_INIT_*); BN 1 and 0, buffers 0, 1, 0. Gradients are kept. */
 RN_API rn_status rn_model_init(rn_model *m, uint64_t seed);
 
+/** Sets running means to 0, variances to 1 and num_batches_tracked to 0: before an RN_PLAN_STATISTICS plan. */
+RN_API rn_status rn_model_reset_statistics(rn_model *m);
+
 /** A copy with its own weights, on the same or another device. Gradients are not copied. */
 RN_API rn_status rn_model_copy(const rn_model *m, rn_device *dev, rn_model **out);
 

@@ -65,6 +65,7 @@ static const rni_cpu_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_GRAD_CLIP] = &rni_cpu_grad_clip,
     [RN_OP_SGD] = &rni_cpu_sgd,
     [RN_OP_ADAM] = &rni_cpu_adam,
+    [RN_OP_LERP] = &rni_cpu_lerp,
 };
 
 static rn_status device_count(const rn_host_api *host, int32_t *count)

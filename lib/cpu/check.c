@@ -82,6 +82,7 @@ static const op_rule rules[RN_OP_COUNT_] = {
     [RN_OP_GRAD_CLIP] = {"grad_clip", 0, sizeof(rn_segments_params), 0, {METRICS}, {FLOATS}},
     [RN_OP_SGD] = {"sgd", 0, sizeof(rn_sgd_params), 0, {FLOATS, METRICS}, {FLOATS, OPT(FLOATS)}},
     [RN_OP_ADAM] = {"adam", 0, sizeof(rn_adam_params), 0, {FLOATS, METRICS}, {FLOATS, FLOATS}},
+    [RN_OP_LERP] = {"lerp", 0, 0, 0, {FLOATS}, {FLOATS}},
 };
 
 rn_status rni_cpu_refuse(const rn_op *op, rn_status status, const char *format, ...)

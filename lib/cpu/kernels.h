@@ -122,6 +122,8 @@ typedef struct rni_typed_kernels {
 typedef struct rni_update_kernels {
     void (*sgd)(const rni_sgd *s, float *p, const float *g, float *buf, size_t n);
     void (*adam)(const rni_adam *a, float *p, const float *g, float *m, float *v, size_t n);
+    /* a += weight (b - a) */
+    void (*lerp)(double weight, float *a, const float *b, size_t n);
 } rni_update_kernels;
 
 /* Between f32 and bf16; see bf16.h. */

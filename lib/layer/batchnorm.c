@@ -66,7 +66,8 @@ static rn_status lower_train(const rn_layer *layer, rni_lowering *low, const cha
     RNI_TRY(rni_lower_channels(low, layer->u.bn.channels, &stats[1]));
     RNI_TRY(rni_lower_op(low, RNI_SECTION_FORWARD, RN_OP_BN_STATS, 0, &in->value, 1, stats, 2, NULL, 0, path));
     const uint32_t running[3] = {v->mean, v->var, v->batches};
-    const uint32_t flags = layer->u.bn.flags & RN_BATCHNORM_CUMULATIVE ? RN_OPF_CUMULATIVE : 0;
+    const int cumulative = low->cumulative || (layer->u.bn.flags & RN_BATCHNORM_CUMULATIVE);
+    const uint32_t flags = cumulative ? RN_OPF_CUMULATIVE : 0;
     RNI_TRY(rni_lower_op(low, RNI_SECTION_FORWARD, RN_OP_BN_RUNNING, flags, stats, 2, running, 3, params,
                          sizeof *params, path));
     RNI_TRY(rni_lower_activation(low, &out->shape, &out->value));

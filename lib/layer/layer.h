@@ -146,6 +146,7 @@ struct rni_lowering {
     rn_dtype channel_dtype; /* of per-channel values: f32 beside bf16 */
     int32_t image_layout;  /* of rank-4 activations */
     int train;
+    int cumulative;        /* running statistics are cumulative averages, whatever the layers say */
     int direct;            /* no Winograd */
     uint32_t dropouts;     /* lowered so far: their streams */
     int64_t min_batch;     /* fewest images a run needs: 2 where BN sees one pixel in training */

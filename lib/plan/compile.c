@@ -85,7 +85,8 @@ static rn_status start_lowering(rn_plan *p)
     low->dtype = p->dtype;
     low->channel_dtype = host_dtype(p);
     low->image_layout = p->dev->info.activation_layout;
-    low->train = p->options.mode == RN_PLAN_TRAIN;
+    low->train = p->options.mode != RN_PLAN_INFER;
+    low->cumulative = p->options.mode == RN_PLAN_STATISTICS;
     low->direct = (p->options.flags & RN_PLAN_NO_WINOGRAD) != 0;
     low->min_batch = 1;
     low->state = state_value;
@@ -222,7 +223,7 @@ rn_status rni_plan_compile(rn_plan *p)
     RNI_TRY(start_lowering(p));
     RNI_TRY(lower_layers(p));
     RNI_TRY(lower_loss(p, &dy));
-    if (p->low.train) {
+    if (p->options.mode == RN_PLAN_TRAIN) {
         RNI_TRY(lower_backward(p, dy));
         RNI_TRY(lower_update(p));
     }

@@ -6,6 +6,7 @@
 #include "model/model.h"
 #include "program/program.h"
 #include "train/own.h"
+#include <resnet/ema.h>
 #include <resnet/loss.h>
 #include <resnet/optimizer.h>
 #include <resnet/schedule.h>
@@ -72,6 +73,16 @@ const double *rni_optimizer_lrs(rn_optimizer *opt);
 
 /* GRAD_NORM and GRAD_CLIP over the trainable parameters of a model (also for rn_model_clip_grad_norm). */
 rn_status rni_clip_append(rn_model *m, rni_program *p, double clip_norm, uint32_t metrics);
+
+struct rn_ema {
+    atomic_int references;
+    rn_context *ctx;          /* counted */
+    rn_model *model, *average; /* counted */
+    uint64_t flags;           /* RN_EMA_* */
+    double decay;
+    int64_t updates;
+    rni_own own;
+};
 
 /* State of a schedule as numbers, for checkpoints: name and value pairs. */
 typedef struct rni_schedule_state {

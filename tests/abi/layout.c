@@ -22,7 +22,7 @@ FIELD(rn_allocator, free, 16, 8);
 FIELD(rn_allocator, user, 24, 8);
 
 /* resnet/checkpoint.h */
-SIZE(rn_checkpoint, 104);
+SIZE(rn_checkpoint, 112); /* first released: at least 104 */
 FIELD(rn_checkpoint, struct_size, 0, 8);
 FIELD(rn_checkpoint, flags, 8, 8);
 FIELD(rn_checkpoint, model, 16, 8);
@@ -33,6 +33,7 @@ FIELD(rn_checkpoint, plan, 48, 8);
 FIELD(rn_checkpoint, epoch, 56, 8);
 FIELD(rn_checkpoint, step, 64, 8);
 FIELD(rn_checkpoint, value, 72, 32);
+FIELD(rn_checkpoint, ema, 104, 8);
 
 /* resnet/context.h */
 SIZE(rn_context_options, 80);
@@ -64,7 +65,7 @@ FIELD(rn_dataset_vtable, struct_size, 0, 8);
 FIELD(rn_dataset_vtable, read, 8, 8);
 FIELD(rn_dataset_vtable, release, 16, 8);
 
-SIZE(rn_loader_options, 80);
+SIZE(rn_loader_options, 112); /* first released: at least 80 */
 FIELD(rn_loader_options, struct_size, 0, 8);
 FIELD(rn_loader_options, flags, 8, 8);
 FIELD(rn_loader_options, batch, 16, 8);
@@ -76,6 +77,16 @@ FIELD(rn_loader_options, transform, 48, 8);
 FIELD(rn_loader_options, plan, 56, 8);
 FIELD(rn_loader_options, shard, 64, 8);
 FIELD(rn_loader_options, num_shards, 72, 8);
+FIELD(rn_loader_options, mixup_alpha, 80, 8);
+FIELD(rn_loader_options, cutmix_alpha, 88, 8);
+FIELD(rn_loader_options, mix_probability, 96, 8);
+FIELD(rn_loader_options, cutmix_share, 104, 8);
+
+/* resnet/ema.h */
+SIZE(rn_ema_options, 24);
+FIELD(rn_ema_options, struct_size, 0, 8);
+FIELD(rn_ema_options, flags, 8, 8);
+FIELD(rn_ema_options, decay, 16, 8);
 
 /* resnet/image.h */
 SIZE(rn_image_options, 24);

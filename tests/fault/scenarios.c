@@ -409,6 +409,7 @@ static rn_status load_epochs(const fault_run *run, int32_t workers)
     o.batch = 3;
     o.workers = workers;
     o.transform = transform;
+    o.mixup_alpha = workers ? 1 : 0;
     STEP(rn_loader_create(part, &o, &loader));
     for (int i = 0; i < 8; i++)
         STEP(rn_loader_next(loader, &x, &y));
@@ -498,12 +499,16 @@ static rn_status checkpoints(const fault_run *run)
     STEP(rn_loader_create(ds, &o, &c.loader));
     STEP(rn_plan_train_step(t.plan, t.b.x, t.b.labels));
     STEP(rn_plateau_schedule_create(t.b.ctx, NULL, &c.schedule));
+    STEP(rn_ema_create(t.b.model, NULL, &c.ema));
+    STEP(rn_ema_update(c.ema));
+    STEP(rn_ema_update(c.ema));
     c.model = t.b.model;
     c.optimizer = t.opt;
     c.plan = t.plan;
     STEP(rn_checkpoint_save(t.b.ctx, path, &c));
     STEP(rn_checkpoint_load(t.b.ctx, path, &c));
 done:
+    rn_ema_release(c.ema);
     rn_schedule_release(c.schedule);
     rn_loader_release(c.loader);
     rn_dataset_release(ds);

@@ -159,6 +159,8 @@ def trainings():
         training("adamw_groups", adam(1e-3, 5e-2, 1, [group("*.bias", 2.0, 0.0)])),
         training("mse", sgd(0.02, 0.9), loss=MSE),
         training("vectors", dict(sgd(0.05, 0.9, 0.0, 1e-2, 1, [group("fc.*", 0.5, 5e-3)]), exclude_rank=1)),
+        training("ema", sgd(0.05, 0.9), ema={"decay": 0.8, "buffers": 0, "update_bn": 1}),
+        training("ema_buffers", sgd(0.05, 0.9), ema={"decay": 0.4, "buffers": 1, "update_bn": 0}),
         training("accumulated", sgd(0.05, 0.9, 0.0, 1e-3), steps=9, accumulate=3, clip=0.5),
         training("soft", sgd(0.02, 0.9, 0.0, 1e-3), loss=SOFT_SMOOTHED),
         training("tutorial_adam_8px", adam(1e-3), tutorial(), (4, 3, 8, 8), 0.0, 1.0, zoo="tutorial", margin=3e-6),

@@ -166,12 +166,32 @@ def optimizer_of(case, model):
     return kind(groups, lr=o["lr"], betas=(o["beta1"], o["beta2"]), eps=o["eps"])
 
 
+def average_of(case, model):
+    """The average of a case's weights, or None."""
+    if "ema" not in case:
+        return None
+    decay = case["ema"]["decay"]
+    return torch.optim.swa_utils.AveragedModel(model, avg_fn=lambda ema, now, _: decay * ema + (1 - decay) * now,
+                                               use_buffers=bool(case["ema"]["buffers"]))
+
+
+def averages(case, ema, model):
+    """Weights and running statistics of the average; without use_buffers these are the model's, as PyTorch 2 has it."""
+    found, own = {}, dict(model.named_buffers())
+    for name, value in ema.module.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            value = own[name] if name in own and not case["ema"]["buffers"] else value
+            found["ema." + nets.state_name(name)] = array(value)
+    return found
+
+
 def run_training(case, way, make_model=make_model):
     """The losses of some steps, and weights and buffers after them. With accumulate k every k-th step updates."""
     micro = case.get("accumulate", 1)
     with way:
         model = make_model(case, way).train()
         optimizer, losses, norms = optimizer_of(case, model), [], []
+        ema = average_of(case, model)
         for step in range(case["steps"]):
             x = way.tensor(draw(case, "x%d" % step, *case["range"], case["x"]))
             if step % micro == 0:
@@ -184,10 +204,18 @@ def run_training(case, way, make_model=make_model):
             if case["clip"] > 0:
                 norms.append(array(nn.utils.clip_grad_norm_(model.parameters(), case["clip"])))
             optimizer.step()
+            if ema:
+                ema.update_parameters(model)
         out = {"losses": np.array(losses)}
         if norms:
             out["grad_norms"] = np.array(norms)
         out.update(("after." + nets.state_name(name), array(value)) for name, value in model.state_dict().items())
+        if ema:
+            out.update(averages(case, ema, model))
+            if case["ema"]["update_bn"]:
+                inputs = [way.tensor(draw(case, "x%d" % step, *case["range"], case["x"])) for step in range(case["steps"])]
+                torch.optim.swa_utils.update_bn(inputs, ema.module)
+                out.update(("exact." + nets.state_name(name), array(value)) for name, value in ema.module.named_buffers())
         return out
 
 

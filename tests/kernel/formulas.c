@@ -504,6 +504,13 @@ static void adam(const formula *f)
     }
 }
 
+static void lerp(const formula *f)
+{
+    const double weight = f->c->lr[0];
+    for (uint64_t i = 0; i < (uint64_t)in_value(f, 0)->dims[0]; i++)
+        out(f, 0)[i] += weight * (in(f, 0)[i] - out(f, 0)[i]);
+}
+
 static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_CONVERT] = elementwise,
     [RN_OP_FILL] = fill,
@@ -540,6 +547,7 @@ static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_GRAD_CLIP] = grad_clip,
     [RN_OP_SGD] = sgd,
     [RN_OP_ADAM] = adam,
+    [RN_OP_LERP] = lerp,
 };
 
 static void measure(formula *f)

@@ -292,6 +292,16 @@ class Use(WithContext):
             source.write(np.ones((2, 3, 8, 8)))
             np.testing.assert_array_equal(plan.forward(source), plan.forward(np.ones((2, 3, 8, 8))))
 
+    def test_statistics(self):
+        with resnet.Model(self.small_net()) as model, resnet.Plan(model, SHAPE, statistics=True) as plan:
+            batches = np.random.default_rng(1).normal(size=(3,) + SHAPE).astype(np.float32)
+            plan.update_statistics(batches[0])
+            model.reset_statistics()
+            for batch in batches:
+                plan.update_statistics(batch)
+            counts = [state.value.read() for state in model if state.name.endswith("num_batches_tracked")]
+            self.assertEqual(set(map(int, counts)), {3})
+
     def test_schedules(self):
         with resnet.Model(self.ctx.linear(1, 1)) as model:
             optimizer = model.sgd()
@@ -322,6 +332,10 @@ class Use(WithContext):
             self.assertEqual(np.concatenate([y for _, y in batches]).tolist(), [0, 1, 2, 1, 0])
         loader.seek(0, 2)
         self.assertEqual(loader.next()[1].numpy().tolist(), [0])
+        x, y = dataset.loader(2, mixup=0.5).next()
+        own = y.numpy()[0, 0]  # images 0 and 1, labels 0 and 1
+        np.testing.assert_allclose(y.numpy(), [[own, 1 - own, 0], [1 - own, own, 0]], atol=1e-6)
+        np.testing.assert_allclose(x.numpy()[1], own * images[1] + (1 - own) * images[0], rtol=1e-5)
         image, label = dataset.take(3).read(2)
         self.assertEqual((label, image.tolist()), (2, images[2].tolist()))
 
@@ -337,9 +351,16 @@ class Use(WithContext):
             plan = resnet.Plan(model, SHAPE, train=True, loss=self.ctx.cross_entropy(), optimizer=optimizer)
             plan.train_step(np.ones(SHAPE), [0, 1, 2, 3])
             kept = model["fc.weight"].value.read()
-            resnet.save_checkpoint(path, self.ctx, model, optimizer, plan=plan, epoch=4, step=1, values=[0.5])
+            ema = resnet.Ema(model, decay=0.5)
+            ema.update()
+            resnet.save_checkpoint(path, self.ctx, model, optimizer, plan=plan, epoch=4, step=1, values=[0.5], ema=ema)
             plan.train_step(np.ones(SHAPE), [0, 1, 2, 3])
-            epoch, step, values = resnet.load_checkpoint(path, self.ctx, model, optimizer, plan=plan)
+            ema.update()
+            between = (kept + model["fc.weight"].value.read()) / 2
+            np.testing.assert_allclose(ema.model["fc.weight"].value.read(), between, rtol=1e-5, atol=1e-7)
+            epoch, step, values = resnet.load_checkpoint(path, self.ctx, model, optimizer, plan=plan, ema=ema)
+            self.assertEqual(ema.updates, 1)
+            np.testing.assert_array_equal(kept, ema.model["fc.weight"].value.read())
             self.assertEqual((epoch, step, values[0], optimizer.steps), (4, 1, 0.5, 1))
             np.testing.assert_array_equal(kept, model["fc.weight"].value.read())
 

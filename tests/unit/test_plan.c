@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/context.h"
+#include "model/model.h"
 #include "support.h"
 #include <resnet/sys/backend.h>
 #include <math.h>
@@ -562,6 +563,104 @@ START_TEST(memory_and_reports)
 }
 END_TEST
 
+/* conv, bn, relu twice and a linear layer; with `cumulative` layers that average themselves. */
+static rn_model *statistics_model(uint64_t bn_flags)
+{
+    rn_layer *seq = support_plain(ctx, rn_sequential_create), *bn = NULL;
+    rn_batchnorm2d_options o = RN_BATCHNORM2D_OPTIONS_INIT;
+    rn_model *m = NULL;
+    o.channels = 8;
+    o.flags = bn_flags;
+    for (int i = 0; i < 2; i++) {
+        support_append(seq, NULL, support_conv(ctx, i ? 8 : 3, 8, 3, 1, 0));
+        ck_ok(rn_batchnorm2d_create(ctx, &o, &bn));
+        support_append(seq, NULL, bn);
+        support_append(seq, NULL, support_plain(ctx, rn_relu_create));
+    }
+    ck_ok(rn_model_create(ctx, seq, cpu, &m));
+    rn_layer_release(seq);
+    return m;
+}
+
+static void check_statistics(rn_dtype dtype)
+{
+    start();
+    rn_model *usual = statistics_model(0), *cumulative = statistics_model(RN_BATCHNORM_CUMULATIVE);
+    rn_plan_options o = options(RN_PLAN_STATISTICS, 0, 0);
+    rn_plan *statistics = NULL, *train = NULL;
+    rn_tensor *y = support_tensor(cpu, 4, (int64_t[]){BATCH, 8, 8, 8}, 1);
+    o.compute_dtype = dtype;
+    ck_ok(rn_plan_create(usual, &o, &statistics));
+    o.mode = RN_PLAN_TRAIN;
+    ck_ok(rn_plan_create(cumulative, &o, &train));
+    for (uint32_t i = 0; i < 5; i++) {
+        rn_tensor *x = support_tensor(cpu, 4, image, i);
+        if (i == 2) { /* what was before is forgotten */
+            ck_ok(rn_model_reset_statistics(usual));
+            ck_ok(rn_model_reset_statistics(cumulative));
+        }
+        ck_ok(rn_plan_forward(statistics, x, i % 2 ? y : NULL));
+        ck_ok(rn_plan_forward(train, x, y));
+        rn_tensor_release(x);
+    }
+    ck_assert_mem_eq(usual->buffers->data, cumulative->buffers->data, usual->buffers->bytes);
+    ck_assert_mem_eq(usual->params->data, cumulative->params->data, usual->params->bytes);
+    rn_state_entry batches = RN_STATE_ENTRY_INIT;
+    ck_ok(rn_model_find_state(usual, "1.num_batches_tracked", &batches));
+    ck_assert_int_eq(*(int64_t *)rn_tensor_data(batches.value), 3);
+    ck_assert_ptr_null(usual->grads); /* none are needed */
+    rn_tensor_release(y);
+    rn_plan_release(statistics);
+    rn_plan_release(train);
+    rn_model_release(usual);
+    rn_model_release(cumulative);
+    stop();
+}
+
+START_TEST(statistics_are_cumulative_averages)
+{
+    check_statistics(RN_F32);
+    check_statistics(RN_BF16);
+}
+END_TEST
+
+START_TEST(statistics_plans_do_nothing_else)
+{
+    start();
+    rn_plan *p = NULL;
+    rn_tensor *x = support_tensor(cpu, 4, image, 1), *y = support_tensor(cpu, 2, logits, 2);
+    rn_tensor *labels = support_labels(cpu, BATCH, 10);
+    static support_text text;
+    rn_memory memory = RN_MEMORY_INIT;
+    rn_plan_options o = options(RN_PLAN_STATISTICS, 1, 0);
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.loss: a STATISTICS plan takes none");
+    o = options(RN_PLAN_STATISTICS, 0, 1);
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "options.optimizer");
+    o = options(RN_PLAN_STATISTICS, 0, 0);
+    o.flags = RN_PLAN_INPUT_GRAD;
+    ck_fails(rn_plan_create(model, &o, &p), RN_E_INVALID, "RN_PLAN_INPUT_GRAD");
+    o.flags = 0;
+    ck_ok(rn_plan_create(model, &o, &p));
+    ck_ok(rn_plan_forward(p, x, y));
+    ck_fails(rn_plan_backward(p, y, NULL), RN_E_STATE, "plan: a STATISTICS plan has no backward");
+    ck_fails(rn_plan_train_step(p, x, labels), RN_E_STATE, "needs a TRAIN plan");
+    ck_fails(rn_plan_eval_step(p, x, labels), RN_E_STATE, "needs an INFER plan");
+    ck_ok(rn_model_set_trainable(model, "*", 0, NULL)); /* of no concern */
+    ck_ok(rn_plan_forward(p, x, NULL));
+    ck_ok(rn_plan_memory(p, &memory));
+    ck_assert_uint_eq(memory.gradients, 0);
+    ck_ok(rn_plan_describe(p, support_write, &text));
+    ck_assert_ptr_nonnull(strstr(text.data, "statistics plan on cpu"));
+    ck_assert_ptr_null(strstr(text.data, "backward"));
+    ck_fails(rn_model_reset_statistics(NULL), RN_E_INVALID, "m is NULL");
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_tensor_release(labels);
+    rn_plan_release(p);
+    stop();
+}
+END_TEST
+
 START_TEST(batchnorm_needs_two_values)
 {
     start();
@@ -591,4 +690,5 @@ SUPPORT_MAIN("plan", options_are_checked, an_optimizer_of_another_model_is_refus
              devices_without_soft_targets_train_by_labels, own_loop_equals_train_step, gradients_accumulate,
              micro_batches_make_one_update, a_loss_that_is_not_finite_changes_nothing,
              one_bad_micro_batch_spoils_the_update, derived_weights_follow_writes,
-             freezing_makes_training_plans_stale, the_plans_own_input, memory_and_reports, batchnorm_needs_two_values)
+             freezing_makes_training_plans_stale, the_plans_own_input, memory_and_reports,
+             statistics_are_cumulative_averages, statistics_plans_do_nothing_else, batchnorm_needs_two_values)

@@ -172,6 +172,8 @@ enum {
      * of one class.
      */
     RN_OP_SOFT_CROSS_ENTROPY,
+    /** in: b f32. out: a f32, as many elements. a += lr[0] (b - a), and a = b when lr[0] is 1: averages of weights. */
+    RN_OP_LERP,
     RN_OP_COUNT_
 };
 
