@@ -176,6 +176,27 @@ void recipe_loss(const recipe *r, rn_context *ctx, rn_loss **out)
     CHECK(rn_cross_entropy_create(ctx, &o, out));
 }
 
+/* Running statistics are averaged like weights, so that they belong to them; short trainings forget their start sooner. */
+rn_ema *recipe_ema(const recipe *r, rn_model *model)
+{
+    rn_ema_options o = RN_EMA_OPTIONS_INIT;
+    rn_ema *ema;
+    if (r->ema <= 0)
+        return NULL;
+    o.flags = RN_EMA_AVERAGE_BUFFERS | RN_EMA_WARMUP;
+    o.decay = r->ema;
+    CHECK(rn_ema_create(model, &o, &ema));
+    return ema;
+}
+
+void recipe_mix(const recipe *r, rn_loader_options *o)
+{
+    o->mixup_alpha = r->mixup;
+    o->cutmix_alpha = r->cutmix;
+    o->mix_probability = r->mix_probability;
+    o->cutmix_share = r->cutmix_share;
+}
+
 void recipe_normalize(const recipe *r, rn_transform *t, const char *dataset, int64_t channels)
 {
     static const double imagenet_mean[] = {0.485, 0.456, 0.406}, imagenet_std[] = {0.229, 0.224, 0.225};

@@ -30,7 +30,7 @@ typedef struct recipe {
     int64_t epochs, iterations; /* one of them, the other is 0 */
     int64_t batch, micro_batch, validation;
     int32_t optimizer, nesterov, decay_all;
-    double lr, momentum, beta1, beta2, eps, weight_decay, clip_norm, label_smoothing;
+    double lr, momentum, beta1, beta2, eps, weight_decay, clip_norm, label_smoothing, ema;
     int32_t schedule, warmup_shape;
     double gamma, min_lr, rise, start_div, end_div, threshold;
     int64_t period, patience, cooldown;
@@ -38,7 +38,7 @@ typedef struct recipe {
     double warmup, warmup_factor, warmup_error;
     int64_t warmup_depth;
     int64_t crop_padding, cutout;
-    double flip, color;
+    double flip, color, mixup, cutmix, mix_probability, cutmix_share;
     int64_t size, short_side_min, short_side_max, short_side_test;
     double area_min;
     int32_t train_crop, normalize;
@@ -74,6 +74,10 @@ void recipe_schedule(const recipe *r, const course *c, rn_context *ctx, rn_sched
 /* Sets the learning rate of step `step` of the training (0 is the first). */
 void recipe_set_lr(const recipe *r, const course *c, int64_t step, rn_schedule *schedule, rn_optimizer *optimizer);
 void recipe_loss(const recipe *r, rn_context *ctx, rn_loss **out);
+/* The moving average of the weights; NULL when the recipe wants none. */
+rn_ema *recipe_ema(const recipe *r, rn_model *model);
+/* How the loader of training images mixes them. */
+void recipe_mix(const recipe *r, rn_loader_options *o);
 
 /* Does recipe_set_lr() follow the training error? It is told by rn_schedule_observe(). */
 int recipe_watches_training(const recipe *r, const course *c);

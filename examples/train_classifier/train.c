@@ -20,6 +20,8 @@ typedef struct training {
     rn_dataset *train_set, *validation_set, *test_set; /* validation_set NULL: nothing is held out */
     rn_dataset_info info; /* of the training set; classes of both */
     rn_model *model;
+    rn_ema *ema;       /* NULL: none */
+    rn_model *tested;  /* borrowed: the average, or the model itself */
     rn_loss *loss;
     rn_optimizer *optimizer;
     rn_schedule *schedule;
@@ -99,7 +101,7 @@ static int64_t make_train_plan(training *t)
 static void make_test_plan(training *t)
 {
     const rn_plan_options o = plan_options(t, RN_PLAN_INFER, t->c.micro_batch);
-    CHECK(rn_plan_create(t->model, &o, &t->test_plan));
+    CHECK(rn_plan_create(t->tested, &o, &t->test_plan));
 }
 
 /* Batches come in the layout that the plan reads. */
@@ -113,6 +115,8 @@ static rn_loader *make_loader(training *t, rn_dataset *ds, rn_plan *plan)
     o.flags = training_half ? RN_LOADER_SHUFFLE : 0;
     if (training_half && t->c.accumulate > 1)
         o.flags |= RN_LOADER_DROP_LAST;
+    if (training_half)
+        recipe_mix(t->r, &o);
     o.batch = t->c.micro_batch;
     o.plan = plan;
     if (t->o->data.workers)
@@ -137,6 +141,8 @@ static void build(training *t)
     const int64_t micro_batch = make_train_plan(t);
     course_init(&t->c, t->r, micro_batch, t->info.count, t->o->arch);
     recipe_schedule(t->r, &t->c, t->ctx, &t->schedule);
+    t->ema = recipe_ema(t->r, t->model);
+    t->tested = t->ema ? rn_ema_model(t->ema) : t->model;
     make_test_plan(t);
     t->train_loader = make_loader(t, t->train_set, t->train_plan);
     t->validation_loader = make_loader(t, t->validation_set, t->test_plan);
@@ -158,6 +164,7 @@ static void tear_down(training *t)
     rn_schedule_release(t->schedule);
     rn_optimizer_release(t->optimizer);
     rn_loss_release(t->loss);
+    rn_ema_release(t->ema);
     rn_model_release(t->model);
     rn_dataset_release(t->test_set);
     rn_dataset_release(t->validation_set);
@@ -170,6 +177,7 @@ static rn_checkpoint parts(const training *t)
 {
     rn_checkpoint c = RN_CHECKPOINT_INIT;
     c.model = t->model;
+    c.ema = t->ema;
     c.optimizer = t->optimizer;
     c.schedule = t->schedule;
     c.loader = t->train_loader;
@@ -185,7 +193,7 @@ static void save(training *t, double seconds)
     c.value[0] = seconds;
     c.value[1] = (double)t->watched_count;
     c.value[2] = (double)t->watched_correct;
-    CHECK(rn_model_save(t->model, t->model_path));
+    CHECK(rn_model_save(t->tested, t->model_path));
     CHECK(rn_checkpoint_save(t->ctx, t->checkpoint_path, &c));
 }
 
@@ -242,6 +250,8 @@ static int64_t train_step(training *t)
         CHECK(rn_plan_train_step(t->train_plan, images, labels));
         images_seen += rn_tensor_dim(images, 0);
     }
+    if (t->ema)
+        CHECK(rn_ema_update(t->ema));
     t->step++;
     return images_seen;
 }

@@ -129,6 +129,13 @@ class Pictures(ProgramCase):
         self.assertIn("grass/b.jpg", done.stderr)
         self.assertIn("of 3)", self.run_it(*self.flags, *self.net, "--test", broken, "--skip-broken", program=evaluate).stdout)
 
+        # Training goes on without them, also when what is left is mixed.
+        flags = ["--recipe", "imagenet", "--arch", "tutorial", "--epochs", 1, "--batch", 3, *self.sizes, "--train", broken]
+        for mix in [], ["--set", "mixup=1"]:
+            done = self.run_it(*self.flags, *flags, *mix, "--skip-broken", "--out", self.folder / "some", program=train_classifier)
+            self.assertRegex(done.stdout, r"Step \[2/2\] Loss: [0-9.]+\n")
+        self.run_it(*self.flags, *flags, "--out", self.folder / "some", program=train_classifier, status=1)
+
     def test_fine_tunes(self):
         done = self.run_it(*self.flags, *self.net, "--epochs", 2, "--freeze", "*", "--batch", 8, "--out", self.folder / "tuned",
                            program=finetune)

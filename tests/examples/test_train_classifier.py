@@ -207,6 +207,24 @@ class Files(Case):
                    5, "--limit-train", 19)
 
 
+    def test_average_is_saved_and_tested(self):
+        flags = [*self.cifar, "--recipe", "cosine", "--epochs", 2, "--batch", 10, "--out"]
+        self.run_it(*flags, self.folder / "plain")
+        self.run_it(*flags, self.out, "--set", "ema=0.5")
+        plain, averaged = self.history(self.folder / "plain"), self.history()
+        self.assertEqual([row[:4] for row in plain], [row[:4] for row in averaged])
+        self.assertNotEqual([row[4] for row in plain], [row[4] for row in averaged])
+        self.assertNotEqual(self.weights(), self.weights(self.folder / "plain"))
+
+    def test_mixed_images(self):
+        flags = [*self.cifar, "--recipe", "cosine", "--epochs", 2, "--batch", 10, "--out", self.out]
+        losses = []
+        for mix in [], ["mixup=1"], ["cutmix=1"], ["mixup=1", "cutmix=1", "mix_probability=0.5", "cutmix_share=0.2"]:
+            self.run_it(*flags, *sum((["--set", one] for one in mix), []))
+            losses.append(float(self.history()[-1][2]))
+        self.assertEqual(len(set(losses)), 4, losses)
+
+
 class RecipeFiles(Case):
     def write(self, text):
         path = self.folder / "own.txt"
@@ -285,7 +303,8 @@ class RecipeFiles(Case):
 
 
 class Resume(Case):
-    flags = ["--batch", "2", "--recipe", "cosine", "--epochs", "3", "--limit-test", "20"]
+    flags = ["--batch", "2", "--recipe", "cosine", "--epochs", "3", "--limit-test", "20", "--set", "ema=0.9", "--set",
+             "mixup=0.2"]
 
     @classmethod
     def setUpClass(cls):
