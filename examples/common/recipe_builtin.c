@@ -59,10 +59,10 @@ static const struct {
      "schedule = cosine\n"
      "normalize = images\n"},
     {"fast",
-     "# A good result in minutes: large batches, one cycle, smoothed labels\n"
+     "# A good result in minutes: one cycle of the learning rate, smoothed labels\n"
      "epochs = 10\n"
-     "batch = 512\n"
-     "lr = 0.5\n"
+     "batch = 256\n"
+     "lr = 0.3\n"
      "nesterov = yes\n"
      "weight_decay = 0.0005\n"
      "decay_all = no\n"

@@ -16,7 +16,7 @@ static const char help[] =
     "                       paper:    SGD 0.1, a tenth of it at 1/2 and 3/4 of 64,000 steps, batch 128\n"
     "                       paper-plateau: a tenth when the error on 5,000 images held out stops falling\n"
     "                       cosine:   SGD with Nesterov momentum, cosine from 0.1 to 0, 200 epochs, batch 256\n"
-    "                       fast:     one cycle of the learning rate in 10 epochs, batch 512\n"
+    "                       fast:     one cycle of the learning rate in 10 epochs, batch 256\n"
     "                       paper-imagenet, imagenet: for folders of pictures\n"
     "                       or a file like those that --print-recipe prints, see docs/recipes.md\n"
     "  --print-recipe NAME  print a recipe, with what other flags replace in it\n"
