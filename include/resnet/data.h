@@ -25,7 +25,7 @@ typedef struct rn_dataset_info {
     size_t struct_size;
     int64_t count;   /**< images */
     int64_t classes; /**< labels are 0..classes-1 */
-    int64_t channels, height, width;
+    int64_t channels, height, width; /**< height and width are 0 where images differ in size, see image.h */
     rn_dtype dtype; /**< of a stored image: RN_U8 or RN_F32 */
     int32_t reserved; /**< 0 */
 } rn_dataset_info;
@@ -79,8 +79,22 @@ RN_API rn_status rn_dataset_describe(const rn_dataset *ds, rn_dataset_info *out)
 RN_API int64_t rn_dataset_size(const rn_dataset *ds);
 /** @return the number of classes, 0 for NULL. */
 RN_API int64_t rn_dataset_classes(const rn_dataset *ds);
-/** Reads one stored image and its label. @param nbytes must be the image's size */
+/** @return the name of a class, owned by the dataset; NULL for a kind without names, a wrong index and NULL. */
+RN_API const char *rn_dataset_class_name(const rn_dataset *ds, int64_t index);
+/** @return the name of an image: its file, below the folder that was opened; NULL as above. */
+RN_API const char *rn_dataset_item_name(const rn_dataset *ds, int64_t index);
+/**
+ * Reads one stored image and its label. @param nbytes must be the image's size
+ * @return RN_E_UNSUPPORTED where images differ in size
+ */
 RN_API rn_status rn_dataset_read(rn_dataset *ds, int64_t index, void *image, size_t nbytes, int64_t *label);
+/** Reads one stored image of any kind of dataset and its label. @param image [out] [C, H, W] of its dtype, on the CPU */
+RN_API rn_status rn_dataset_read_image(rn_dataset *ds, int64_t index, rn_tensor **image, int64_t *label);
+/**
+ * The mean of all images, for rn_transform_subtract(). @param out [out] f32 [C, H, W]; of bytes x / 255
+ * @return RN_E_UNSUPPORTED where images differ in size, RN_E_INVALID for a dataset without images
+ */
+RN_API rn_status rn_dataset_mean(rn_dataset *ds, rn_tensor **out);
 /** The first `count` images of a dataset as a dataset. */
 RN_API rn_status rn_dataset_take(rn_dataset *ds, int64_t count, rn_dataset **out);
 
@@ -128,9 +142,9 @@ RN_API void rn_loader_release(rn_loader *l);
 
 /**
  * The next batch: images f32 [n, C, H, W] and labels i64 [n], borrowed until the next call. (With options.plan of an
- * f64 plan, f64 images.) A loader that mixes gives class probabilities [n, classes] instead of labels, f32 or f64.
- * After an error the loader stands where it stood: the next call tries the same batch again, and rn_loader_seek() can
- * go past it.
+ * f64 plan, f64 images.) A loader that mixes gives class probabilities [n, classes] instead of labels, f32 or f64. A transform
+ * with a ten-crop makes ten rows of each image, one after another. After an error the loader stands where it stood: the next call tries the same batch again, and
+ * rn_loader_seek() can go past it.
  * @return RN_END after the last batch; the call after that begins the next epoch; RN_E_INVALID for a label outside
  *         0..classes-1; what a dataset of the host's returned
  */

@@ -12,6 +12,7 @@
 #include <resnet/data.h>
 #include <resnet/device.h>
 #include <resnet/ema.h>
+#include <resnet/image.h>
 #include <resnet/layer.h>
 #include <resnet/loss.h>
 #include <resnet/metrics.h>

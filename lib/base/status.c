@@ -60,7 +60,11 @@ const char *rn_build_info(int32_t key)
         return "gcc " __VERSION__;
 #endif
     case RN_BUILD_FEATURES:
-        return "cpu zlib jansson";
+        return "cpu zlib jansson"
+#ifdef RNI_IMAGES
+               " images"
+#endif
+            ;
     case RN_BUILD_CPU_LEVELS:
         return "base"
 #ifdef RNI_CPU_AVX2

@@ -11,8 +11,16 @@
 
 enum { CIFAR_PIXELS = 3 * 32 * 32 };
 
-static const rni_dataset_class cifar10_class = {"cifar10", rni_memory_fetch, rni_memory_close};
-static const rni_dataset_class cifar100_class = {"cifar100", rni_memory_fetch, rni_memory_close};
+static const char *cifar10_class_name(const rn_dataset *ds, int64_t index)
+{
+    static const char *const names[] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                        "dog",      "frog",       "horse", "ship", "truck"};
+    (void)ds;
+    return names[index];
+}
+
+static const rni_dataset_class cifar10_class = {RNI_MEMORY_CLASS("cifar10"), .class_name = cifar10_class_name};
+static const rni_dataset_class cifar100_class = {RNI_MEMORY_CLASS("cifar100")};
 
 /* Bytes before the pixels; the last one is the label. */
 static size_t label_bytes(int64_t classes)

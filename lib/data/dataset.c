@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-static rn_status check_info(const rn_dataset_info *info, size_t *image_bytes)
+static rn_status check_info(const rn_dataset_info *info, int varied, size_t *image_bytes)
 {
     const int64_t dims[3] = {info->channels, info->height, info->width};
     int64_t pixels = 0;
@@ -16,7 +16,7 @@ static rn_status check_info(const rn_dataset_info *info, size_t *image_bytes)
         return rni_fail(RN_E_INVALID, "info.classes: expected 1 or more, got %" PRId64, info->classes);
     if (info->dtype != RN_U8 && info->dtype != RN_F32)
         return rni_fail(RN_E_DTYPE, "info.dtype: expected u8 or f32, got %s", rn_dtype_name(info->dtype));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < (varied ? 1 : 3); i++)
         if (dims[i] < 1 || dims[i] > INT32_MAX)
             return rni_fail(RN_E_SHAPE, "info: expected channels, height and width of 1 or more, got %" PRId64, dims[i]);
     return rni_shape_check(3, dims, info->dtype, "info: channels, height and width", &pixels, image_bytes);
@@ -26,7 +26,7 @@ rn_status rni_dataset_create(rn_context *ctx, const rni_dataset_class *cls, cons
                              rn_dataset **out)
 {
     size_t image_bytes = 0;
-    RNI_TRY(check_info(info, &image_bytes));
+    RNI_TRY(check_info(info, cls->decode != NULL, &image_bytes));
     rn_dataset *const ds = rni_calloc(&ctx->allocator, 1, sizeof *ds);
     if (!ds)
         return rni_nomem("dataset", sizeof *ds);
@@ -77,14 +77,47 @@ int64_t rn_dataset_classes(const rn_dataset *ds)
     return ds ? ds->info.classes : 0;
 }
 
-rn_status rni_dataset_fetch(const rn_dataset *ds, int64_t index, void *scratch, const void **image, int64_t *label)
+static rn_status check_label(const rn_dataset *ds, int64_t index, int64_t found, int64_t *label)
 {
-    int64_t found = -1;
-    RNI_TRY(ds->cls->fetch(ds, index, scratch, image, &found));
     if (found < 0 || found >= ds->info.classes)
         return rni_fail(RN_E_INVALID, "dataset: label of image %" PRId64 ": expected 0 to %" PRId64 ", got %" PRId64,
                         index, ds->info.classes - 1, found);
     *label = found;
+    return RN_OK;
+}
+
+rn_status rni_dataset_fetch(const rn_dataset *ds, int64_t index, void *scratch, const void **image, int64_t *label)
+{
+    int64_t found = -1;
+    RNI_TRY(ds->cls->fetch(ds, index, scratch, image, &found));
+    return check_label(ds, index, found, label);
+}
+
+rn_status rni_dataset_decode(const rn_dataset *ds, int64_t index, rni_least_fn least, void *user, rni_decoded *out,
+                             int64_t *label)
+{
+    int64_t found = -1;
+    RNI_TRY(ds->cls->decode(ds, index, least, user, out, &found));
+    const rn_status status = check_label(ds, index, found, label);
+    if (status < 0)
+        rni_free(&ds->ctx->allocator, out->pixels.data);
+    return status;
+}
+
+const char *rn_dataset_class_name(const rn_dataset *ds, int64_t index)
+{
+    return ds && ds->cls->class_name && index >= 0 && index < ds->info.classes ? ds->cls->class_name(ds, index) : NULL;
+}
+
+const char *rn_dataset_item_name(const rn_dataset *ds, int64_t index)
+{
+    return ds && ds->cls->item_name && index >= 0 && index < ds->info.count ? ds->cls->item_name(ds, index) : NULL;
+}
+
+static rn_status check_index(const rn_dataset *ds, int64_t index)
+{
+    if (index < 0 || index >= ds->info.count)
+        return rni_fail(RN_E_INVALID, "index: expected 0 to %" PRId64 ", got %" PRId64, ds->info.count - 1, index);
     return RN_OK;
 }
 
@@ -93,8 +126,9 @@ rn_status rn_dataset_read(rn_dataset *ds, int64_t index, void *image, size_t nby
     RNI_REQUIRE(ds);
     RNI_REQUIRE(image);
     RNI_REQUIRE(label);
-    if (index < 0 || index >= ds->info.count)
-        return rni_fail(RN_E_INVALID, "index: expected 0 to %" PRId64 ", got %" PRId64, ds->info.count - 1, index);
+    RNI_TRY(check_index(ds, index));
+    if (ds->cls->decode)
+        return rni_fail(RN_E_UNSUPPORTED, "dataset: its images differ in size: rn_dataset_read_image() reads one");
     if (nbytes != ds->image_bytes)
         return rni_fail(RN_E_BUFFER, "nbytes: expected %zu, the size of an image, got %zu", ds->image_bytes, nbytes);
     void *const scratch = rni_alloc(&ds->ctx->allocator, nbytes);
@@ -106,6 +140,46 @@ rn_status rn_dataset_read(rn_dataset *ds, int64_t index, void *image, size_t nby
         memcpy(image, stored, nbytes);
     rni_free(&ds->ctx->allocator, scratch);
     return status;
+}
+
+static void as_it_is(void *user, int64_t height, int64_t width, int64_t *least_height, int64_t *least_width)
+{
+    (void)user, (void)height, (void)width;
+    *least_height = *least_width = 0;
+}
+
+static rn_status read_picture(rn_dataset *ds, int64_t index, rn_tensor **image, int64_t *label)
+{
+    rni_decoded decoded;
+    int64_t found = 0;
+    RNI_TRY(rni_dataset_decode(ds, index, as_it_is, NULL, &decoded, &found));
+    const rn_status status = rni_image_tensor(ds->ctx, &decoded.pixels, image);
+    rni_free(&ds->ctx->allocator, decoded.pixels.data);
+    if (status == RN_OK)
+        *label = found;
+    return status;
+}
+
+rn_status rn_dataset_read_image(rn_dataset *ds, int64_t index, rn_tensor **image, int64_t *label)
+{
+    RNI_REQUIRE(ds);
+    RNI_REQUIRE(image);
+    RNI_REQUIRE(label);
+    RNI_TRY(check_index(ds, index));
+    if (ds->cls->decode)
+        return read_picture(ds, index, image, label);
+    const int64_t dims[3] = {ds->info.channels, ds->info.height, ds->info.width};
+    rn_device *cpu = NULL;
+    rn_tensor *t = NULL;
+    RNI_TRY(rn_context_find_device(ds->ctx, "cpu", &cpu));
+    RNI_TRY(rn_tensor_create(cpu, ds->info.dtype, 3, dims, &t));
+    const rn_status status = rn_dataset_read(ds, index, rn_tensor_data(t), t->nbytes, label);
+    if (status < 0) {
+        rn_tensor_release(t);
+        return status;
+    }
+    *image = t;
+    return RN_OK;
 }
 
 rn_status rn_dataset_take(rn_dataset *ds, int64_t count, rn_dataset **out)
@@ -141,7 +215,7 @@ static void custom_close(rn_dataset *ds)
         ds->u.custom.vt.release(ds->u.custom.user);
 }
 
-static const rni_dataset_class custom_class = {"custom", custom_fetch, custom_close};
+static const rni_dataset_class custom_class = {.kind = "custom", .fetch = custom_fetch, .close = custom_close};
 
 rn_status rn_custom_dataset_create(rn_context *ctx, const rn_dataset_vtable *vt, void *user,
                                    const rn_dataset_info *info, rn_dataset **out)

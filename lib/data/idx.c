@@ -71,7 +71,7 @@ static rn_status read_idx(const rn_allocator *allocator, const char *path, int32
     return parse_idx(path, idx->block, size, idx);
 }
 
-static const rni_dataset_class idx_class = {"idx", rni_memory_fetch, rni_memory_close};
+static const rni_dataset_class idx_class = {RNI_MEMORY_CLASS("idx")};
 
 static int64_t largest_label(const idx_file *labels)
 {

@@ -41,7 +41,7 @@ static rn_status follow_plan(rn_loader *l)
 {
     char shape[2][RNI_SHAPE_TEXT];
     const rni_pipeline *const p = &l->pipeline;
-    const int64_t made[4] = {l->options.batch, p->channels, p->out_height, p->out_width};
+    const int64_t made[4] = {l->options.batch * p->views, p->channels, p->out_height, p->out_width};
     int64_t dims[RN_MAX_RANK];
     int32_t rank = 0;
     RNI_TRY(rni_plan_input_layout(l->options.plan, &l->layout, &l->dtype, &rank, dims));
@@ -111,6 +111,8 @@ static rn_status build(rn_loader *l)
     if (o->plan)
         RNI_TRY(follow_plan(l));
     l->classes = rni_mix_wanted(o) ? l->ds->info.classes : 0;
+    if (l->classes && l->pipeline.views > 1)
+        return rni_fail(RN_E_INVALID, "options.transform: expected none with a ten-crop in a loader that mixes");
     l->target_dtype = !l->classes ? RN_I64 : l->dtype == RN_F64 ? RN_F64 : RN_F32;
     const int64_t dims[3] = {l->pipeline.channels, l->pipeline.out_height, l->pipeline.out_width};
     RNI_TRY(rni_shape_check(3, dims, l->dtype, "images of a batch", &l->image_count, &l->image_bytes));
@@ -221,15 +223,27 @@ static rn_status send(const rn_loader *l, const rni_slot *slot, rn_tensor *image
     return rn_tensor_write(labels, slot->label_data, labels->nbytes);
 }
 
-static rn_status hand_out(rn_loader *l, const rni_slot *slot, rn_tensor **images, rn_tensor **labels)
+static rn_status hand_out(rn_loader *l, rni_slot *slot, rn_tensor **images, rn_tensor **labels)
 {
-    const int which = slot->count != l->capacity;
+    rn_tensor *x = NULL, *y = NULL;
     if (slot->status < 0)
         return rni_fail(slot->status, "%s", slot->message);
-    RNI_TRY(send(l, slot, slot->images[which], slot->labels[which]));
-    *images = slot->images[which];
-    *labels = slot->labels[which];
+    RNI_TRY(rni_slot_choose(l, slot, &x, &y));
+    RNI_TRY(send(l, slot, x, y));
+    *images = x;
+    *labels = y;
     return RN_OK;
+}
+
+/* The batch after the loader's position that has images: none may be left of one. */
+static rn_status find_next(rn_loader *l, rni_slot **out)
+{
+    for (; l->position.batch < l->batches; l->position.batch++) {
+        RNI_TRY(make_next(l, out));
+        if ((*out)->status < 0 || (*out)->count > 0)
+            return RN_OK;
+    }
+    return RN_END;
 }
 
 rn_status rn_loader_next(rn_loader *l, rn_tensor **images, rn_tensor **labels)
@@ -238,13 +252,14 @@ rn_status rn_loader_next(rn_loader *l, rn_tensor **images, rn_tensor **labels)
     RNI_REQUIRE(images);
     RNI_REQUIRE(labels);
     rni_slot *slot = NULL;
-    if (l->position.batch == l->batches) {
+    if (l->position.batch < l->batches)
+        RNI_TRY(rni_device_wait(l->dev)); /* enqueued work may still read the batch that is reused now */
+    rn_status status = find_next(l, &slot);
+    if (status == RN_END)
         l->position = (rni_position){l->position.epoch + 1, 0};
-        return RN_END;
-    }
-    RNI_TRY(rni_device_wait(l->dev)); /* enqueued work may still read the batch that is reused now */
-    RNI_TRY(make_next(l, &slot));
-    const rn_status status = hand_out(l, slot, images, labels);
+    if (status != RN_OK)
+        return status;
+    status = hand_out(l, slot, images, labels);
     if (status < 0)
         rewind_loader(l);
     else

@@ -19,11 +19,11 @@ enum { RNI_MAX_WORKERS = 256, RNI_MAX_PREFETCH = 1024 };
 /* A batch, and what it is to hold. */
 typedef struct rni_slot {
     rni_storage *image_storage, *label_storage;
-    rn_tensor *images[2], *labels[2]; /* of a full batch; of the shorter last one, NULL when there is none */
+    rn_tensor *images[3], *labels[3]; /* of a full batch; of the shorter last one, or NULL; of one with images left out */
     void *image_data;                 /* where the workers write: the tensors' memory, or, for a device without */
     void *label_data;                 /* host memory, a copy that is sent when the batch is handed out */
     int64_t *indices;                 /* of its images in the dataset */
-    int64_t epoch, batch, count;
+    int64_t epoch, batch, count;      /* count: images, less those left out */
     rn_status status;                 /* of making it */
     char message[RNI_MESSAGE_SIZE];
     int ready;                        /* it is made, or has failed */
@@ -74,7 +74,7 @@ struct rn_loader {
     int64_t classes; /* of targets that are class probabilities; 0: they are labels */
     rn_dtype target_dtype;
     int64_t images, batches, capacity; /* of an epoch of this shard; largest batch */
-    size_t image_bytes;                /* of one image in a batch */
+    size_t image_bytes;                /* of one view of an image in a batch */
     int64_t image_count;               /* its numbers */
     int64_t *order;                    /* of order_epoch; NULL without shuffling */
     int64_t order_epoch;
@@ -88,6 +88,9 @@ struct rn_loader {
 /* Slots: their tensors and memory. */
 rn_status rni_slots_create(rn_loader *l);
 void rni_slots_free(rn_loader *l);
+
+/* The tensors for slot->count images. */
+rn_status rni_slot_choose(rn_loader *l, rni_slot *slot, rn_tensor **images, rn_tensor **labels);
 
 /* Memory a thread needs to make batches. */
 rn_status rni_batch_scratch(const rn_loader *l, void **out);

@@ -46,7 +46,7 @@ uint32_t rni_memory_label_sum(const rn_dataset *ds)
     return (uint32_t)sum;
 }
 
-static const rni_dataset_class tensor_class = {"tensor", rni_memory_fetch, rni_memory_close};
+static const rni_dataset_class tensor_class = {RNI_MEMORY_CLASS("tensor")};
 
 static rn_status check_tensors(const rn_tensor *images, const rn_tensor *labels)
 {

@@ -88,6 +88,17 @@ FIELD(rn_ema_options, struct_size, 0, 8);
 FIELD(rn_ema_options, flags, 8, 8);
 FIELD(rn_ema_options, decay, 16, 8);
 
+/* resnet/image.h */
+SIZE(rn_image_options, 24);
+FIELD(rn_image_options, struct_size, 0, 8);
+FIELD(rn_image_options, flags, 8, 8);
+FIELD(rn_image_options, max_pixels, 16, 8);
+SIZE(rn_image_folder_options, 32);
+FIELD(rn_image_folder_options, struct_size, 0, 8);
+FIELD(rn_image_folder_options, flags, 8, 8);
+FIELD(rn_image_folder_options, max_pixels, 16, 8);
+FIELD(rn_image_folder_options, classes_of, 24, 8);
+
 /* resnet/layer.h */
 SIZE(rn_conv2d_options, 112);
 FIELD(rn_conv2d_options, struct_size, 0, 8);

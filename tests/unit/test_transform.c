@@ -57,8 +57,53 @@ static void slow_cutout(picture *p, int64_t size, const uint32_t r[4])
                     p->at[c][y][x] = 0.0f;
 }
 
+static void slow_center(picture *p, const rni_step *s)
+{
+    const picture old = *p;
+    const int64_t top = (int64_t)nearbyint((double)(old.height - s->height) / 2.0);
+    const int64_t left = (int64_t)nearbyint((double)(old.width - s->width) / 2.0);
+    p->height = s->height;
+    p->width = s->width;
+    for (int64_t c = 0; c < CHANNELS; c++)
+        for (int64_t y = 0; y < p->height; y++)
+            for (int64_t x = 0; x < p->width; x++)
+                p->at[c][y][x] = old.at[c][y + top][x + left];
+}
+
+static void slow_color(picture *p, const rni_step *s, const uint32_t r[4])
+{
+    double a[4];
+    rni_normal(r[0], r[1], a);
+    rni_normal(r[2], r[3], a + 2);
+    for (int64_t c = 0; c < CHANNELS; c++) {
+        double shift = 0.0;
+        for (int k = 0; k < 3; k++)
+            shift += s->eigenvectors[3 * c + k] * s->eigenvalues[k] * s->p * a[k];
+        for (int64_t y = 0; y < p->height; y++)
+            for (int64_t x = 0; x < p->width; x++)
+                p->at[c][y][x] += (float)shift;
+    }
+}
+
+static void slow_subtract(picture *p, const rni_step *s)
+{
+    const float *const subtrahend = rn_tensor_data(s->image);
+    for (int64_t c = 0; c < CHANNELS; c++)
+        for (int64_t y = 0; y < p->height; y++)
+            for (int64_t x = 0; x < p->width; x++)
+                p->at[c][y][x] -= subtrahend[(c * p->height + y) * p->width + x];
+}
+
 static void slow_step(picture *p, const rni_step *s, const uint32_t r[4])
 {
+    if (s->kind == RNI_STEP_CENTER_CROP)
+        slow_center(p, s);
+    else if (s->kind == RNI_STEP_PCA_COLOR)
+        slow_color(p, s, r);
+    else if (s->kind == RNI_STEP_SUBTRACT)
+        slow_subtract(p, s);
+    if (s->kind == RNI_STEP_CENTER_CROP || s->kind == RNI_STEP_PCA_COLOR || s->kind == RNI_STEP_SUBTRACT)
+        return;
     if (s->kind == RNI_STEP_CROP)
         slow_crop(p, s, r);
     else if (s->kind == RNI_STEP_NORMALIZE)
@@ -186,6 +231,100 @@ static rn_transform *unusual(rn_context *ctx)
     return t;
 }
 
+/* [3, height, width] of numbers. */
+static rn_tensor *some_mean(rn_device *cpu, int64_t height, int64_t width)
+{
+    const int64_t dims[3] = {CHANNELS, height, width};
+    rn_tensor *t = NULL;
+    ck_ok(rn_tensor_create(cpu, RN_F32, 3, dims, &t));
+    for (int64_t i = 0; i < rn_tensor_count(t); i++)
+        ((float *)rn_tensor_data(t))[i] = (float)(i * 37 % 101) / 101.0f;
+    return t;
+}
+
+/* The mean image before and after padding, cropping and cutout, with colours that differ from image to image. */
+static rn_transform *of_the_papers(rn_context *ctx, rn_device *cpu)
+{
+    rn_transform *t = NULL;
+    rn_tensor *const subtrahend = some_mean(cpu, 34, 31);
+    ck_ok(rn_transform_create(ctx, &t));
+    ck_ok(rn_transform_random_crop(t, 2, 34, 31));
+    ck_ok(rn_transform_cutout(t, 11));
+    ck_ok(rn_transform_pca_color(t, 0.1, NULL, NULL));
+    ck_ok(rn_transform_subtract(t, subtrahend));
+    rn_tensor_release(subtrahend);
+    ck_ok(rn_transform_random_hflip(t, 0.5));
+    ck_ok(rn_transform_normalize(t, 3, mean, deviation));
+    ck_ok(rn_transform_random_crop(t, 3, 33, 32));
+    ck_ok(rn_transform_cutout(t, 8));
+    ck_ok(rn_transform_center_crop(t, 30, 27));
+    ck_ok(rn_transform_pca_color(t, 1.0, NULL, NULL));
+    return t;
+}
+
+/* Colours without a mean image. */
+static rn_transform *colours(rn_context *ctx)
+{
+    rn_transform *t = NULL;
+    ck_ok(rn_transform_create(ctx, &t));
+    ck_ok(rn_transform_center_crop(t, 21, 32));
+    ck_ok(rn_transform_random_crop(t, 2, 0, 0));
+    ck_ok(rn_transform_pca_color(t, 0.1, NULL, NULL));
+    ck_ok(rn_transform_normalize(t, 3, mean, deviation));
+    ck_ok(rn_transform_cutout(t, 8));
+    return t;
+}
+
+START_TEST(exact_pixels_of_the_papers)
+{
+    rn_device *cpu = NULL;
+    rn_context *const ctx = support_context(&cpu);
+    rn_dataset *const bytes = test_images(cpu, 50, CHANNELS, 32, 10), *const floats = float_images(cpu, 50, 32);
+    rn_transform *const a = of_the_papers(ctx, cpu), *const b = colours(ctx);
+    check_against_slow(bytes, a, 32, 30, 27);
+    check_against_slow(floats, a, 32, 30, 27);
+    check_against_slow(bytes, b, 32, 21, 32);
+    check_against_slow(floats, b, 32, 21, 32);
+    rn_transform_release(a);
+    rn_transform_release(b);
+    rn_dataset_release(bytes);
+    rn_dataset_release(floats);
+    rn_context_release(ctx);
+}
+END_TEST
+
+/* The mean of a dataset, subtracted from it, leaves 0 on average. */
+START_TEST(mean_image)
+{
+    rn_device *cpu = NULL;
+    rn_context *const ctx = support_context(&cpu);
+    rn_dataset *const bytes = test_images(cpu, 6, CHANNELS, 5, 2), *const floats = float_images(cpu, 6, 5);
+    rn_dataset *none = NULL;
+    rn_tensor *a = NULL, *b = NULL;
+    ck_ok(rn_dataset_mean(bytes, &a));
+    ck_ok(rn_dataset_mean(floats, &b));
+    ck_assert_int_eq(rn_tensor_dim(a, 0), CHANNELS);
+    for (int64_t i = 0; i < rn_tensor_count(a); i++) {
+        double sum = 0.0;
+        for (int64_t n = 0; n < 6; n++)
+            sum += test_pixel(n, i / 25, i / 5 % 5, i % 5) / 255.0;
+        ck_assert_double_eq_tol(((float *)rn_tensor_data(a))[i], sum / 6, 1e-7);
+        ck_assert_double_eq_tol(((float *)rn_tensor_data(b))[i], sum / 6, 1e-7);
+    }
+    rn_tensor_release(b);
+    b = NULL;
+    ck_ok(rn_dataset_take(bytes, 0, &none));
+    ck_fails(rn_dataset_mean(none, &b), RN_E_INVALID, "expected images to take the mean of, got none");
+    ck_fails(rn_dataset_mean(NULL, &b), RN_E_INVALID, "ds is NULL");
+    ck_assert_ptr_null(b);
+    rn_tensor_release(a);
+    rn_dataset_release(none);
+    rn_dataset_release(bytes);
+    rn_dataset_release(floats);
+    rn_context_release(ctx);
+}
+END_TEST
+
 START_TEST(exact_pixels)
 {
     rn_device *cpu = NULL;
@@ -231,7 +370,7 @@ START_TEST(distribution)
     for (int64_t i = 0; i < 64; i++)
         image[i] = (uint8_t)(i + 1);
     for (uint32_t n = 0; n < TRIES; n++) {
-        const rni_draw draw = {5, n % 7, n};
+        const rni_draw draw = {5, n % 7, n, 0};
         rni_pipeline_run(&p, scratch, image, &draw, 0, out);
         /* With padding of half the side, some original pixel is always in the middle four. */
         const int left = (int)lroundf(out[4 * 8 + 3] * 255.0f), right = (int)lroundf(out[4 * 8 + 4] * 255.0f);
@@ -273,7 +412,7 @@ START_TEST(flip_probability)
         rni_pipeline pipeline = make_pipeline(ctx, t, 2, RN_F32);
         void *const scratch = malloc(rni_pipeline_scratch(&pipeline));
         for (uint32_t n = 0; n < 10000; n++) {
-            const rni_draw draw = {1, 0, n};
+            const rni_draw draw = {1, 0, n, 0};
             rni_pipeline_run(&pipeline, scratch, image, &draw, 0, out);
             ck_assert(out[0] + out[1] == 3.0f && out[2] + out[3] == 7.0f);
             flipped += out[0] == 2.0f;
@@ -303,7 +442,7 @@ START_TEST(channels_last)
     for (int64_t i = 0; i < 3072; i++)
         image[i] = test_pixel(1, i / 1024, i / 32 % 32, i % 32);
     for (uint32_t n = 0; n < 20; n++) {
-        const rni_draw draw = {1, 0, n};
+        const rni_draw draw = {1, 0, n, 0};
         rni_pipeline_run(&p, scratch, image, &draw, 0, plain);
         rni_pipeline_run(&p, scratch, image, &draw, 1, last);
         for (int i = 0; i < 3 * 28 * 35; i++)
@@ -336,6 +475,20 @@ START_TEST(refused_steps)
     ck_fails(rn_transform_normalize(t, 1, &bad, &one), RN_E_INVALID, "mean[0]");
     ck_fails(rn_transform_normalize(t, 1, NULL, &one), RN_E_INVALID, "mean is NULL");
     ck_fails(rn_transform_cutout(t, 0), RN_E_INVALID, "size: expected 1 or more, got 0");
+    ck_fails(rn_transform_center_crop(t, 0, 1), RN_E_INVALID, "height: expected 1 or more, got 0");
+    ck_fails(rn_transform_ten_crop(t, 1, 0), RN_E_INVALID, "width: expected 1 or more, got 0");
+    ck_fails(rn_transform_resize(t, 0, 1), RN_E_INVALID, "height: expected 1 or more, got 0");
+    ck_fails(rn_transform_short_side(t, 0, 1), RN_E_INVALID, "shortest: expected 1 or more, got 0");
+    ck_fails(rn_transform_short_side(t, 5, 4), RN_E_INVALID, "longest: expected 5 or more, got 4");
+    const double falling[2] = {0.5, 0.4}, above[2] = {0.5, 1.5}, nothing[2] = {0.0, 1.0};
+    ck_fails(rn_transform_random_resized_crop(t, 0, 1, NULL, NULL), RN_E_INVALID, "height: expected 1 or more");
+    ck_fails(rn_transform_random_resized_crop(t, 1, 1, falling, NULL), RN_E_INVALID,
+             "area: expected two numbers, rising, above 0 and at most 1, got 0.5 and 0.4");
+    ck_fails(rn_transform_random_resized_crop(t, 1, 1, above, NULL), RN_E_INVALID, "area");
+    ck_fails(rn_transform_random_resized_crop(t, 1, 1, NULL, nothing), RN_E_INVALID, "ratio");
+    ck_fails(rn_transform_pca_color(t, -1.0, NULL, NULL), RN_E_INVALID, "stddev: expected 0 or more, got -1");
+    ck_fails(rn_transform_pca_color(t, 1.0, (const double[3]){0.0, NAN, 0.0}, NULL), RN_E_INVALID, "eigenvalues[1]");
+    ck_fails(rn_transform_subtract(t, NULL), RN_E_INVALID, "mean is NULL");
     ck_assert_uint_eq(t->num_steps, 0);
     for (int i = 0; i < RNI_MAX_STEPS; i++)
         ck_ok(rn_transform_random_hflip(t, 0.5));
@@ -369,12 +522,21 @@ START_TEST(steps_that_do_not_fit)
     o.transform = t;
     ck_ok(rn_transform_normalize(t, 1, mean, deviation));
     ck_fails(rn_loader_create(ds, &o, &l), RN_E_SHAPE, "step 0, normalize: has 1 channels, but the dataset's images have 3");
+    rn_transform_release(t);
+    ck_ok(rn_transform_create(ctx, &t));
+    o.transform = t;
+    rn_tensor *const subtrahend = some_mean(cpu, 8, 7);
+    ck_ok(rn_transform_subtract(t, subtrahend));
+    ck_fails(rn_loader_create(ds, &o, &l), RN_E_SHAPE,
+             "step 0, subtract: the mean is [3, 8, 7], but images are [3, 8, 8] here");
+    ck_fails(rn_transform_subtract(t, subtrahend), RN_E_INVALID, "expected one step subtract, got a second one");
     ck_assert_ptr_null(l);
+    rn_tensor_release(subtrahend);
     rn_transform_release(t);
     rn_dataset_release(ds);
     rn_context_release(ctx);
 }
 END_TEST
 
-SUPPORT_MAIN("transform", to_unit_range, exact_pixels, distribution, flip_probability, channels_last, refused_steps,
-             steps_that_do_not_fit)
+SUPPORT_MAIN("transform", to_unit_range, exact_pixels, exact_pixels_of_the_papers, mean_image, distribution,
+             flip_probability, channels_last, refused_steps, steps_that_do_not_fit)

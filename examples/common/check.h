@@ -11,8 +11,14 @@
 #define PRINTF_LIKE(text, first)
 #endif
 
-/* Prints "train_classifier: <text>" and exits with `status`. */
+/* Each program says what it is called. */
+extern const char program_name[];
+
+/* Prints "<program_name>: <text>" and exits with `status`: 1 for what went wrong, 2 for a command line without sense. */
 _Noreturn void fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Memory that is there; the program ends if it is not. */
+void *allocate(size_t count, size_t size);
 
 /* Every call of the library returns a status; rn_error_message() says what was wrong. */
 #define CHECK(call)                                                                                                  \

@@ -7,12 +7,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+char *read_file(const char *path, size_t most)
+{
+    char *const text = allocate(most + 1, 1);
+    struct stat s;
+    FILE *const file = fopen(path, "r");
+    if (!file)
+        fail(1, "%s: %s", path, strerror(errno));
+    if (fstat(fileno(file), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size > (off_t)most)
+        fail(1, "%s: expected a text file of at most %zu bytes", path, most);
+    const size_t length = fread(text, 1, most, file);
+    if (ferror(file))
+        fail(1, "%s: it cannot be read", path);
+    fclose(file);
+    if (strlen(text) != length)
+        fail(1, "%s: expected text, got bytes of value 0", path);
+    return text;
+}
+
 char *path_in(const char *dir, const char *name)
 {
     const size_t size = strlen(dir) + strlen(name) + 2;
-    char *const path = malloc(size);
-    if (!path)
-        fail(1, "out of memory");
+    char *const path = allocate(size, 1);
     snprintf(path, size, "%s/%s", dir, name);
     return path;
 }
@@ -43,9 +59,7 @@ void folder_prepare(const char *dir)
 FILE *replace_begin(const char *path, char **temporary)
 {
     const size_t size = strlen(path) + sizeof ".tmp";
-    *temporary = malloc(size);
-    if (!*temporary)
-        fail(1, "out of memory");
+    *temporary = allocate(size, 1);
     snprintf(*temporary, size, "%s.tmp", path);
     FILE *const file = fopen(*temporary, "w");
     if (!file)
