@@ -53,6 +53,20 @@ def check_region():
     assert found["regions"] > 0 and found["tasks"] > found["regions"] and found["forward_us"] > 0, found
 
 
+def check_images():
+    program = PROGRAMS / "bench_images"
+    if not program.exists():
+        print("bench_images is not there: it needs libjpeg")
+        return
+    small = [program, "--height", 40, "--width", 50, "--size", 16, "--files", 5, "--batch", 3, "--seconds", 0.01]
+    for extra in ([], ["--transform", "test", "--workers", 0, "--full-size"]):
+        found = json.loads(output(*small, *extra))
+        assert found["images_per_second"] > 0 and found["bytes_per_file"] > 600, found
+    found = json.loads(output(*small, "--arch", "tutorial", "--size", 32, "--threads", 2))
+    assert found["share"] > 0 and found["threads"] == 2, found
+    output(program, "--transform", "nothing", status=2)
+
+
 def check_onednn():
     program = PROGRAMS / "compare_onednn"
     if not program.exists():
@@ -76,6 +90,7 @@ def main():
     check_step()
     check_conv()
     check_region()
+    check_images()
     check_onednn()
     check_sweep()
     cases = output(sys.executable, SOURCES / "compare_pytorch.py", "--list").split()

@@ -3,6 +3,10 @@
 #include "fault.h"
 #include <resnet/dlpack.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static rn_status make_context(const fault_run *run, int32_t threads, rn_context **ctx, rn_device **cpu)
 {
@@ -435,6 +439,73 @@ static rn_status loader_in_background(const fault_run *run)
     return load_epochs(run, 2);
 }
 
+/* Links to pictures of the unit tests: two classes in a folder. */
+static void make_pictures(const char *folder)
+{
+    static const char *const files[2] = {"rgb_420.jpg", "interlaced.png"};
+    char from[4200], to[300];
+    for (int i = 0; i < 2; i++) {
+        snprintf(to, sizeof to, "%s/pictures", folder);
+        mkdir(to, 0777);
+        snprintf(to, sizeof to, "%s/pictures/%d", folder, i);
+        mkdir(to, 0777);
+        snprintf(from, sizeof from, "%s/tests/image/data/%s", getenv("RESNET_SOURCE"), files[i]);
+        snprintf(to, sizeof to, "%s/pictures/%d/%s", folder, i, files[i]);
+        (void)!symlink(from, to); /* may be there */
+    }
+}
+
+static rn_status make_picture_transform(const fault_run *run, rn_context *ctx, rn_transform **out)
+{
+    rn_status status;
+    STEP(rn_transform_create(ctx, out));
+    STEP(rn_transform_short_side(*out, 9, 12));
+    STEP(rn_transform_ten_crop(*out, 8, 8));
+    STEP(rn_transform_pca_color(*out, 0.1, NULL, NULL));
+done:
+    return status;
+}
+
+/* Broken files would be left out: missing memory is not mistaken for one. */
+static rn_status pictures(const fault_run *run)
+{
+    rn_context *ctx = NULL;
+    rn_device *cpu;
+    rn_dataset *ds = NULL;
+    rn_transform *transform = NULL;
+    rn_loader *loader = NULL;
+    rn_tensor *x, *y, *image = NULL, *resized = NULL, *views = NULL;
+    rn_image_folder_options folder = RN_IMAGE_FOLDER_OPTIONS_INIT;
+    rn_loader_options o = RN_LOADER_OPTIONS_INIT;
+    char path[300];
+    int64_t label;
+    rn_status status;
+    PASS(make_context(run, 1, &ctx, &cpu));
+    if (!strstr(rn_build_info(RN_BUILD_FEATURES), "images"))
+        goto done;
+    make_pictures(run->folder);
+    snprintf(path, sizeof path, "%s/pictures", run->folder);
+    folder.flags = RN_IMAGE_FOLDER_SKIP_BROKEN;
+    STEP(rn_image_folder_open(ctx, path, &folder, &ds));
+    PASS(make_picture_transform(run, ctx, &transform));
+    o.batch = 2, o.workers = 0, o.transform = transform;
+    STEP(rn_loader_create(ds, &o, &loader));
+    STEP(rn_loader_next(loader, &x, &y));
+    STEP(rn_dataset_read_image(ds, 1, &image, &label));
+    STEP(rn_image_resize(image, 20, 20, &resized));
+    STEP(rn_transform_apply(transform, resized, 1, &views));
+    status = rn_tensor_dim(x, 0) == 20 ? RN_OK : RN_E_INTERNAL;
+done:
+    rn_tensor_release(views);
+    rn_tensor_release(resized);
+    rn_tensor_release(image);
+    rn_loader_release(loader);
+    rn_transform_release(transform);
+    rn_dataset_release(ds);
+    rn_context_release(ctx);
+    return status;
+}
+
 static rn_status schedules(const fault_run *run)
 {
     const int64_t milestones[2] = {10, 20};
@@ -526,6 +597,7 @@ const fault_scenario fault_scenarios[] = {
     {"train_by_hand", train_by_hand},
     {"loader", loader},
     {"loader_in_background", loader_in_background},
+    {"pictures", pictures},
     {"schedules", schedules},
     {"weights_in_files", weights_in_files},
     {"checkpoints", checkpoints},

@@ -69,10 +69,21 @@ def option_seeds():
     yield options(10, 0.1)
 
 
+def picture_seeds(ending):
+    """The pictures that the unit tests decode, one that claims to be huge, and one whose header is all there is."""
+    data = pathlib.Path(__file__).resolve().parent.parent / "image" / "data"
+    for path in sorted(data.glob(f"*.{ending}")):
+        yield path.read_bytes()
+    first = next(data.glob(f"rgb*.{ending}")).read_bytes()
+    size = first.index(b"\xff\xc0") + 5 if ending == "jpg" else 16
+    yield first[:size] + b"\xff" * 4 + first[size + 4:]
+    yield first[:200]
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
     for name, seeds in (("safetensors", safetensors_seeds()), ("datasets", dataset_seeds()),
-                        ("options", option_seeds())):
+                        ("options", option_seeds()), ("jpeg", picture_seeds("jpg")), ("png", picture_seeds("png"))):
         (root / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):
             (root / name / f"{number:02}").write_bytes(seed)
