@@ -230,6 +230,7 @@ FUNCTIONS = {
     "rn_layer_replace_child": (rn_status, [_lay, c_char_p, _lay]),
     "rn_zoo_create": (rn_status, [_ctx, c_char_p, _P(rn_zoo_options), _P(_lay)]),
     "rn_zoo_name": (c_char_p, [c_size_t]),
+    "rn_zoo_renames": (rn_status, [c_char_p, _P(_P(rn_rename)), _P(c_size_t)]),
     "rn_cifar_resnet_create": (rn_status, [_ctx, _P(rn_cifar_resnet_options), _P(_lay)]),
     "rn_model_create": (rn_status, [_ctx, _lay, _dev, _P(_mod)]),
     "rn_model_device": (_dev, [_mod]),
@@ -248,6 +249,7 @@ FUNCTIONS = {
     "rn_model_macs": (rn_status, [_mod, c_int32, _i64s, _i64s]),
     "rn_load_report_release": (None, [_P(rn_load_options)]),
     "rn_model_save": (rn_status, [_mod, c_char_p]),
+    "rn_model_save_torch": (rn_status, [_mod, c_char_p]),
     "rn_model_load": (rn_status, [_mod, c_char_p, _P(rn_load_options)]),
     "rn_plan_create": (rn_status, [_mod, _P(rn_plan_options), _P(_pla)]),
     "rn_plan_input": (rn_status, [_pla, _P(_ten)]),
@@ -273,6 +275,8 @@ FUNCTIONS = {
     "rn_optimizer_set_lr": (rn_status, [_opt, c_double]),
     "rn_optimizer_lr": (c_double, [_opt]),
     "rn_optimizer_steps": (c_int64, [_opt]),
+    "rn_optimizer_save_torch": (rn_status, [_opt, c_char_p]),
+    "rn_optimizer_load_torch": (rn_status, [_opt, c_char_p]),
     "rn_step_schedule_create": (rn_status, [_ctx, _P(rn_step_schedule_options), _P(_sch)]),
     "rn_multistep_schedule_create": (rn_status, [_ctx, _P(rn_multistep_schedule_options), _P(_sch)]),
     "rn_cosine_schedule_create": (rn_status, [_ctx, _P(rn_cosine_schedule_options), _P(_sch)]),
@@ -304,6 +308,7 @@ FUNCTIONS = {
     "rn_loader_position": (rn_status, [_loa, _i64s, _i64s]),
     "rn_loader_seek": (rn_status, [_loa, c_int64, c_int64]),
     "rn_checkpoint_save": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
+    "rn_checkpoint_save_torch": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
     "rn_checkpoint_load": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
 }
 for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod, "model"), (_pla, "plan"),
@@ -809,6 +814,10 @@ class Model(_Handle):
     def save(self, path):
         lib.rn_model_save(self.pointer, _text(path))
 
+    def save_torch(self, path):
+        """A state_dict for torch.load(path, weights_only=True)."""
+        lib.rn_model_save_torch(self.pointer, _text(path))
+
     def load(self, path, strip_prefix=None, renames=(), partial=False):
         """The names that were missing, unexpected or misshapen; also as the attribute `report` of an error."""
         pairs = (rn_rename * max(len(renames), 1))(*((_text(a), _text(b)) for a, b in renames))
@@ -858,6 +867,13 @@ class Optimizer(_Handle):
 
     def step(self):
         lib.rn_optimizer_step(self.pointer)
+
+    def save_torch(self, path):
+        lib.rn_optimizer_save_torch(self.pointer, _text(path))
+
+    def load_torch(self, path):
+        """Moments, steps and learning rate of a state_dict of torch.optim."""
+        lib.rn_optimizer_load_torch(self.pointer, _text(path))
 
 
 class Schedule(_Handle):
@@ -1076,6 +1092,12 @@ def save_checkpoint(path, context, model, optimizer=None, schedule=None, loader=
     lib.rn_checkpoint_save(context.pointer, _text(path), byref(checkpoint))
 
 
+def save_torch_checkpoint(path, context, model, optimizer=None, epoch=0, step=0):
+    """A dictionary of "model", "optimizer", "epoch" and "step" for torch.load()."""
+    checkpoint = _checkpoint(model, optimizer, None, None, None, epoch, step, ())
+    lib.rn_checkpoint_save_torch(context.pointer, _text(path), byref(checkpoint))
+
+
 def load_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None):
     """Restores the parts; returns epoch, step and the four values."""
     checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, 0, 0, ())
@@ -1102,6 +1124,13 @@ def zoo_names():
     while (name := lib.rn_zoo_name(len(names))) is not None:
         names.append(name.decode())
     return names
+
+
+def zoo_renames(name):
+    """Pairs for Model.load(renames=...)."""
+    table, count = _P(rn_rename)(), c_size_t()
+    lib.rn_zoo_renames(name.encode(), byref(table), byref(count))
+    return [(getattr(table[i], "from").decode(), table[i].to.decode()) for i in range(count.value)]
 
 
 def version():

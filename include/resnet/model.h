@@ -125,6 +125,12 @@ RN_API void rn_load_report_release(rn_load_options *options);
 RN_API rn_status rn_model_save(const rn_model *m, const char *path);
 
 /**
+ * Writes all entries as PyTorch's state_dict: model.load_state_dict(torch.load(path, weights_only=True)). Replaces `path`
+ * only when the file is complete. @return RN_E_IO, RN_E_UNSUPPORTED for more than 4 GiB
+ */
+RN_API rn_status rn_model_save_torch(const rn_model *m, const char *path);
+
+/**
  * Reads weights from a safetensors file or from one that torch.save() wrote (zip archives of PyTorch 1.6 and later, and
  * the form before); the format is found by the file's first bytes. A dictionary of tensors is read, or the one it holds
  * as "state_dict", "model_state_dict", "model" or "net". Nothing in a file is ever called: pickles that name anything but
