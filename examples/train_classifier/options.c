@@ -29,6 +29,8 @@ static const char help[] =
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
     "  --out DIR            folder for what is written (resnet-out)\n"
     "  --resume             go on from DIR/checkpoint.safetensors, exactly where it was saved\n"
+    "  --weights FILE       begin with these: safetensors, or what torch.save() wrote (.pth)\n"
+    "  --export FILE        write the trained weights there too: .pth, .pt, .ckpt or .th for torch.load(), else safetensors\n"
     "  --limit-train N      only the first N training images\n"
     "  --limit-test N       only the first N test images\n"
     "  --list-archs         print the names of the networks\n"
@@ -56,6 +58,8 @@ static const flag flags[] = {
     {"--device", FLAG_TEXT, offsetof(options, device)},
     {"--dtype", FLAG_TEXT, offsetof(options, dtype)},
     {"--out", FLAG_TEXT, offsetof(options, out)},
+    {"--weights", FLAG_TEXT, offsetof(options, weights)},
+    {"--export", FLAG_TEXT, offsetof(options, exported)},
     {"--epochs", FLAG_COUNT, offsetof(options, epochs)},
     {"--batch", FLAG_COUNT, offsetof(options, batch)},
     {"--limit-train", FLAG_COUNT, offsetof(options, limit_train)},

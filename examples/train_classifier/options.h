@@ -20,6 +20,7 @@ typedef struct options {
     int32_t threads;       /* 0: as many as there are */
     int64_t limit_train, limit_test; /* 0: all images */
     int resume;
+    const char *weights, *exported; /* NULL: none */
 } options;
 
 /* Exits with 2 when the flags make no sense, with 0 after --help and --list-archs. */

@@ -3,12 +3,10 @@
  * Readers of pickles and of torch.save()'s files. The first byte chooses: 0 a file as it is; 1 a pickle, which is put into
  * an archive with right CRC-32s and two storages; 2 and 3 a CIFAR file of the Python version.
  */
-#include "base/io.h"
-#include "format/zip_write.h"
+#include "format/bytes.h"
 #include "fuzz.h"
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 #include <zlib.h>
 
 typedef struct nets {
@@ -34,30 +32,53 @@ static nets make_nets(void)
     return n;
 }
 
-static void put(rni_zip_writer *z, const char *name, const void *data, size_t size)
+/* What an entry's local header and the list say alike. */
+static void put_common(rni_bytes *b, const char *name, const void *data, size_t size)
 {
-    if (rni_zip_put(z, name, size, (uint32_t)crc32(crc32(0, NULL, 0), data, (uInt)size)) < 0 ||
-        rni_zip_write(z, data, size) < 0)
-        abort();
+    rni_bytes_number(b, 0, 8); /* flags, stored, time; the version was put before */
+    rni_bytes_number(b, 0, 2);
+    rni_bytes_number(b, crc32(crc32(0, NULL, 0), data, (uInt)size), 4);
+    rni_bytes_number(b, size, 4);
+    rni_bytes_number(b, size, 4);
+    rni_bytes_number(b, strlen(name), 2);
+    rni_bytes_number(b, 0, 2);
 }
 
-/* A file of its own: archives are written by replacing. */
+static void put(rni_bytes *file, rni_bytes *list, const char *name, const void *data, size_t size)
+{
+    rni_bytes_number(list, 0x02014b50, 4);
+    rni_bytes_number(list, 0, 4);
+    put_common(list, name, data, size);
+    rni_bytes_number(list, 0, 8);
+    rni_bytes_number(list, 0, 2);
+    rni_bytes_number(list, file->length, 4);
+    rni_bytes_append(list, name, strlen(name));
+    rni_bytes_number(file, 0x04034b50, 4);
+    rni_bytes_number(file, 0, 2);
+    put_common(file, name, data, size);
+    rni_bytes_append(file, name, strlen(name));
+    rni_bytes_append(file, data, size);
+}
+
 static const char *archive(const uint8_t *pickle, size_t size)
 {
-    static char path[64];
     static const uint8_t storage[64];
-    rni_writer *out = NULL;
-    rni_zip_writer z;
-    snprintf(path, sizeof path, "/tmp/fuzz-torch-%ld", (long)getpid());
-    if (rni_writer_open(&rni_default_allocator, path, &out) < 0)
+    rni_bytes file = {.allocator = &rni_default_allocator}, list = {.allocator = &rni_default_allocator};
+    put(&file, &list, "a/data.pkl", pickle, size);
+    put(&file, &list, "a/data/0", storage, 24);
+    put(&file, &list, "a/data/1", storage, 64);
+    const uint64_t place = file.length;
+    rni_bytes_append(&file, list.data, list.length);
+    rni_bytes_number(&file, 0x06054b50, 8);
+    rni_bytes_number(&file, 0x30003, 4);
+    rni_bytes_number(&file, list.length, 4);
+    rni_bytes_number(&file, place, 4);
+    rni_bytes_number(&file, 0, 2);
+    if (file.failed || list.failed)
         abort();
-    rni_zip_begin(&z, &rni_default_allocator, out);
-    put(&z, "a/data.pkl", pickle, size);
-    put(&z, "a/data/0", storage, 24);
-    put(&z, "a/data/1", storage, 64);
-    if (rni_zip_finish(&z) < 0 || rni_writer_commit(out) < 0)
-        abort();
-    rni_zip_end(&z);
+    const char *path = fuzz_file(0, file.data, file.length);
+    rni_bytes_free(&file);
+    rni_bytes_free(&list);
     return path;
 }
 
@@ -99,9 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (data[0] % 4 == 0) {
         load_all(fuzz_file(0, data + 1, size - 1));
     } else {
-        const char *path = archive(data + 1, size - 1);
-        load_all(path);
-        unlink(path);
+        load_all(archive(data + 1, size - 1));
     }
     return 0;
 }
