@@ -234,6 +234,7 @@ FUNCTIONS = {
     "rn_layer_replace_child": (rn_status, [_lay, c_char_p, _lay]),
     "rn_zoo_create": (rn_status, [_ctx, c_char_p, _P(rn_zoo_options), _P(_lay)]),
     "rn_zoo_name": (c_char_p, [c_size_t]),
+    "rn_zoo_renames": (rn_status, [c_char_p, _P(_P(rn_rename)), _P(c_size_t)]),
     "rn_cifar_resnet_create": (rn_status, [_ctx, _P(rn_cifar_resnet_options), _P(_lay)]),
     "rn_model_create": (rn_status, [_ctx, _lay, _dev, _P(_mod)]),
     "rn_model_device": (_dev, [_mod]),
@@ -253,6 +254,7 @@ FUNCTIONS = {
     "rn_model_macs": (rn_status, [_mod, c_int32, _i64s, _i64s]),
     "rn_load_report_release": (None, [_P(rn_load_options)]),
     "rn_model_save": (rn_status, [_mod, c_char_p]),
+    "rn_model_save_torch": (rn_status, [_mod, c_char_p]),
     "rn_model_load": (rn_status, [_mod, c_char_p, _P(rn_load_options)]),
     "rn_plan_create": (rn_status, [_mod, _P(rn_plan_options), _P(_pla)]),
     "rn_plan_input": (rn_status, [_pla, _P(_ten)]),
@@ -283,6 +285,8 @@ FUNCTIONS = {
     "rn_ema_update": (rn_status, [_ema]),
     "rn_ema_model": (_mod, [_ema]),
     "rn_ema_updates": (c_int64, [_ema]),
+    "rn_optimizer_save_torch": (rn_status, [_opt, c_char_p]),
+    "rn_optimizer_load_torch": (rn_status, [_opt, c_char_p]),
     "rn_step_schedule_create": (rn_status, [_ctx, _P(rn_step_schedule_options), _P(_sch)]),
     "rn_multistep_schedule_create": (rn_status, [_ctx, _P(rn_multistep_schedule_options), _P(_sch)]),
     "rn_cosine_schedule_create": (rn_status, [_ctx, _P(rn_cosine_schedule_options), _P(_sch)]),
@@ -315,6 +319,7 @@ FUNCTIONS = {
     "rn_loader_position": (rn_status, [_loa, _i64s, _i64s]),
     "rn_loader_seek": (rn_status, [_loa, c_int64, c_int64]),
     "rn_checkpoint_save": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
+    "rn_checkpoint_save_torch": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
     "rn_checkpoint_load": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
 }
 for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod, "model"), (_pla, "plan"),
@@ -827,6 +832,10 @@ class Model(_Handle):
     def save(self, path):
         lib.rn_model_save(self.pointer, _text(path))
 
+    def save_torch(self, path):
+        """A state_dict for torch.load(path, weights_only=True)."""
+        lib.rn_model_save_torch(self.pointer, _text(path))
+
     def load(self, path, strip_prefix=None, renames=(), partial=False):
         """The names that were missing, unexpected or misshapen; also as the attribute `report` of an error."""
         pairs = (rn_rename * max(len(renames), 1))(*((_text(a), _text(b)) for a, b in renames))
@@ -880,6 +889,13 @@ class Optimizer(_Handle):
 
     def step(self):
         lib.rn_optimizer_step(self.pointer)
+
+    def save_torch(self, path):
+        lib.rn_optimizer_save_torch(self.pointer, _text(path))
+
+    def load_torch(self, path):
+        """Moments, steps and learning rate of a state_dict of torch.optim."""
+        lib.rn_optimizer_load_torch(self.pointer, _text(path))
 
 
 class Ema(_Handle):
@@ -1126,6 +1142,12 @@ def save_checkpoint(path, context, model, optimizer=None, schedule=None, loader=
     lib.rn_checkpoint_save(context.pointer, _text(path), byref(checkpoint))
 
 
+def save_torch_checkpoint(path, context, model, optimizer=None, epoch=0, step=0):
+    """A dictionary of "model", "optimizer", "epoch" and "step" for torch.load()."""
+    checkpoint = _checkpoint(model, optimizer, None, None, None, epoch, step, ())
+    lib.rn_checkpoint_save_torch(context.pointer, _text(path), byref(checkpoint))
+
+
 def load_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None, ema=None):
     """Restores the parts; returns epoch, step and the four values."""
     checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, 0, 0, (), ema)
@@ -1152,6 +1174,13 @@ def zoo_names():
     while (name := lib.rn_zoo_name(len(names))) is not None:
         names.append(name.decode())
     return names
+
+
+def zoo_renames(name):
+    """Pairs for Model.load(renames=...)."""
+    table, count = _P(rn_rename)(), c_size_t()
+    lib.rn_zoo_renames(name.encode(), byref(table), byref(count))
+    return [(getattr(table[i], "from").decode(), table[i].to.decode()) for i in range(count.value)]
 
 
 def version():

@@ -33,6 +33,8 @@ static const char help[] =
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
     "  --out DIR            folder for what is written (resnet-out)\n"
     "  --resume             go on from DIR/checkpoint.safetensors, exactly where it was saved\n"
+    "  --weights FILE       begin with these: safetensors, or what torch.save() wrote (.pth)\n"
+    "  --export FILE        write the trained weights there too: .pth, .pt, .ckpt or .th for torch.load(), else safetensors\n"
     "  --list-archs         print the names of the networks\n"
     "  --help               print this\n"
     "\n"
@@ -47,6 +49,8 @@ static const flag flags[] = {
     {"--recipe", FLAG_TEXT, offsetof(options, recipe_name)},
     {"--print-recipe", FLAG_TEXT, offsetof(options, print_recipe)},
     {"--set", FLAG_APPEND, offsetof(options, set)},
+    {"--weights", FLAG_TEXT, offsetof(options, weights)},
+    {"--export", FLAG_TEXT, offsetof(options, exported)},
     {"--epochs", FLAG_COUNT, offsetof(options, epochs)},
     {"--iterations", FLAG_COUNT, offsetof(options, iterations)},
     {"--batch", FLAG_COUNT, offsetof(options, batch)},

@@ -15,6 +15,7 @@ typedef struct options {
     uint64_t seed, memory_limit;                 /* memory_limit 0: none */
     int32_t threads;                             /* 0: as many as there are */
     int resume;
+    const char *weights, *exported; /* NULL: none */
     recipe recipe; /* with what the flags replace */
 } options;
 

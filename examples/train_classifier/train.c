@@ -46,6 +46,27 @@ static void make_model(training *t)
     rn_layer_release(net);
 }
 
+/* Names as the zoo has them, or as in DataParallel's and akamaster's files. */
+static void load_weights(training *t)
+{
+    rn_load_options o = RN_LOAD_OPTIONS_INIT;
+    o.strip_prefix = "module.";
+    CHECK(rn_zoo_renames("akamaster", &o.renames, &o.num_renames));
+    if (t->o->weights && rn_model_load(t->model, t->o->weights, &o) < 0)
+        fail(1, "--weights: %s", rn_error_message());
+}
+
+static void export_weights(const training *t)
+{
+    static const char *const torch[] = {".pth", ".pt", ".ckpt", ".th"};
+    const char *const path = t->o->exported, *const dot = path ? strrchr(path, '.') : NULL;
+    int for_torch = 0;
+    for (size_t i = 0; dot && i < sizeof torch / sizeof torch[0]; i++)
+        for_torch |= strcmp(dot, torch[i]) == 0;
+    if (path && (for_torch ? rn_model_save_torch(t->model, path) : rn_model_save(t->model, path)) < 0)
+        fail(1, "--export: %s", rn_error_message());
+}
+
 static void open_data(training *t)
 {
     const data_options *const o = &t->o->data;
@@ -136,6 +157,7 @@ static void build(training *t)
     CHECK(rn_context_find_device(t->ctx, t->o->device, &t->device));
     open_data(t);
     make_model(t);
+    load_weights(t);
     recipe_loss(t->r, t->ctx, &t->loss);
     recipe_optimizer(t->r, t->model, &t->optimizer);
     const int64_t micro_batch = make_train_plan(t);
@@ -436,9 +458,10 @@ static int finish(training *t)
         if (!evaluate(t, t->test_loader, "testing", &m))
             return 130;
         printf("Accuracy of the model on the test images: %.2f %%\n", 100 * accuracy(&m));
-        return 0;
+    } else {
+        printf("Accuracy of the model on the test images: %.2f %%\n", 100 * t->h.rows[t->h.count - 1].test_accuracy);
     }
-    printf("Accuracy of the model on the test images: %.2f %%\n", 100 * t->h.rows[t->h.count - 1].test_accuracy);
+    export_weights(t);
     return 0;
 }
 

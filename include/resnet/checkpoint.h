@@ -44,6 +44,13 @@ typedef struct rn_checkpoint {
 RN_API rn_status rn_checkpoint_save(rn_context *ctx, const char *path, const rn_checkpoint *c);
 
 /**
+ * Writes what PyTorch can go on with: a dictionary of "model" and, when it is there, "optimizer" (their state_dicts), "epoch"
+ * and "step". rn_model_load() and rn_optimizer_load_torch() read it too. The other parts have no form there and are
+ * left out. @return RN_E_IO
+ */
+RN_API rn_status rn_checkpoint_save_torch(rn_context *ctx, const char *path, const rn_checkpoint *c);
+
+/**
  * Reads a checkpoint into the parts. Net, optimizer kind and groups, dataset, transform, batch, and seed must be those
  * it was saved with. A part that the file lacks is an error: to begin an average in the midst of a training, load
  * without it and make it afterwards. On an error no part has changed.

@@ -43,15 +43,17 @@ typedef struct rn_dataset_vtable {
 } rn_dataset_vtable;
 
 /**
- * CIFAR-10, binary version: data_batch_1..5.bin or test_batch.bin in `dir`.
- * @return RN_E_NOT_FOUND naming the file, RN_E_FORMAT for a size that is no multiple of 3,073 or a label above 9
+ * CIFAR-10: the binary version (data_batch_1..5.bin or test_batch.bin in `dir`) or, where its files are not there, the
+ * Python version that torchvision downloads (the same names without ".bin"). Its pickles are read, never run.
+ * @return RN_E_NOT_FOUND naming the file, RN_E_FORMAT for a size that is no multiple of 3,073 or a label above 9,
+ *         RN_E_UNSUPPORTED for a pickle with more than arrays, lists and texts
  */
 RN_API rn_status rn_cifar10_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out);
 
-/** CIFAR-100, binary version, fine labels: train.bin or test.bin in `dir`. */
+/** CIFAR-100, fine labels, both versions: train.bin or test.bin in `dir`, or train and test. */
 RN_API rn_status rn_cifar100_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out);
 
-/** Named files in the CIFAR binary format. @param classes 10 (records of 3,073 bytes) or 100 (3,074) */
+/** Named files in the CIFAR binary format or the Python version's, told apart by their contents. @param classes 10 (records of 3,073 bytes) or 100 (3,074) */
 RN_API rn_status rn_cifar_files_open(rn_context *ctx, const char *const *paths, size_t num_paths, int64_t classes,
                                      rn_dataset **out);
 

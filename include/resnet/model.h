@@ -91,7 +91,10 @@ RN_API rn_status rn_model_summary(const rn_model *m, int32_t rank, const int64_t
 /** Multiply-adds of convolutions and linear layers for an input shape, batch included. */
 RN_API rn_status rn_model_macs(const rn_model *m, int32_t rank, const int64_t *dims, int64_t *out);
 
-/** Replaces `from` at the start of a name, or the whole name, by `to`. */
+/**
+ * Replaces `from` at the start of a name, or the whole name, by `to`. With a star before it, `from` is replaced where it
+ * first stands in the name: {"*.shortcut.", ".downsample."}. rn_zoo_renames() has tables for well-known files.
+ */
 typedef struct rn_rename {
     const char *from;
     const char *to;
@@ -104,7 +107,7 @@ typedef struct rn_rename {
 typedef struct rn_load_options {
     size_t struct_size;
     uint64_t flags;           /**< RN_LOAD_* */
-    const char *strip_prefix; /**< [optional] taken off names that begin with it, "module." */
+    const char *strip_prefix; /**< [optional] taken off names that begin with it: "module." of DataParallel */
     const rn_rename *renames; /**< [optional] tried in order after the prefix; the first that fits is used */
     size_t num_renames;
     char *missing;    /**< [out] names of the model that the file lacks; NULL when none */
@@ -125,10 +128,21 @@ RN_API void rn_load_report_release(rn_load_options *options);
 RN_API rn_status rn_model_save(const rn_model *m, const char *path);
 
 /**
- * Reads weights from a safetensors file. An absent num_batches_tracked is taken as 0. Types f64, f16 and bf16
- * are converted. Either everything is loaded or, on an error, nothing.
+ * Writes all entries as PyTorch's state_dict: model.load_state_dict(torch.load(path, weights_only=True)). Replaces `path`
+ * only when the file is complete. @return RN_E_IO, RN_E_UNSUPPORTED for more than 4 GiB
+ */
+RN_API rn_status rn_model_save_torch(const rn_model *m, const char *path);
+
+/**
+ * Reads weights from a safetensors file or from one that torch.save() wrote (zip archives of PyTorch 1.6 and later, and
+ * the form before); the format is found by the file's first bytes. A dictionary of tensors is read, or the one it holds
+ * as "state_dict", "model_state_dict", "model" or "net". Nothing in a file is ever called: pickles that name anything but
+ * tensors, dictionaries and NumPy arrays are refused, and memory is bounded by the file's size. An absent
+ * num_batches_tracked is taken as 0. Types f64, f16 and bf16 are converted. Either everything is loaded or, on an error,
+ * nothing.
  * @param options [in, out, optional]
- * @return RN_E_NOT_FOUND or RN_E_IO for the file, RN_E_FORMAT, RN_E_SHAPE (misshapen), RN_E_NOT_FOUND (missing or unexpected)
+ * @return RN_E_NOT_FOUND or RN_E_IO for the file, RN_E_FORMAT (broken), RN_E_UNSUPPORTED (a name in a pickle, or packing,
+ *         that is not read), RN_E_SHAPE (misshapen), RN_E_NOT_FOUND (missing or unexpected)
  */
 RN_API rn_status rn_model_load(rn_model *m, const char *path, rn_load_options *options);
 

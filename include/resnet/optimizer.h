@@ -89,6 +89,23 @@ RN_API double rn_optimizer_lr(const rn_optimizer *opt);
 /** @return the number of steps done, as kept in checkpoints; 0 for NULL. */
 RN_API int64_t rn_optimizer_steps(const rn_optimizer *opt);
 
+/**
+ * Writes PyTorch's optimizer.state_dict() of SGD, Adam or AdamW: optimizer.load_state_dict(torch.load(path)). Parameters
+ * are numbered in the model's order, as for torch.optim over model.parameters(); with groups, one group after another.
+ * Replaces `path` only when the file is complete. @return RN_E_IO
+ */
+RN_API rn_status rn_optimizer_save_torch(const rn_optimizer *opt, const char *path);
+
+/**
+ * Takes over moments, number of steps and learning rate from an optimizer.state_dict() that torch.save() wrote, on its own
+ * or in a dictionary under "optimizer", "optimizer_state_dict" or "optim". All other settings must be those of this
+ * optimizer, group by group, and its groups must have as many parameters. SGD keeps no number of steps there: it becomes 1
+ * when there is momentum, else 0. Parameters without state get moments of zero. On an error nothing has changed.
+ * @return RN_E_NOT_FOUND, RN_E_IO, RN_E_FORMAT, RN_E_STATE naming the setting that differs with both values, RN_E_SHAPE
+ *         naming the parameter
+ */
+RN_API rn_status rn_optimizer_load_torch(rn_optimizer *opt, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

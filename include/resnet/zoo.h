@@ -6,7 +6,7 @@
 #ifndef RESNET_ZOO_H
 #define RESNET_ZOO_H
 
-#include <resnet/layer.h>
+#include <resnet/model.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -59,6 +59,15 @@ RN_API rn_status rn_zoo_create(rn_context *ctx, const char *name, const rn_zoo_o
 
 /** @return the index-th name, NULL beyond the last. Static. */
 RN_API const char *rn_zoo_name(size_t index);
+
+/**
+ * Names in published files that differ from the zoo's, as pairs for rn_load_options: "akamaster" for the CIFAR nets of
+ * akamaster/pytorch_resnet_cifar10 (`linear` is `fc`, `shortcut` is `downsample`; their files also want strip_prefix
+ * "module.").
+ * @param table [out] static  @param count [out] of its pairs
+ * @return RN_E_NOT_FOUND; the message lists the names
+ */
+RN_API rn_status rn_zoo_renames(const char *name, const rn_rename **table, size_t *count);
 
 /** Makes a CIFAR net. @return RN_E_INVALID for a depth that is not 6n+2 */
 RN_API rn_status rn_cifar_resnet_create(rn_context *ctx, const rn_cifar_resnet_options *options, rn_layer **out);

@@ -189,26 +189,32 @@ static rn_status write_header(rni_writer *w, const char *text)
     return rni_writer_write(w, "        ", padded - length);
 }
 
-static rn_status fetch(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
+static rn_status fetch_raw(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
 {
     if (item->data) {
         memcpy(dst, (const char *)item->data + done, bytes);
         return RN_OK;
     }
     rn_device *const dev = item->storage->dev;
+    if (done == 0)
+        RNI_TRY(rni_device_wait(dev));
     return dev->backend->copy_out(dev->dev, dev->queue, dst, (const char *)item->storage->data + item->offset + done,
                                   bytes);
 }
 
-static rn_status write_item(rni_writer *w, const rni_st_item *item, void *buffer)
+rn_status rni_st_fetch(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
 {
     const size_t size = rn_dtype_size(item->dtype);
-    if (item->storage)
-        RNI_TRY(rni_device_wait(item->storage->dev));
+    RNI_TRY(fetch_raw(item, done, dst, bytes));
+    rni_st_swap(dst, size, (size_t)bytes / size);
+    return RN_OK;
+}
+
+static rn_status write_item(rni_writer *w, const rni_st_item *item, void *buffer)
+{
     for (uint64_t done = 0; done < item->bytes;) {
         const uint64_t bytes = item->bytes - done < CHUNK ? item->bytes - done : CHUNK;
-        RNI_TRY(fetch(item, done, buffer, bytes));
-        rni_st_swap(buffer, size, (size_t)bytes / size);
+        RNI_TRY(rni_st_fetch(item, done, buffer, bytes));
         RNI_TRY(rni_writer_write(w, buffer, (size_t)bytes));
         done += bytes;
     }

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import unittest
 import xml.dom.minidom
+import zipfile
 
 from made_up import ProgramCase, write_cifar, write_idx
 
@@ -122,6 +123,28 @@ class Files(Case):
         names = json.loads(weights[8:8 + struct.unpack("<Q", weights[:8])[0]])
         self.assertEqual(names["conv.weight"]["shape"], [16, 3, 3, 3])
         self.assertEqual(len([name for name in names if name != "__metadata__"]), 92)
+
+    def test_weights_to_pytorch_and_back(self):
+        file, again = self.folder / "weights.ckpt", self.folder / "weights.safetensors"
+        flags = [*self.cifar, "--epochs", 1, "--batch", 40, "--limit-train", 40]
+        self.run_it(*flags, "--out", self.out, "--export", file)
+        with zipfile.ZipFile(file) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual(len([name for name in archive.namelist() if "/data/" in name]), 92)
+        self.run_it(*flags, "--lr", 1e-30, "--out", self.folder / "again", "--weights", file, "--export", again)
+        first, second = map(self.tensors, (self.out / "model.safetensors", again))
+        self.assertEqual(first["fc.weight"], second["fc.weight"])
+        self.assertEqual(first["layer2.0.downsample.0.weight"], second["layer2.0.downsample.0.weight"])
+        self.fails(1, "--weights: .*weights.ckpt: 42 names missing, 18 unexpected", *self.cifar, "--out", self.out, "--arch",
+                   "cifar_resnet20", "--weights", file)
+
+    @staticmethod
+    def tensors(path):
+        whole = path.read_bytes()
+        begin = 8 + struct.unpack("<Q", whole[:8])[0]
+        header = json.loads(whole[8:begin])
+        return {name: whole[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]]
+                for name, entry in header.items() if name != "__metadata__"}
 
     def test_a_line_every_100_steps(self):
         done = self.run_it("--dataset", "fashion-mnist", "--data", self.folder, "--out", self.out, "--epochs", 1,

@@ -548,6 +548,8 @@ static rn_status weights_in_files(const fault_run *run)
     o.renames = renames;
     o.num_renames = 1;
     STEP(rn_model_load(b.model, path, &o));
+    STEP(rn_model_save_torch(b.model, path));
+    STEP(rn_model_load(b.model, path, NULL));
 done:
     rn_load_report_release(&o);
     end_bench(&b);

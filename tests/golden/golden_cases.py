@@ -163,6 +163,10 @@ def trainings():
         training("ema_buffers", sgd(0.05, 0.9), ema={"decay": 0.4, "buffers": 1, "update_bn": 0}),
         training("accumulated", sgd(0.05, 0.9, 0.0, 1e-3), steps=9, accumulate=3, clip=0.5),
         training("soft", sgd(0.02, 0.9, 0.0, 1e-3), loss=SOFT_SMOOTHED),
+        # After `split` steps PyTorch's float32 training is also saved as PyTorch does, for check_exchange.c to go on from.
+        training("split_sgd", sgd(0.05, 0.9, 0.0, 1e-3, 1, [group("*bn*", 1.0, 0.0)]), steps=15, split=5),
+        training("split_adam", adam(1e-3, 1e-2), steps=15, split=5),
+        training("split_adamw", adam(1e-3, 5e-2, 1, [group("*.bias", 2.0, 0.0)]), steps=15, split=5),
         training("tutorial_adam_8px", adam(1e-3), tutorial(), (4, 3, 8, 8), 0.0, 1.0, zoo="tutorial", margin=3e-6),
         training("resnet20_sgd_8px", sgd(0.02, 0.9, 0.0, 1e-4), cifar_resnet20(), (4, 3, 8, 8), -2.0, 2.0,
                  zoo="cifar_resnet20", margin=3e-6),

@@ -15,6 +15,7 @@ make_goldens.py [--only GLOB] [--out DIR] [--spread]
 import argparse
 import fnmatch
 import pathlib
+from collections import OrderedDict
 
 import numpy as np
 import torch
@@ -220,6 +221,19 @@ def run_training(case, way, make_model=make_model):
         return out
 
 
+def save_split(case, path):
+    """What a training script saves after some steps, in float32: {"model", "optimizer", "epoch"}."""
+    with Way(torch.float32, *WAYS[0]) as way:
+        model = make_model(case, way).train()
+        optimizer = optimizer_of(case, model)
+        for step in range(case["split"]):
+            optimizer.zero_grad()
+            loss_of(case, way, model(way.tensor(draw(case, "x%d" % step, *case["range"], case["x"]))), step).backward()
+            optimizer.step()
+        state = OrderedDict((nets.state_name(name), value) for name, value in model.state_dict().items())
+        torch.save({"model": state, "optimizer": optimizer.state_dict(), "epoch": 1}, path)
+
+
 def relu_margin(case, run):
     """The least distance of any ReLU's input from 0 in the training forwards of a case."""
     nearest = [np.inf]
@@ -266,6 +280,8 @@ def make(case, out, show_spread):
     if case.get("zoo"):
         case = {key: value for key, value in case.items() if key != "layer"}
     golden_file.write(out / (case["name"] + ".safetensors"), case, tensors)
+    if case.get("split"):
+        save_split(case, out / (case["name"] + ".pth"))
 
 
 def main():
