@@ -59,6 +59,13 @@ typedef struct rn_batchnorm2d_options {
 #define RN_BATCHNORM_CUMULATIVE 1u
 /** affine=False of PyTorch: no weight and bias. */
 #define RN_BATCHNORM_NOT_AFFINE 2u
+/** The weight begins at 0 instead of 1: a residual block that ends in it begins as its shortcut (Goyal et al. 2017). */
+#define RN_BATCHNORM_ZERO_INIT 4u
+/**
+ * Training normalises with the running statistics, too, and leaves them alone: for fine-tuning with small batches. Weight
+ * and bias are trained unless rn_model_set_trainable() freezes them.
+ */
+#define RN_BATCHNORM_FROZEN 8u
 #define RN_BATCHNORM2D_OPTIONS_INIT                                          \
     {                                                                        \
         sizeof(rn_batchnorm2d_options), 0, 0, 1e-5, 0.1                      \
@@ -135,7 +142,8 @@ RN_API rn_status rn_conv2d_create(rn_context *ctx, const rn_conv2d_options *opti
 /**
  * [N, C, H, W] to the same. Training: y = weight (x - mean) / sqrt(var + eps) + bias over N, H, W with the
  * biased variance; running statistics take the unbiased one (Ioffe and Szegedy 2015, as PyTorch does). One value per
- * channel in training is RN_E_SHAPE. State: weight, bias, running_mean, running_var, num_batches_tracked.
+ * channel in training is RN_E_SHAPE. Frozen: as in inference, always. State: weight, bias, running_mean, running_var,
+ * num_batches_tracked.
  */
 RN_API rn_status rn_batchnorm2d_create(rn_context *ctx, const rn_batchnorm2d_options *options, rn_layer **out);
 

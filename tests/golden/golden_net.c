@@ -38,6 +38,8 @@ static rn_status build_batchnorm2d(rn_context *ctx, const json_t *spec, rn_layer
         o.momentum = golden_number(spec, "momentum");
     if (!golden_integer(spec, "affine"))
         o.flags |= RN_BATCHNORM_NOT_AFFINE;
+    if (golden_integer(spec, "frozen"))
+        o.flags |= RN_BATCHNORM_FROZEN;
     return rn_batchnorm2d_create(ctx, &o, out);
 }
 

@@ -127,7 +127,7 @@ static double masked(const formula *f, size_t i)
     return has(f, RN_OPF_RELU) && !(in(f, 5)[i] > 0) ? 0 : in(f, 0)[i];
 }
 
-/* One channel: with xhat = (x - mean) / std, dx = gamma / std (g - mean(g) - xhat mean(g xhat)). */
+/* One channel: with xhat = (x - mean) / std, dx = gamma / std (g - mean(g) - xhat mean(g xhat)); frozen gamma / std g. */
 static void bn_backward_channel(const formula *f, size_t k)
 {
     const double deviation = sqrt(in(f, 3)[k] + f->c->params.bn.eps), gamma = in(f, 4) ? in(f, 4)[k] : 1;
@@ -143,10 +143,13 @@ static void bn_backward_channel(const formula *f, size_t k)
         if (channel(f, i) != k)
             continue;
         const double xhat = (in(f, 1)[i] - in(f, 2)[k]) / deviation;
-        out(f, 0)[i] = gamma / deviation * (masked(f, i) - sum_g / n - xhat * sum_gx / n);
+        const double follows = has(f, RN_OPF_FROZEN) ? 0 : sum_g / n + xhat * sum_gx / n;
+        out(f, 0)[i] = gamma / deviation * (masked(f, i) - follows);
     }
-    out(f, 1)[k] += sum_gx;
-    out(f, 2)[k] += sum_g;
+    if (out(f, 1))
+        out(f, 1)[k] += sum_gx;
+    if (out(f, 2))
+        out(f, 2)[k] += sum_g;
 }
 
 static void bn_backward(const formula *f)

@@ -133,6 +133,8 @@ START_TEST(options_of_the_others_are_checked)
     bn.momentum = 0.1;
     bn.flags = 64;
     ck_fails(rn_batchnorm2d_create(ctx, &bn, &layer), RN_E_INVALID, "flags");
+    bn.flags = RN_BATCHNORM_NOT_AFFINE | RN_BATCHNORM_ZERO_INIT;
+    ck_fails(rn_batchnorm2d_create(ctx, &bn, &layer), RN_E_INVALID, "options.flags: RN_BATCHNORM_ZERO_INIT, but there is no weight");
     rn_pool2d_options pool = RN_POOL2D_OPTIONS_INIT;
     pool.padding[0] = 2;
     ck_fails(rn_maxpool2d_create(ctx, &pool, &layer), RN_E_INVALID, "padding");
