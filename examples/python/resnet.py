@@ -28,7 +28,8 @@ F32, F64, I64, U8, I32, BF16, F16 = range(1, 8)
 MAX_RANK = 8
 LOG_NONE, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG = range(5)
 BUILD_VERSION, BUILD_COMPILER, BUILD_FEATURES, BUILD_CPU_LEVELS = range(4)
-INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT = range(3)
+INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT, INIT_NORMAL_001 = range(4)
+CONV2D_ZERO_BIAS = LINEAR_ZERO_BIAS = 1
 BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE, BATCHNORM_ZERO_INIT, BATCHNORM_FROZEN = 1, 2, 4, 8
 POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_PARTIAL = 1
 STATE_PARAMETER, STATE_BUFFER = 0, 1
@@ -224,6 +225,7 @@ FUNCTIONS = {
     "rn_maxpool2d_create": (rn_status, [_ctx, _P(rn_pool2d_options), _P(_lay)]),
     "rn_avgpool2d_create": (rn_status, [_ctx, _P(rn_pool2d_options), _P(_lay)]),
     "rn_global_avgpool2d_create": (rn_status, [_ctx, _P(_lay)]),
+    "rn_adaptive_avgpool2d_create": (rn_status, [_ctx, c_int64, c_int64, _P(_lay)]),
     "rn_linear_create": (rn_status, [_ctx, _P(rn_linear_options), _P(_lay)]),
     "rn_flatten_create": (rn_status, [_ctx, _P(_lay)]),
     "rn_dropout_create": (rn_status, [_ctx, c_double, _P(_lay)]),
@@ -506,6 +508,9 @@ class Context(_Handle):
 
     def global_avgpool2d(self):
         return self._layer(lib.rn_global_avgpool2d_create)
+
+    def adaptive_avgpool2d(self, height, width):
+        return self._layer(lib.rn_adaptive_avgpool2d_create, height, width)
 
     def linear(self, in_features, out_features, bias=True, init=INIT_DEFAULT):
         return self._layer(lib.rn_linear_create, byref(_defaults(

@@ -92,9 +92,10 @@ RN_API rn_status rn_resnet_options_init(rn_resnet_options *options, size_t struc
  * (option B), "cifar_plain20" ... For ImageNet, layer by layer and name by name torchvision's where it has them: "resnet18",
  * "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d",
  * "wide_resnet50_2", "wide_resnet101_2"; besides "plain18", "plain34", "resnet34_a", "resnet34_c" and, with the paper's
- * strides, "resnet50_v1", "resnet101_v1", "resnet152_v1".
+ * strides, "resnet50_v1", "resnet101_v1", "resnet152_v1"; and "vgg19", "vgg19_bn", with which the paper compares.
  *
- * Inputs may have any size from 8 px up (ImageNet nets: 32): all end in global average pooling.
+ * Inputs may have any size from 8 px up (VGG: 32; other ImageNet nets give sense from 32): all end in global average
+ * pooling, VGG in adaptive pooling to 7x7.
  * @param options [in, optional]
  * @return RN_E_NOT_FOUND; the message lists the names
  */

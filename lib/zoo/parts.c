@@ -20,7 +20,7 @@ rn_status rni_zoo_check_common(int64_t classes, int64_t in_channels, int32_t sho
         return rni_fail(RN_E_INVALID, "options.in_channels: expected 1 or more, got %" PRId64, in_channels);
     if (shortcut < RN_SHORTCUT_A || shortcut > RN_SHORTCUT_C)
         return rni_fail(RN_E_INVALID, "options.shortcut: expected RN_SHORTCUT_A, _B, _3X3 or _C, got %" PRId32, shortcut);
-    if (init < RN_INIT_DEFAULT || init > RN_INIT_KAIMING_FAN_OUT)
+    if (init < RN_INIT_DEFAULT || init > RN_INIT_NORMAL_001)
         return rni_fail(RN_E_INVALID, "options.init: expected one of RN_INIT_*, got %" PRId32, init);
     return RN_OK;
 }

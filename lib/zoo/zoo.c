@@ -3,10 +3,11 @@
 #include "base/abi.h"
 #include "base/error.h"
 #include "zoo/cifar.h"
+#include "zoo/vgg.h"
 #include <inttypes.h>
 #include <string.h>
 
-enum { TUTORIAL, CIFAR, IMAGENET };
+enum { TUTORIAL, CIFAR, IMAGENET, VGG, VGG_BN };
 
 typedef struct entry {
     const char *name;
@@ -51,6 +52,8 @@ static const entry entries[] = {
     {"resnext101_64x4d", IMAGENET, 101, RN_SHORTCUT_B, 0, 64, 4},
     {"wide_resnet50_2", IMAGENET, 50, RN_SHORTCUT_B, 0, 1, 128},
     {"wide_resnet101_2", IMAGENET, 101, RN_SHORTCUT_B, 0, 1, 128},
+    {"vgg19", VGG, 19, 0, 0, 0, 0},
+    {"vgg19_bn", VGG_BN, 19, 0, 0, 0, 0},
 };
 enum { NUM_ENTRIES = sizeof entries / sizeof entries[0] };
 
@@ -71,7 +74,7 @@ static rn_status unknown_name(const char *name)
     return rni_fail(RN_E_NOT_FOUND, "name: there is no net '%.40s'; there are: tutorial, cifar_resnet20, 32, 44, 56, 110 "
                     "(also cifar_resnet20_b ...), 1202, cifar_plain20 to 110, resnet18, 34, 50, 101, 152 (also resnet50_v1 "
                     "...), plain18, plain34, resnet34_a, resnet34_c, resnext50_32x4d, resnext101_32x8d, "
-                    "resnext101_64x4d, wide_resnet50_2, wide_resnet101_2", name);
+                    "resnext101_64x4d, wide_resnet50_2, wide_resnet101_2, vgg19, vgg19_bn", name);
 }
 
 /*
@@ -116,6 +119,16 @@ static rn_status create_imagenet(rn_context *ctx, const entry *e, const rn_zoo_o
     return rn_resnet_create(ctx, &o, out);
 }
 
+static rn_status create_vgg(rn_context *ctx, const entry *e, const rn_zoo_options *o, rn_layer **out)
+{
+    const rni_zoo_parts parts = rni_zoo_parts_of(ctx, RN_INIT_KAIMING_FAN_OUT, o->flags);
+    if (o->flags & RN_ZOO_ZERO_INIT)
+        return rni_fail(RN_E_INVALID, "options.flags: RN_ZOO_ZERO_INIT, but %s has no residual blocks", e->name);
+    if ((o->flags & RN_ZOO_FROZEN_BN) && e->family == VGG)
+        return rni_fail(RN_E_INVALID, "options.flags: RN_ZOO_FROZEN_BN, but %s has no batch normalisation", e->name);
+    return rni_vgg19_create(&parts, e->family == VGG_BN, o->classes, o->in_channels, out);
+}
+
 static rn_status check_options(const rn_zoo_options *o)
 {
     RNI_TRY(rni_zoo_check_flags(o->flags, 0, 0));
@@ -129,7 +142,7 @@ static rn_status check_options(const rn_zoo_options *o)
 static rn_status create(rn_context *ctx, const entry *e, rn_zoo_options *o, rn_layer **out)
 {
     if (o->classes == 0)
-        o->classes = e->family == IMAGENET ? 1000 : 10;
+        o->classes = e->family >= IMAGENET ? 1000 : 10;
     if (o->in_channels == 0)
         o->in_channels = 3;
     switch (e->family) {
@@ -137,8 +150,10 @@ static rn_status create(rn_context *ctx, const entry *e, rn_zoo_options *o, rn_l
         return create_tutorial(ctx, o, out);
     case CIFAR:
         return create_cifar(ctx, e, o, out);
-    default:
+    case IMAGENET:
         return create_imagenet(ctx, e, o, out);
+    default:
+        return create_vgg(ctx, e, o, out);
     }
 }
 

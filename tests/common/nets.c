@@ -60,6 +60,13 @@ static rn_layer *net_gap(rn_context *ctx)
     return made(rn_global_avgpool2d_create(ctx, &layer), &layer);
 }
 
+/* Seven pixels from five are repeated, three from six average. */
+static rn_layer *adaptive(rn_context *ctx)
+{
+    rn_layer *layer = NULL;
+    return made(rn_adaptive_avgpool2d_create(ctx, 4, 7, &layer), &layer);
+}
+
 static rn_layer *net_flatten(rn_context *ctx)
 {
     rn_layer *layer = NULL;
@@ -238,6 +245,7 @@ const net_case net_cases[] = {
     {"average pool", avgpool, 4, {2, 3, 6, 5}, 0},
     {"average pool, padding excluded", avgpool_exclude, 4, {2, 3, 6, 5}, 0},
     {"global average pool", net_gap, 4, {2, 3, 4, 5}, 0},
+    {"adaptive average pool", adaptive, 4, {2, 3, 6, 5}, 0},
     {"linear", linear, 2, {3, 7}, 0},
     {"flatten, linear", flatten_linear, 4, {3, 2, 3, 4}, 0},
     {"softmax", net_softmax, 2, {3, 6}, 0},

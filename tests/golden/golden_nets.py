@@ -36,7 +36,7 @@ def linear(inputs, outputs, bias=1):
 
 
 def simple(kind, **more):
-    """relu, flatten, softmax, identity, global_avgpool2d; dropout with p."""
+    """relu, flatten, softmax, identity, global_avgpool2d; dropout with p; adaptive_avgpool2d with output."""
     return {"kind": kind, **more}
 
 
@@ -146,6 +146,7 @@ def module(spec):
         return PadShortcut(spec)
     return {"relu": nn.ReLU, "flatten": nn.Flatten, "softmax": lambda: nn.Softmax(1), "identity": nn.Identity,
             "global_avgpool2d": lambda: nn.AdaptiveAvgPool2d(1),
+            "adaptive_avgpool2d": lambda: nn.AdaptiveAvgPool2d(spec["output"]),
             "dropout": lambda: nn.Dropout(spec["p"])}[kind]()
 
 

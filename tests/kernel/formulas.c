@@ -269,8 +269,42 @@ static void maxpool_backward(const formula *f)
     }
 }
 
+/* Adaptive pooling along an axis: pixel i is part of output o when floor(o I / O) <= i < ceil((o + 1) I / O). */
+static double axis_share(int64_t i, int64_t inputs, int64_t o, int64_t outputs)
+{
+    const double first = floor((double)(o * inputs) / (double)outputs);
+    const double end = ceil((double)((o + 1) * inputs) / (double)outputs);
+    return (double)i >= first && (double)i < end ? 1 / (end - first) : 0;
+}
+
+/* Every pixel with every output. */
+static void adaptive_avgpool(const formula *f, int backward)
+{
+    const int64_t *const in_dims = (backward ? out_value(f, 0) : in_value(f, 0))->dims;
+    const int64_t *const out_dims = (backward ? in_value(f, 0) : out_value(f, 0))->dims;
+    const size_t inputs = (size_t)(in_dims[2] * in_dims[3]), outputs = (size_t)(out_dims[2] * out_dims[3]);
+    memset(out(f, 0), 0, f->images * f->channels * (backward ? inputs : outputs) * sizeof(double));
+    for (size_t plane = 0; plane < f->images * f->channels; plane++) {
+        for (size_t i = 0; i < inputs; i++) {
+            for (size_t o = 0; o < outputs; o++) {
+                const double share =
+                    axis_share((int64_t)i / in_dims[3], in_dims[2], (int64_t)o / out_dims[3], out_dims[2]) *
+                    axis_share((int64_t)i % in_dims[3], in_dims[3], (int64_t)o % out_dims[3], out_dims[3]);
+                if (backward)
+                    out(f, 0)[plane * inputs + i] += share * in(f, 0)[plane * outputs + o];
+                else
+                    out(f, 0)[plane * outputs + o] += share * in(f, 0)[plane * inputs + i];
+            }
+        }
+    }
+}
+
 static void avgpool(const formula *f)
 {
+    if (has(f, RN_OPF_ADAPTIVE)) {
+        adaptive_avgpool(f, 0);
+        return;
+    }
     const window w = window_of(f, in_value(f, 0), out_value(f, 0));
     const size_t outputs = w.out_height * w.out_width;
     for (size_t i = 0; i < f->images * f->channels * outputs; i++) {
@@ -285,6 +319,10 @@ static void avgpool(const formula *f)
 
 static void avgpool_backward(const formula *f)
 {
+    if (has(f, RN_OPF_ADAPTIVE)) {
+        adaptive_avgpool(f, 1);
+        return;
+    }
     const window w = window_of(f, out_value(f, 0), in_value(f, 0));
     const size_t outputs = w.out_height * w.out_width, inputs = w.height * w.width;
     memset(out(f, 0), 0, f->images * f->channels * inputs * sizeof(double));

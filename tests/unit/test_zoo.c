@@ -49,6 +49,8 @@ static const net nets[] = {
     {"resnext101_64x4d", 224, 83455272, 15460270080, 626},
     {"wide_resnet50_2", 224, 68883240, 11398021120, 320},
     {"wide_resnet101_2", 224, 126886696, 22753050624, 626},
+    {"vgg19", 224, 143667240, 19632062464, 38},
+    {"vgg19_bn", 224, 143678248, 19632062464, 118},
 };
 enum { NUM_NETS = sizeof nets / sizeof nets[0] };
 
@@ -188,6 +190,13 @@ static const expected_shape expected_shapes[] = {
     {"wide_resnet50_2", "layer4.0.conv2.weight", 4, {1024, 1024, 3, 3}},
     {"wide_resnet50_2", "layer4.0.conv3.weight", 4, {2048, 1024, 1, 1}},
     {"wide_resnet101_2", "layer3.22.bn2.running_mean", 1, {512}},
+    {"vgg19", "features.0.bias", 1, {64}},
+    {"vgg19", "features.34.weight", 4, {512, 512, 3, 3}},
+    {"vgg19", "classifier.0.weight", 2, {4096, 25088}},
+    {"vgg19", "classifier.6.bias", 1, {1000}},
+    {"vgg19_bn", "features.50.running_var", 1, {512}},
+    {"vgg19_bn", "features.49.weight", 4, {512, 512, 3, 3}},
+    {"vgg19_bn", "classifier.3.weight", 2, {4096, 4096}},
 };
 
 START_TEST(names_and_shapes)
@@ -252,7 +261,7 @@ START_TEST(any_size)
     for (size_t i = 0; i < NUM_NETS; i++) {
         rn_layer *layer = NULL;
         ck_ok(rn_zoo_create(ctx, nets[i].name, &o, &layer));
-        for (int64_t size = 8; size < 70; size += 5) {
+        for (int64_t size = strncmp(nets[i].name, "vgg", 3) ? 8 : 33; size < 70; size += 5) {
             const int64_t dims[4] = {3, 1, size, size + 3};
             int64_t out[RN_MAX_RANK];
             int32_t rank = 0;
@@ -339,6 +348,8 @@ START_TEST(frozen)
     rn_device *cpu = NULL;
     rn_context *const ctx = support_context(&cpu);
     for (size_t i = 0; i < NUM_NETS; i++) {
+        if (strcmp(nets[i].name, "vgg19") == 0)
+            continue;
         rn_layer *const trained = layer_of(ctx, nets[i].name, NULL), *const layer = layer_of(ctx, nets[i].name, &o);
         ck_assert_int_eq(count_bn(trained, RN_BATCHNORM_FROZEN), 0);
         ck_assert_int_eq(count_bn(layer, RN_BATCHNORM_FROZEN), count_bn(trained, 0));
@@ -368,7 +379,7 @@ START_TEST(options)
     rn_zoo_options o = RN_ZOO_OPTIONS_INIT;
     rn_layer *layer = NULL;
     ck_fails(rn_zoo_create(ctx, "resnet20", NULL, &layer), RN_E_NOT_FOUND, "'resnet20'; there are: tutorial, cifar_resnet20,");
-    ck_assert_ptr_nonnull(strstr(rn_error_message(), "wide_resnet101_2"));
+    ck_assert_ptr_nonnull(strstr(rn_error_message(), "wide_resnet101_2, vgg19, vgg19_bn"));
     ck_fails(rn_zoo_create(ctx, NULL, NULL, &layer), RN_E_INVALID, "name is NULL");
     ck_fails(rn_zoo_create(NULL, "tutorial", NULL, &layer), RN_E_INVALID, "ctx is NULL");
     o.classes = -1;
@@ -380,6 +391,9 @@ START_TEST(options)
     o.flags = RN_ZOO_ZERO_INIT;
     ck_fails(rn_zoo_create(ctx, "plain18", &o, &layer), RN_E_INVALID, "options.flags: RN_ZOO_ZERO_INIT, but a plain net");
     ck_fails(rn_zoo_create(ctx, "cifar_plain20", &o, &layer), RN_E_INVALID, "RN_ZOO_ZERO_INIT");
+    ck_fails(rn_zoo_create(ctx, "vgg19_bn", &o, &layer), RN_E_INVALID, "RN_ZOO_ZERO_INIT, but vgg19_bn has no residual");
+    o.flags = RN_ZOO_FROZEN_BN;
+    ck_fails(rn_zoo_create(ctx, "vgg19", &o, &layer), RN_E_INVALID, "RN_ZOO_FROZEN_BN, but vgg19 has no batch norm");
     ck_assert_ptr_null(layer);
     ck_ok(try_cifar(ctx, 8, 10, 3, RN_SHORTCUT_A, 0));
     ck_ok(try_cifar(ctx, 14, 10, 3, RN_SHORTCUT_3X3, RN_CIFAR_ZEROS_AFTER | RN_ZOO_ZERO_INIT | RN_ZOO_FROZEN_BN));

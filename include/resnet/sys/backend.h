@@ -71,6 +71,7 @@ typedef struct rn_value {
 #define RN_OPF_EXCLUDE_PADDING 128u /**< average pooling */
 #define RN_OPF_NO_GRAD 256u  /**< loss ops: metrics only, no gradient output */
 #define RN_OPF_FROZEN 512u   /**< batch normalisation: mean and var are constants, not those of x */
+#define RN_OPF_ADAPTIVE 1024u /**< average pooling: windows follow from the sizes, see there */
 
 /**
  * Kinds of ops with their operands. `[x]` marks an optional operand (RN_NO_VALUE when absent). T is the compute dtype
@@ -127,9 +128,12 @@ enum {
     RN_OP_MAXPOOL,
     /** in: dy, x, y. out: dx (overwritten). The first maximum of a window, row by row, gets the gradient. */
     RN_OP_MAXPOOL_BACKWARD,
-    /** in: x. out: y. params rn_pool_params. EXCLUDE_PADDING */
+    /**
+     * in: x. out: y. params rn_pool_params. EXCLUDE_PADDING. ADAPTIVE, without params' windows: with I pixels in and O out on an
+     * axis, output o is the average of pixels floor(o I / O) to ceil((o + 1) I / O) - 1.
+     */
     RN_OP_AVGPOOL,
-    /** in: dy. out: dx (overwritten). params rn_pool_params. EXCLUDE_PADDING */
+    /** in: dy. out: dx (overwritten). params rn_pool_params. EXCLUDE_PADDING ADAPTIVE */
     RN_OP_AVGPOOL_BACKWARD,
     /** in: x [N,C,H,W]. out: y [N,C,1,1]. */
     RN_OP_GLOBAL_AVGPOOL,
