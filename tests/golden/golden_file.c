@@ -175,11 +175,14 @@ static double double_share(const char *key)
     return kept_in_float ? 2e-7 : 1e-12;
 }
 
+double golden_bound(double torch_error, double size, int precision)
+{
+    return (precision == GOLDEN_WINOGRAD ? 4 : 1) * fmax(2 * torch_error, 1e-6 * size);
+}
+
 static double bound_of(const char *key, double torch_error, double size, int precision)
 {
-    if (precision == GOLDEN_F64)
-        return double_share(key) * size;
-    return (precision == GOLDEN_WINOGRAD ? 4 : 1) * fmax(2 * torch_error, 1e-6 * size);
+    return precision == GOLDEN_F64 ? double_share(key) * size : golden_bound(torch_error, size, precision);
 }
 
 int golden_compare(const golden *g, const char *key, const double *ours, size_t count, int precision, const char *how)
