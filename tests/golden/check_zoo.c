@@ -210,8 +210,8 @@ static void add_up(const float *values, size_t count, sums *s)
 }
 
 /*
- * The root mean square of how far the two sums are off is the norm of the error, but for chance: it is more than twice as
- * much in one case of e^4, more than four times in one of e^16. So twice the bound would fail now and then; four times not.
+ * The root mean square of how far the two sums are off is the norm of the error, but for chance: it is twice as much in
+ * one case of e^4, four times as much in one of e^16. So twice the bound would be exceeded now and then; four times not.
  */
 static void compare(fixture *f, const char *key, const float *values, size_t count)
 {
@@ -229,6 +229,7 @@ static void compare(fixture *f, const char *key, const float *values, size_t cou
     add_up(values, count, &s);
     const double error = sqrt((pow(s.with_signs[0] - exact[0], 2) + pow(s.with_signs[1] - exact[1], 2)) / 2);
     const double drift = fabs(sqrt(s.squares) - norm);
+    golden_used(error / (4 * bound));
     if (!(error <= 4 * bound) || !(drift <= bound + 1e-6 * norm)) {
         printf("FAIL %s (%s) %s: about %.3e off, bound %.3e; norm off by %.3e; norm %.3e\n", f->g->name, f->way->name, key,
                error, bound, drift, norm);

@@ -101,10 +101,10 @@ def vgg19(with_bn, classes=1000):
                                           simple("relu"), simple("identity"), linear(4096, classes)))
 
 
-def case(name, tree, size, batch=8, every=1, slow=1, **more):
-    """every n: of the states' gradients and values, every n-th is kept."""
+def case(name, tree, size, batch=8, every=1, slow=1, folder="zoo_slow", **more):
+    """every n: of the states' gradients and values, every n-th is kept. slow 1: too long to be computed in several ways."""
     return {"name": name, "salt": 0, "layer": tree, "x": [batch, 3, size, size], "range": [-2.0, 2.0], "every": every,
-            "loss": CE, "slow": slow, **more}
+            "loss": CE, "slow": slow, "folder": folder, **more}
 
 
 def named(name, tree, size=64, **more):
@@ -118,14 +118,14 @@ def built(name, family, size, tree, options, **more):
 
 def published():
     """Every net that rn_zoo_create() knows by name but the tutorial's, which golden_cases.py has."""
-    quick = {"slow": 0}
-    cases = [named("resnet18", resnet(18), **quick), named("resnet34", resnet(34)), named("resnet50", resnet(50), **quick),
+    small, quick = {"slow": 0}, {"slow": 0, "folder": "zoo"}
+    cases = [named("resnet18", resnet(18), **quick), named("resnet34", resnet(34)), named("resnet50", resnet(50), **small),
              named("resnet101", resnet(101), every=3), named("resnet152", resnet(152), every=3),
-             named("plain18", resnet(18, plain=1), **quick), named("plain34", resnet(34, plain=1)),
-             named("resnet34_a", resnet(34, shortcut="A", zeros_after=1), **quick),
-             named("resnet34_c", resnet(34, shortcut="C"), **quick), named("resnet50_v1", resnet(50, v1=1), **quick),
+             named("plain18", resnet(18, plain=1), **small), named("plain34", resnet(34, plain=1)),
+             named("resnet34_a", resnet(34, shortcut="A", zeros_after=1), **small),
+             named("resnet34_c", resnet(34, shortcut="C"), **small), named("resnet50_v1", resnet(50, v1=1), **small),
              named("resnet101_v1", resnet(101, v1=1), every=3), named("resnet152_v1", resnet(152, v1=1), every=3),
-             named("resnext50_32x4d", resnet(50, groups=32, width_per_group=4), **quick),
+             named("resnext50_32x4d", resnet(50, groups=32, width_per_group=4), **small),
              named("resnext101_32x8d", resnet(101, groups=32, width_per_group=8), every=3),
              named("resnext101_64x4d", resnet(101, groups=64, width_per_group=4), every=3),
              named("wide_resnet50_2", resnet(50, width_per_group=128)),
@@ -136,15 +136,15 @@ def published():
     for depth in (20, 32, 44, 56, 110):
         every = 3 if depth == 110 else 1
         cases.append(named("cifar_resnet%d" % depth, cifar(depth), 32, every=every))
-        cases.append(named("cifar_resnet%d_b" % depth, cifar(depth, shortcut="B"), 32, every=every,
-                           slow=int(depth != 20)))
-        cases.append(named("cifar_plain%d" % depth, cifar(depth, plain=1), 32, every=every, slow=int(depth != 20)))
+        where = quick if depth == 20 else {}
+        cases.append(named("cifar_resnet%d_b" % depth, cifar(depth, shortcut="B"), 32, every=every, **where))
+        cases.append(named("cifar_plain%d" % depth, cifar(depth, plain=1), 32, every=every, **where))
     return cases
 
 
 def combinations():
     """Options that no name stands for."""
-    cases = []
+    cases, quick = [], {"slow": 0, "folder": "zoo", "batch": 4}
     for family, make, size in (("cifar", lambda **o: cifar(14, width=12, **o), 32),
                                ("resnet", lambda **o: resnet(0, blocks=(2, 1, 2, 1), width=24, classes=10, **o), 64)):
         own = {"depth": 14, "width": 12} if family == "cifar" else {"blocks": [2, 1, 2, 1], "width": 24, "classes": 10}
@@ -154,10 +154,10 @@ def combinations():
             for kind in blocks:
                 options = {**what, **({"block": kind} if family == "resnet" else {})}
                 name = "_".join([family, kind, what["shortcut"].lower(), *sorted(set(what) - {"shortcut"})])
-                cases.append(built(name, family, size, make(**options), {**own, **options}, slow=0, batch=4))
+                cases.append(built(name, family, size, make(**options), {**own, **options}, **quick))
     for name, options in (("resnet_bottleneck_plain", {"plain": 1}), ("resnet_bottleneck_a_v1", {"shortcut": "A", "v1": 1}),
                           ("resnet_bottleneck_wide_groups", {"groups": 3, "width_per_group": 128})):
         options = {"block": "bottleneck", "width": 24, "classes": 10, **options}
         cases.append(built(name, "resnet", 64, resnet(0, blocks=(2, 1, 2, 1), **options),
-                           {"blocks": [2, 1, 2, 1], **options}, slow=0, batch=4))
+                           {"blocks": [2, 1, 2, 1], **options}, **quick))
     return cases
