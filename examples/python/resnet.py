@@ -28,8 +28,9 @@ F32, F64, I64, U8, I32, BF16, F16 = range(1, 8)
 MAX_RANK = 8
 LOG_NONE, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG = range(5)
 BUILD_VERSION, BUILD_COMPILER, BUILD_FEATURES, BUILD_CPU_LEVELS = range(4)
-INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT = range(3)
-BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE = 1, 2
+INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT, INIT_NORMAL_001 = range(4)
+CONV2D_ZERO_BIAS = LINEAR_ZERO_BIAS = 1
+BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE, BATCHNORM_ZERO_INIT, BATCHNORM_FROZEN = 1, 2, 4, 8
 EMA_AVERAGE_BUFFERS, EMA_WARMUP = 1, 2
 POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_PARTIAL = 1
 STATE_PARAMETER, STATE_BUFFER = 0, 1
@@ -38,8 +39,11 @@ PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD = 1, 2, 4
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
 LOADER_SHUFFLE, LOADER_DROP_LAST = 1, 2
-SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3 = range(3)
+SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3, SHORTCUT_C = range(4)
 CIFAR_PLAIN, CIFAR_ZEROS_AFTER = 1, 2
+RESNET_PLAIN, RESNET_ZEROS_AFTER, RESNET_V1 = 1, 2, 4
+ZOO_ZERO_INIT, ZOO_FROZEN_BN = 0x100, 0x200
+BLOCK_BASIC, BLOCK_BOTTLENECK = 1, 2
 CPU_BASE, CPU_AVX2, CPU_AVX512, CPU_AVX512BF16 = range(4)
 
 DTYPES = {F32: np.dtype("f4"), F64: np.dtype("f8"), I64: np.dtype("i8"), U8: np.dtype("u1"), I32: np.dtype("i4"),
@@ -100,7 +104,11 @@ rn_residual_options = _struct(
 rn_zoo_options = _struct("rn_zoo_options", _flags, ("classes", c_int64), ("in_channels", c_int64))
 rn_cifar_resnet_options = _struct(
     "rn_cifar_resnet_options", _flags, ("depth", c_int64), ("classes", c_int64), ("in_channels", c_int64),
-    ("shortcut", c_int32), ("init", c_int32))
+    ("shortcut", c_int32), ("init", c_int32), ("width", c_int64))
+rn_resnet_options = _struct(
+    "rn_resnet_options", _flags, ("depth", c_int64), ("blocks", c_int64 * 4), ("classes", c_int64),
+    ("in_channels", c_int64), ("width", c_int64), ("groups", c_int64), ("width_per_group", c_int64), ("block", c_int32),
+    ("shortcut", c_int32), ("init", c_int32), ("reserved", c_int32))
 rn_state_entry = _struct(
     "rn_state_entry", ("name", c_char_p), ("value", POINTER(rn_tensor)), ("grad", POINTER(rn_tensor)),
     ("kind", c_int32), ("trainable", c_int32))
@@ -221,6 +229,7 @@ FUNCTIONS = {
     "rn_maxpool2d_create": (rn_status, [_ctx, _P(rn_pool2d_options), _P(_lay)]),
     "rn_avgpool2d_create": (rn_status, [_ctx, _P(rn_pool2d_options), _P(_lay)]),
     "rn_global_avgpool2d_create": (rn_status, [_ctx, _P(_lay)]),
+    "rn_adaptive_avgpool2d_create": (rn_status, [_ctx, c_int64, c_int64, _P(_lay)]),
     "rn_linear_create": (rn_status, [_ctx, _P(rn_linear_options), _P(_lay)]),
     "rn_flatten_create": (rn_status, [_ctx, _P(_lay)]),
     "rn_dropout_create": (rn_status, [_ctx, c_double, _P(_lay)]),
@@ -236,6 +245,7 @@ FUNCTIONS = {
     "rn_zoo_name": (c_char_p, [c_size_t]),
     "rn_zoo_renames": (rn_status, [c_char_p, _P(_P(rn_rename)), _P(c_size_t)]),
     "rn_cifar_resnet_create": (rn_status, [_ctx, _P(rn_cifar_resnet_options), _P(_lay)]),
+    "rn_resnet_create": (rn_status, [_ctx, _P(rn_resnet_options), _P(_lay)]),
     "rn_model_create": (rn_status, [_ctx, _lay, _dev, _P(_mod)]),
     "rn_model_device": (_dev, [_mod]),
     "rn_model_root": (_lay, [_mod]),
@@ -329,7 +339,7 @@ for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod
     FUNCTIONS["rn_%s_release" % _name] = (None, [_type])
 for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, rn_pool2d_options, rn_linear_options,
                  rn_pad_shortcut_options, rn_residual_options, rn_zoo_options, rn_cifar_resnet_options,
-                 rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
+                 rn_resnet_options, rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
                  rn_adam_options, rn_group_options, rn_ema_options, rn_step_schedule_options,
                  rn_multistep_schedule_options, rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
                  rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_loader_options):
@@ -514,6 +524,9 @@ class Context(_Handle):
     def global_avgpool2d(self):
         return self._layer(lib.rn_global_avgpool2d_create)
 
+    def adaptive_avgpool2d(self, height, width):
+        return self._layer(lib.rn_adaptive_avgpool2d_create, height, width)
+
     def linear(self, in_features, out_features, bias=True, init=INIT_DEFAULT):
         return self._layer(lib.rn_linear_create, byref(_defaults(
             rn_linear_options, in_features=in_features, out_features=out_features, bias=bias, init=init)))
@@ -549,12 +562,15 @@ class Context(_Handle):
             rn_residual_options, flags=0 if relu else RESIDUAL_NO_RELU, main_name=main_name.encode(),
             shortcut_name=shortcut_name.encode())))
 
-    def zoo(self, name, classes=0, in_channels=0):
+    def zoo(self, name, classes=0, in_channels=0, flags=0):
         return self._layer(lib.rn_zoo_create, name.encode(), byref(_defaults(
-            rn_zoo_options, classes=classes, in_channels=in_channels)))
+            rn_zoo_options, classes=classes, in_channels=in_channels, flags=flags)))
 
     def cifar_resnet(self, depth=20, **options):
         return self._layer(lib.rn_cifar_resnet_create, byref(_defaults(rn_cifar_resnet_options, depth=depth, **options)))
+
+    def resnet(self, depth=50, **options):
+        return self._layer(lib.rn_resnet_create, byref(_defaults(rn_resnet_options, depth=depth, **options)))
 
     def cross_entropy(self, label_smoothing=0.0):
         return Loss(_create(lib.rn_cross_entropy_create, _los, self.pointer, byref(_defaults(

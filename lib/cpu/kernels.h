@@ -28,6 +28,7 @@ typedef struct rni_pool {
     size_t channels, height, width, out_height, out_width;
     size_t kernel[2], stride[2], padding[2];
     int exclude_padding;
+    int adaptive; /* windows follow from the sizes instead */
 } rni_pool;
 
 /* The part n0..n1-1, o0..o1-1 of y = x w' + b; x [N, inputs], w [outputs, inputs], y [N, outputs]. */

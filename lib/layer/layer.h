@@ -67,6 +67,7 @@ struct rn_layer {
         rn_conv2d_options conv;
         rn_batchnorm2d_options bn;
         rn_pool2d_options pool;
+        int64_t output[2]; /* adaptive pooling: height and width */
         rn_linear_options linear;
         rn_pad_shortcut_options pad;
         uint64_t residual_flags;
@@ -87,6 +88,10 @@ void rni_layer_raise_level(rn_layer *child, int32_t level);
 rn_status rni_layer_check_name(const char *name);
 /* Freezes a tree. */
 void rni_layer_freeze(rn_layer *layer);
+
+/* How a weight of those fans and its bias begin; `init` is RN_INIT_*. */
+void rni_fill_weight(rni_state_decl *weight, int32_t init, double fan_in, double fan_out);
+void rni_fill_bias(rni_state_decl *bias, int zero, double fan_in);
 
 /* [N, C, H, W] expected; a message otherwise. */
 rn_status rni_expect_image(const rni_shape *in);

@@ -11,6 +11,7 @@
 #if defined(__x86_64__) && defined(__LP64__)
 
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed its size")
+#define AT_LEAST(type, bytes) _Static_assert(sizeof(type) > (bytes), #type " shrank")
 #define FIELD(type, field, offset, bytes)                                                                              \
     _Static_assert(offsetof(type, field) == (offset) && sizeof(((type *)0)->field) == (bytes), #type "." #field " moved")
 
@@ -489,7 +490,7 @@ FIELD(rn_zoo_options, flags, 8, 8);
 FIELD(rn_zoo_options, classes, 16, 8);
 FIELD(rn_zoo_options, in_channels, 24, 8);
 
-SIZE(rn_cifar_resnet_options, 48);
+AT_LEAST(rn_cifar_resnet_options, 48);
 FIELD(rn_cifar_resnet_options, struct_size, 0, 8);
 FIELD(rn_cifar_resnet_options, flags, 8, 8);
 FIELD(rn_cifar_resnet_options, depth, 16, 8);
@@ -497,6 +498,22 @@ FIELD(rn_cifar_resnet_options, classes, 24, 8);
 FIELD(rn_cifar_resnet_options, in_channels, 32, 8);
 FIELD(rn_cifar_resnet_options, shortcut, 40, 4);
 FIELD(rn_cifar_resnet_options, init, 44, 4);
+FIELD(rn_cifar_resnet_options, width, 48, 8);
+
+SIZE(rn_resnet_options, 112);
+FIELD(rn_resnet_options, struct_size, 0, 8);
+FIELD(rn_resnet_options, flags, 8, 8);
+FIELD(rn_resnet_options, depth, 16, 8);
+FIELD(rn_resnet_options, blocks, 24, 32);
+FIELD(rn_resnet_options, classes, 56, 8);
+FIELD(rn_resnet_options, in_channels, 64, 8);
+FIELD(rn_resnet_options, width, 72, 8);
+FIELD(rn_resnet_options, groups, 80, 8);
+FIELD(rn_resnet_options, width_per_group, 88, 8);
+FIELD(rn_resnet_options, block, 96, 4);
+FIELD(rn_resnet_options, shortcut, 100, 4);
+FIELD(rn_resnet_options, init, 104, 4);
+FIELD(rn_resnet_options, reserved, 108, 4);
 
 #endif
 

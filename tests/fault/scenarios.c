@@ -589,11 +589,40 @@ done:
     return status;
 }
 
+static rn_status networks(const fault_run *run)
+{
+    rn_context *ctx = NULL;
+    rn_device *cpu = NULL;
+    rn_layer *tutorial = NULL, *vgg = NULL, *resnet = NULL;
+    rn_resnet_options o = RN_RESNET_OPTIONS_INIT;
+    rn_status status;
+    PASS(make_context(run, 1, &ctx, &cpu));
+    o.depth = 0;
+    o.block = RN_BLOCK_BOTTLENECK;
+    for (int i = 0; i < 4; i++)
+        o.blocks[i] = 1;
+    STEP(rn_zoo_create(ctx, "tutorial", NULL, &tutorial));
+    STEP(rn_zoo_create(ctx, "vgg19_bn", NULL, &vgg));
+    o.shortcut = RN_SHORTCUT_A;
+    STEP(rn_resnet_create(ctx, &o, &resnet));
+    rn_layer_release(resnet);
+    resnet = NULL;
+    o.flags = RN_RESNET_PLAIN;
+    STEP(rn_resnet_create(ctx, &o, &resnet));
+done:
+    rn_layer_release(tutorial);
+    rn_layer_release(vgg);
+    rn_layer_release(resnet);
+    rn_context_release(ctx);
+    return status;
+}
+
 const fault_scenario fault_scenarios[] = {
     {"contexts", contexts},
     {"tensors", tensors},
     {"exchange", exchange},
     {"models", models},
+    {"networks", networks},
     {"infer", infer},
     {"train", train},
     {"train_by_hand", train_by_hand},

@@ -68,7 +68,10 @@ def option_seeds():
     yield options(7, 0.1, 0.0, 200)
     yield options(8, 0.1, 0.3, 25.0, 1e4, 100)
     yield options(9, 0.1, 0.1, 1e-4, 0.0, 1e-8, 10, 0)
-    yield options(10, 0.1)
+    yield options(10, 20, 10, 3, 1 << 32, 16)
+    yield options(11, 50, 0, 0, 0, 0, 1000, 3, 64, 1, 64, 1 << 32, 2)
+    yield options(11, 0, 1, 2, 1, 1, 10, 3, 32, 4, 8, 2, 1)
+    yield options(12, 0.1)
 
 
 def picture_seeds(ending):

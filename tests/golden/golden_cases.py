@@ -50,6 +50,8 @@ def pointwise():
         layer("batchnorm_eps", batchnorm(4, 0.3, 1, 1e-2), [2, 4, 3, 3], warm=1),
         layer("batchnorm_not_affine", batchnorm(6, affine=0), [3, 6, 4, 4]),
         layer("batchnorm_one_pixel", batchnorm(9), [5, 9, 1, 1]),
+        layer("batchnorm_frozen", batchnorm(6, frozen=1), [3, 6, 5, 7], warm=1),
+        layer("batchnorm_frozen_one", batchnorm(4, affine=0, frozen=1), [1, 4, 1, 1]),
         layer("relu", simple("relu"), [2, 5, 7, 3]),
         layer("relu_flat", simple("relu"), [3, 11]),
         layer("maxpool_3x3_s2", pool("maxpool2d", 3, 2, 1), [2, 6, 9, 10]),
@@ -59,6 +61,10 @@ def pointwise():
         layer("avgpool_3x3_pad", pool("avgpool2d", 3, 2, 1), [2, 4, 9, 8]),
         layer("avgpool_3x3_exclude", pool("avgpool2d", 3, 2, 1, 1), [2, 4, 9, 8]),
         layer("global_avgpool", simple("global_avgpool2d"), [3, 7, 5, 6]),
+        layer("adaptive_avgpool_down", simple("adaptive_avgpool2d", output=[3, 4]), [3, 7, 5, 10]),
+        layer("adaptive_avgpool_up", simple("adaptive_avgpool2d", output=[7, 7]), [2, 18, 2, 5]),
+        layer("adaptive_avgpool_same", simple("adaptive_avgpool2d", output=[3, 4]), [2, 3, 3, 4]),
+        layer("adaptive_avgpool_one", simple("adaptive_avgpool2d", output=[1, 1]), [2, 3, 3, 4]),
         layer("linear", linear(13, 7), [5, 13]),
         layer("linear_no_bias", linear(64, 10, 0), [4, 64]),
         layer("flatten_linear", numbered(simple("flatten"), linear(3 * 4 * 5, 6)), [3, 3, 4, 5]),
@@ -91,6 +97,14 @@ def bottleneck(inputs, width, outputs, stride):
     return residual(main, projection(inputs, outputs, 1, stride))
 
 
+def frozen_block(inputs, outputs):
+    def norm():
+        return batchnorm(outputs, frozen=1)
+    main = sequential(conv1=conv2d(inputs, outputs, stride=2), bn1=norm(), relu=simple("relu"),
+                      conv2=conv2d(outputs, outputs), bn2=norm())
+    return residual(main, numbered(conv2d(inputs, outputs, 1, 2), norm()))
+
+
 def blocks():
     stem = dict(conv=conv2d(3, 16), bn=batchnorm(16), relu=simple("relu"))
     return [
@@ -102,6 +116,7 @@ def blocks():
         layer("block_zeros_after", basic_block(8, 16, 2, pad_shortcut(2, 0, 8)), [3, 8, 7, 7]),
         layer("block_bottleneck", bottleneck(16, 8, 32, 2), [4, 16, 8, 8]),
         layer("block_convs_only", residual(numbered(conv2d(5, 5, bias=1), simple("relu"), conv2d(5, 5))), [2, 5, 6, 7]),
+        layer("block_frozen", frozen_block(16, 24), [4, 16, 8, 9], warm=1),
         layer("conv_bias_bn", numbered(conv2d(4, 6), batchnorm(6), simple("relu"), conv2d(6, 5, bias=1)), [3, 4, 6, 6]),
         layer("nested_residual", residual(basic_block(8, 8), relu=1), [3, 8, 6, 6]),
         layer("imagenet_stem", sequential(conv1=conv2d(3, 16, 7, 2), bn1=batchnorm(16), relu=simple("relu"),

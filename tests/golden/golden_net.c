@@ -38,6 +38,8 @@ static rn_status build_batchnorm2d(rn_context *ctx, const json_t *spec, rn_layer
         o.momentum = golden_number(spec, "momentum");
     if (!golden_integer(spec, "affine"))
         o.flags |= RN_BATCHNORM_NOT_AFFINE;
+    if (golden_integer(spec, "frozen"))
+        o.flags |= RN_BATCHNORM_FROZEN;
     return rn_batchnorm2d_create(ctx, &o, out);
 }
 
@@ -117,6 +119,13 @@ static rn_status build_dropout(rn_context *ctx, const json_t *spec, rn_layer **o
     return rn_dropout_create(ctx, golden_number(spec, "p"), out);
 }
 
+static rn_status build_adaptive_avgpool2d(rn_context *ctx, const json_t *spec, rn_layer **out)
+{
+    int64_t output[2];
+    get_pair(spec, "output", output);
+    return rn_adaptive_avgpool2d_create(ctx, output[0], output[1], out);
+}
+
 #define PLAIN(kind)                                                                                                    \
     static rn_status build_##kind(rn_context *ctx, const json_t *spec, rn_layer **out)                                 \
     {                                                                                                                  \
@@ -140,6 +149,7 @@ static rn_status build(rn_context *ctx, const json_t *spec, rn_layer **out)
         {"sequential", build_sequential}, {"residual", build_residual},       {"dropout", build_dropout},
         {"relu", build_relu},             {"flatten", build_flatten},         {"softmax", build_softmax},
         {"identity", build_identity},     {"global_avgpool2d", build_global_avgpool2d},
+        {"adaptive_avgpool2d", build_adaptive_avgpool2d},
     };
     const char *kind = json_string_value(json_object_get(spec, "kind"));
     for (size_t i = 0; kind && i < sizeof kinds / sizeof *kinds; i++)

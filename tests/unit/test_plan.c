@@ -685,10 +685,112 @@ START_TEST(batchnorm_needs_two_values)
 }
 END_TEST
 
+/* A frozen layer of four channels with weights and statistics, and a plan for one pixel. */
+typedef struct frozen {
+    rn_layer *layer;
+    rn_model *m;
+    rn_plan *p;
+    rn_dtype dtype; /* of tensors */
+} frozen;
+
+static void write_state(rn_model *m, const char *name, const float four[4])
+{
+    rn_state_entry e = RN_STATE_ENTRY_INIT;
+    ck_ok(rn_model_find_state(m, name, &e));
+    ck_ok(rn_tensor_write(e.value, four, 4 * sizeof *four));
+}
+
+static const rn_state_entry *state_of(rn_model *m, const char *name)
+{
+    static rn_state_entry e;
+    e = (rn_state_entry)RN_STATE_ENTRY_INIT;
+    ck_ok(rn_model_find_state(m, name, &e));
+    return &e;
+}
+
+static frozen make_frozen(rn_dtype dtype, int trained)
+{
+    frozen f = {.dtype = dtype == RN_F64 ? RN_F64 : RN_F32};
+    rn_batchnorm2d_options bn = RN_BATCHNORM2D_OPTIONS_INIT;
+    rn_plan_options o = RN_PLAN_OPTIONS_INIT;
+    bn.channels = 4;
+    bn.flags = RN_BATCHNORM_FROZEN;
+    ck_ok(rn_batchnorm2d_create(ctx, &bn, &f.layer));
+    ck_ok(rn_model_create(ctx, f.layer, cpu, &f.m));
+    write_state(f.m, "weight", (float[]){2, 1, -1, 0.5f});
+    write_state(f.m, "bias", (float[]){0, 1, 0.5f, -1});
+    write_state(f.m, "running_mean", (float[]){1, 2, 0, -1});
+    write_state(f.m, "running_var", (float[]){4, 1, 0.25f, 16});
+    ck_ok(rn_model_set_trainable(f.m, "*", trained, NULL));
+    o.mode = RN_PLAN_TRAIN;
+    o.flags = RN_PLAN_INPUT_GRAD;
+    o.compute_dtype = dtype;
+    memcpy(o.input_dims, (int64_t[]){1, 4, 1, 1}, 4 * sizeof(int64_t));
+    ck_ok(rn_plan_create(f.m, &o, &f.p));
+    return f;
+}
+
+static void free_frozen(frozen *f)
+{
+    rn_plan_release(f->p);
+    rn_model_release(f->m);
+    rn_layer_release(f->layer);
+}
+
+/* Forward of `values`, or backward of them; the result is as expected within `bound`. */
+static void expect_frozen(frozen *f, int backward, const float values[4], const double expected[4], double bound)
+{
+    const int64_t dims[4] = {1, 4, 1, 1};
+    rn_tensor *single = NULL, *in = NULL, *out = NULL;
+    ck_ok(rn_tensor_create(cpu, RN_F32, 4, dims, &single));
+    ck_ok(rn_tensor_create(cpu, f->dtype, 4, dims, &in));
+    ck_ok(rn_tensor_create(cpu, f->dtype, 4, dims, &out));
+    ck_ok(rn_tensor_write(single, values, 4 * sizeof *values));
+    ck_ok(rn_tensor_copy(single, in));
+    ck_ok(backward ? rn_plan_backward(f->p, in, out) : rn_plan_forward(f->p, in, out));
+    ck_ok(rn_tensor_copy(out, single));
+    const float *const got = rn_tensor_data(single);
+    for (int i = 0; i < 4; i++)
+        ck_assert_msg(fabs((double)got[i] - expected[i]) < bound, "%d: %g, expected %g", i, (double)got[i], expected[i]);
+    rn_tensor_release(single);
+    rn_tensor_release(in);
+    rn_tensor_release(out);
+}
+
+static void check_frozen(rn_dtype dtype, int trained)
+{
+    frozen f = make_frozen(dtype, trained);
+    expect_frozen(&f, 0, (float[]){3, 2, 1, 7}, (double[]){2, 1, -1.5, 0}, 1e-4);
+    expect_frozen(&f, 1, (float[]){1, -2, 4, 8}, (double[]){1, -2, -8, 1}, 1e-3);
+    if (trained) {
+        const float *const weight = rn_tensor_data(state_of(f.m, "weight")->grad);
+        ck_assert(fabs((double)weight[2] - 8) < 1e-3); /* dy (x - mean) / deviation */
+        ck_assert(((const float *)rn_tensor_data(state_of(f.m, "bias")->grad))[3] == 8);
+    }
+    ck_assert(((const float *)rn_tensor_data(state_of(f.m, "running_mean")->value))[1] == 2);
+    ck_assert(((const float *)rn_tensor_data(state_of(f.m, "running_var")->value))[1] == 1);
+    ck_assert_int_eq(*(const int64_t *)rn_tensor_data(state_of(f.m, "num_batches_tracked")->value), 0);
+    write_state(f.m, "running_mean", (float[]){0, 2, 0, -1}); /* what is written later counts */
+    expect_frozen(&f, 0, (float[]){3, 2, 1, 7}, (double[]){3, 1, -1.5, 0}, 1e-4);
+    free_frozen(&f);
+}
+
+/* Even a single value is normalised, with the running statistics; they and their counter stay. */
+START_TEST(frozen_batchnorm)
+{
+    static const rn_dtype dtypes[] = {RN_F32, RN_F64, RN_BF16};
+    start();
+    for (int i = 0; i < 3; i++)
+        for (int trained = 0; trained < 2; trained++)
+            check_frozen(dtypes[i], trained);
+    stop();
+}
+END_TEST
+
 SUPPORT_MAIN("plan", options_are_checked, an_optimizer_of_another_model_is_refused, arguments_of_runs_are_checked,
              training_learns_and_counts, probabilities_of_one_are_labels,
              devices_without_soft_targets_train_by_labels, own_loop_equals_train_step, gradients_accumulate,
              micro_batches_make_one_update, a_loss_that_is_not_finite_changes_nothing,
              one_bad_micro_batch_spoils_the_update, derived_weights_follow_writes,
              freezing_makes_training_plans_stale, the_plans_own_input, memory_and_reports,
-             statistics_are_cumulative_averages, statistics_plans_do_nothing_else, batchnorm_needs_two_values)
+             statistics_are_cumulative_averages, statistics_plans_do_nothing_else, batchnorm_needs_two_values, frozen_batchnorm)
