@@ -32,6 +32,7 @@ INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT = range(3)
 BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE = 1, 2
 POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_PARTIAL = 1
 STATE_PARAMETER, STATE_BUFFER = 0, 1
+DOT_ALL_LAYERS, DOT_NAMES, DOT_SHAPES, DOT_LEFT_TO_RIGHT, DOT_SUBGRAPH = 1, 2, 4, 8, 16
 PLAN_INFER, PLAN_TRAIN = 0, 1
 PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD = 1, 2, 4
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = DLPACK_COPY = 1
@@ -103,6 +104,7 @@ rn_cifar_resnet_options = _struct(
 rn_state_entry = _struct(
     "rn_state_entry", ("name", c_char_p), ("value", POINTER(rn_tensor)), ("grad", POINTER(rn_tensor)),
     ("kind", c_int32), ("trainable", c_int32))
+rn_dot_options = _struct("rn_dot_options", _flags, ("name", c_char_p))
 
 
 class rn_rename(Structure):
@@ -245,6 +247,7 @@ FUNCTIONS = {
     "rn_model_zero_grad": (rn_status, [_mod]),
     "rn_model_clip_grad_norm": (rn_status, [_mod, c_double, _P(c_double)]),
     "rn_model_summary": (rn_status, [_mod, c_int32, _i64s, rn_write_fn, c_void_p]),
+    "rn_model_write_dot": (rn_status, [_mod, c_int32, _i64s, _P(rn_dot_options), rn_write_fn, c_void_p]),
     "rn_model_macs": (rn_status, [_mod, c_int32, _i64s, _i64s]),
     "rn_load_report_release": (None, [_P(rn_load_options)]),
     "rn_model_save": (rn_status, [_mod, c_char_p]),
@@ -313,7 +316,8 @@ for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod
     FUNCTIONS["rn_%s_release" % _name] = (None, [_type])
 for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, rn_pool2d_options, rn_linear_options,
                  rn_pad_shortcut_options, rn_residual_options, rn_zoo_options, rn_cifar_resnet_options,
-                 rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
+                 rn_dot_options, rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options,
+                 rn_sgd_options,
                  rn_adam_options, rn_group_options, rn_step_schedule_options, rn_multistep_schedule_options,
                  rn_cosine_schedule_options, rn_warmup_schedule_options, rn_one_cycle_schedule_options,
                  rn_plateau_schedule_options, rn_loader_options):
@@ -802,6 +806,11 @@ class Model(_Handle):
 
     def summary(self, shape):
         return _collected(lib.rn_model_summary, self.pointer, len(shape), _sizes(shape))
+
+    def dot(self, shape, name=None, flags=0):
+        """A picture for Graphviz; flags: DOT_*."""
+        options = _defaults(rn_dot_options, name=_text(name), flags=flags)
+        return _collected(lib.rn_model_write_dot, self.pointer, len(shape), _sizes(shape), byref(options))
 
     def macs(self, shape):
         return _create(lib.rn_model_macs, c_int64, self.pointer, len(shape), _sizes(shape)).value

@@ -85,6 +85,33 @@ RN_API rn_status rn_model_clip_grad_norm(rn_model *m, double max_norm, double *n
 /** Writes a table in the manner of torchinfo: layer, output shape, parameters, multiply-adds for that input shape. */
 RN_API rn_status rn_model_summary(const rn_model *m, int32_t rank, const int64_t *dims, rn_write_fn write, void *user);
 
+/** How rn_model_write_dot() draws. */
+typedef struct rn_dot_options {
+    size_t struct_size;
+    uint64_t flags;   /**< RN_DOT_* */
+    const char *name; /**< [optional] of the net: the picture's title; keeps nets in one picture apart */
+} rn_dot_options;
+/** A box for every layer; else batch normalisation, ReLU, flatten, dropout and identity belong to the box before. */
+#define RN_DOT_ALL_LAYERS 1u
+#define RN_DOT_NAMES 2u         /**< paths in boxes and on blocks */
+#define RN_DOT_SHAPES 4u        /**< in every box what it gives, without the batch: "64 x 56 x 56" */
+#define RN_DOT_LEFT_TO_RIGHT 8u /**< else from top to bottom */
+#define RN_DOT_SUBGRAPH 16u     /**< a subgraph, to stand in a digraph of the caller's with others; needs a name */
+#define RN_DOT_OPTIONS_INIT {sizeof(rn_dot_options), 0, NULL}
+RN_API rn_status rn_dot_options_init(rn_dot_options *options, size_t struct_size);
+
+/**
+ * Writes a picture in Graphviz's language DOT (`dot -Tsvg`), in the manner of He et al. 2015, figure 3: "3x3 conv, 64,
+ * /2", a colour and "output size: 56" for every size of images, residual blocks framed, their shortcuts solid where they
+ * are the identity and dotted where the dimensions change; a dotted line without a box pads with zeros. The same model
+ * gives the same text.
+ * @param dims    of the input, batch included
+ * @param options [optional]
+ * @return RN_E_SHAPE for an input that does not fit; what `write` returned
+ */
+RN_API rn_status rn_model_write_dot(const rn_model *m, int32_t rank, const int64_t *dims, const rn_dot_options *options,
+                                    rn_write_fn write, void *user);
+
 /** Multiply-adds of convolutions and linear layers for an input shape, batch included. */
 RN_API rn_status rn_model_macs(const rn_model *m, int32_t rank, const int64_t *dims, int64_t *out);
 

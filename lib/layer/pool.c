@@ -66,9 +66,9 @@ static rn_status global_lower(const rn_layer *layer, rni_lowering *low, const ch
     return rni_lower_simple(low, RN_OP_GLOBAL_AVGPOOL, 0, NULL, 0, path, in, out);
 }
 
-static const rni_layer_class maxpool_class = {"MaxPool2d", pool_infer, NULL, maxpool_lower, NULL, pool_describe};
-static const rni_layer_class avgpool_class = {"AvgPool2d", pool_infer, NULL, avgpool_lower, NULL, pool_describe};
-static const rni_layer_class global_class = {"GlobalAvgPool2d", global_infer, NULL, global_lower, NULL, NULL};
+const rni_layer_class rni_maxpool2d_class = {"MaxPool2d", pool_infer, NULL, maxpool_lower, NULL, pool_describe};
+const rni_layer_class rni_avgpool2d_class = {"AvgPool2d", pool_infer, NULL, avgpool_lower, NULL, pool_describe};
+const rni_layer_class rni_global_avgpool2d_class = {"GlobalAvgPool2d", global_infer, NULL, global_lower, NULL, NULL};
 
 static rn_status check_options(rn_pool2d_options *o, uint64_t flags)
 {
@@ -104,17 +104,17 @@ static rn_status create_pool(rn_context *ctx, const rni_layer_class *cls, uint64
 
 rn_status rn_maxpool2d_create(rn_context *ctx, const rn_pool2d_options *options, rn_layer **out)
 {
-    return create_pool(ctx, &maxpool_class, 0, options, out);
+    return create_pool(ctx, &rni_maxpool2d_class, 0, options, out);
 }
 
 rn_status rn_avgpool2d_create(rn_context *ctx, const rn_pool2d_options *options, rn_layer **out)
 {
-    return create_pool(ctx, &avgpool_class, RN_POOL_EXCLUDE_PADDING, options, out);
+    return create_pool(ctx, &rni_avgpool2d_class, RN_POOL_EXCLUDE_PADDING, options, out);
 }
 
 rn_status rn_global_avgpool2d_create(rn_context *ctx, rn_layer **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(out);
-    return rni_layer_create(ctx, &global_class, out);
+    return rni_layer_create(ctx, &rni_global_avgpool2d_class, out);
 }
