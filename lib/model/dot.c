@@ -117,14 +117,7 @@ static void add_label(drawing *d, const char *caption, const char *path, const r
 
 static rn_status add_line(drawing *d, line added)
 {
-    if (d->num_lines == d->cap_lines) {
-        const size_t wanted = d->cap_lines ? d->cap_lines * 2 : 64;
-        line *const grown = rni_realloc(d->allocator, d->lines, wanted * sizeof *grown);
-        if (!grown)
-            return rni_nomem("a picture", wanted * sizeof *grown);
-        d->lines = grown;
-        d->cap_lines = wanted;
-    }
+    RNI_TRY(rni_grow(d->allocator, (void **)&d->lines, d->num_lines, &d->cap_lines, sizeof added, "a picture"));
     d->lines[d->num_lines++] = added;
     return RN_OK;
 }
@@ -275,17 +268,18 @@ static void add_header(drawing *d)
     if (!subgraph)
         rni_text_append(&d->text, "  rankdir=%s;\n", d->options.flags & RN_DOT_LEFT_TO_RIGHT ? "LR" : "TB");
     rni_text_append(&d->text,
-                    "  graph [ranksep=0.15, nodesep=0.3, labelloc=t, style=rounded, color=\"%s\", fontname=Helvetica, "
-                    "fontsize=11];\n"
+                    "  graph [ranksep=0.15, nodesep=0.3, labelloc=t, style=rounded, color=\"#b0b0b0\", "
+                    "fontname=Helvetica, fontsize=11];\n"
                     "  node [shape=box, style=filled, fillcolor=white, height=0.24, margin=\"0.1,0.03\", "
                     "fontname=Helvetica, fontsize=9];\n"
-                    "  edge [arrowsize=0.5];\n",
-                    subgraph ? "#ffffff00" : "#b0b0b0");
+                    "  edge [arrowsize=0.5];\n");
 }
 
-/* The title: blocks would inherit it if it came before them. */
+/* Title, and room beside a net for its labels: blocks would inherit both if they came before them. */
 static void add_footer(drawing *d)
 {
+    if (d->options.flags & RN_DOT_SUBGRAPH)
+        rni_text_append(&d->text, "  color=\"#ffffff00\";\n  margin=36;\n");
     if (d->options.name) {
         rni_text_append(&d->text, "  label=\"");
         add_escaped(&d->text, d->options.name);
