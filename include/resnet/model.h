@@ -156,6 +156,27 @@ RN_API rn_status rn_model_save(const rn_model *m, const char *path);
  */
 RN_API rn_status rn_model_load(rn_model *m, const char *path, rn_load_options *options);
 
+/** How rn_model_export_onnx() writes. */
+typedef struct rn_onnx_options {
+    size_t struct_size;
+    uint64_t flags; /**< RN_ONNX_* */
+} rn_onnx_options;
+#define RN_ONNX_FOLD_BATCHNORM 1u /**< into the convolution before it, where nothing else reads that one */
+#define RN_ONNX_FIXED_BATCH 2u    /**< dims[0] is the batch; else the graph takes any, named "batch" */
+#define RN_ONNX_OPTIONS_INIT {sizeof(rn_onnx_options), 0}
+RN_API rn_status rn_onnx_options_init(rn_onnx_options *options, size_t struct_size);
+
+/**
+ * Writes the model in inference mode as an ONNX file (IR version 8, opset 17), replacing `path` only when it is complete.
+ * The graph has an input "input" and an output "output", f32; weights have the names of the model's state.
+ * @param dims    of the input; all but the batch are fixed in the graph
+ * @param options [optional]
+ * @return RN_E_SHAPE for an input that does not fit, RN_E_UNSUPPORTED for a layer that ONNX has not or a file above 2 GiB
+ *         (the format's limit), RN_E_INVALID for names that are not UTF-8, RN_E_IO
+ */
+RN_API rn_status rn_model_export_onnx(const rn_model *m, int32_t rank, const int64_t *dims,
+                                      const rn_onnx_options *options, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

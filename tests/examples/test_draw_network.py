@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test_draw_network.py PROGRAM: its pictures hold what they should, and Graphviz draws them where it is installed."""
+import os
 import pathlib
 import re
 import shutil
@@ -12,6 +13,8 @@ import xml.etree.ElementTree as xml
 
 PROGRAM = sys.argv.pop(1)
 DOT = shutil.which("dot")
+if not DOT and os.environ.get("RESNET_REQUIRE_TOOLS"):
+    sys.exit("Graphviz is not installed")
 
 
 class DrawNetwork(unittest.TestCase):
@@ -32,7 +35,7 @@ class DrawNetwork(unittest.TestCase):
     def shown(self):
         """The texts in the picture that Graphviz makes of the file."""
         done = subprocess.run([DOT, "-Tsvg", self.out], capture_output=True, text=True, timeout=120)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.returncode, 0, done.stderr)
         return [element.text for element in xml.fromstring(done.stdout).iter("{http://www.w3.org/2000/svg}text")]
 
     def test_one_net(self):
