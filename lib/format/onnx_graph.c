@@ -91,14 +91,18 @@ rn_status rni_onnx_add_tensor(rni_onnx_graph *g, const char *name, const rn_tens
     return add_weight(g, name, weight, out);
 }
 
-rn_status rni_onnx_add_vector(rni_onnx_graph *g, const char *name, rn_dtype dtype, int64_t count, const void *data,
-                              uint32_t *out)
+rn_status rni_onnx_add_array(rni_onnx_graph *g, const char *name, rn_dtype dtype, int32_t rank, const int64_t *dims,
+                             const void *data, uint32_t *out)
 {
-    const size_t bytes = (size_t)count * rn_dtype_size(dtype);
-    rni_onnx_weight weight = {.item = {.dtype = dtype, .rank = 1, .dims = {count}, .bytes = bytes}};
+    rni_onnx_weight weight = {.item = {.dtype = dtype, .rank = rank}};
+    int64_t count;
+    size_t bytes;
+    RNI_TRY(rni_shape_check(rank, dims, dtype, name, &count, &bytes));
+    memcpy(weight.item.dims, dims, (size_t)rank * sizeof *dims);
+    weight.item.bytes = bytes;
     weight.owned = rni_alloc(g->allocator, bytes);
     if (!weight.owned)
-        return rni_nomem("a vector", bytes);
+        return rni_nomem("a constant", bytes);
     weight.item.data = memcpy(weight.owned, data, bytes);
     const rn_status status = add_weight(g, name, weight, out);
     if (status < 0)

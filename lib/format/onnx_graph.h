@@ -72,9 +72,9 @@ void rni_onnx_set_ints(rni_onnx_node *node, const char *name, int32_t count, con
 
 /* A constant that stays where it is until the file is written. */
 rn_status rni_onnx_add_tensor(rni_onnx_graph *g, const char *name, const rn_tensor *t, uint32_t *out);
-/* A vector that is copied. */
-rn_status rni_onnx_add_vector(rni_onnx_graph *g, const char *name, rn_dtype dtype, int64_t count, const void *data,
-                              uint32_t *out);
+/* A constant in host memory, which is copied. */
+rn_status rni_onnx_add_array(rni_onnx_graph *g, const char *name, rn_dtype dtype, int32_t rank, const int64_t *dims,
+                             const void *data, uint32_t *out);
 
 /* Calls the last node's output "output": it is what the graph gives. */
 rn_status rni_onnx_name_output(rni_onnx_graph *g);

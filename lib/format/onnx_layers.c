@@ -37,7 +37,7 @@ static rn_status add_vector(rni_onnx_export *x, rni_onnx_node *node, const char 
     rni_text_append(&full, "%s.%s", x->graph.values[node->output], name);
     const rn_status status =
         full.failed ? rni_nomem("a name", full.length)
-                    : rni_onnx_add_vector(&x->graph, full.data, dtype, count, data, &node->inputs[node->num_inputs]);
+                    : rni_onnx_add_array(&x->graph, full.data, dtype, 1, &count, data, &node->inputs[node->num_inputs]);
     rni_text_free(&full);
     node->num_inputs += status == RN_OK;
     return status;
@@ -81,7 +81,9 @@ static rn_status read_state(const rni_onnx_export *x, const char *path, const ch
 {
     char full[RNI_PATH_SIZE];
     const rn_tensor *const t = find_state(x, path, name, full);
-    return t ? rn_tensor_read(t, out, t->nbytes) : rni_fail(RN_E_INTERNAL, "%s: the model has no state '%s'", path, name);
+    if (!t)
+        return rni_fail(RN_E_INTERNAL, "%s: the model has no state '%s'", path, name);
+    return rn_tensor_read(t, out, t->nbytes);
 }
 
 /* In `work`: weight, bias, mean and variance, one after the other. */
@@ -127,8 +129,9 @@ static rn_status fold_bias(rni_onnx_export *x, const affine *a)
     char full[RNI_PATH_SIZE];
     rni_onnx_node *const conv = &x->graph.nodes[x->conv_node];
     if (x->conv_bias == NONE) {
+        uint32_t *const input = &conv->inputs[conv->num_inputs++];
         RNI_TRY(rni_path_join(full, x->conv_path, "bias"));
-        return rni_onnx_add_vector(&x->graph, full, RN_F32, a->channels, a->shift, &conv->inputs[conv->num_inputs++]);
+        return rni_onnx_add_array(&x->graph, full, RN_F32, 1, &a->channels, a->shift, input);
     }
     rni_onnx_weight *const bias = &x->graph.weights[x->conv_bias];
     float *const folded = rni_alloc(x->graph.allocator, bias->item.bytes);
@@ -158,10 +161,10 @@ static rn_status emit_affine_constants(rni_onnx_export *x, rni_onnx_node *node, 
         return rni_nomem("batch normalisation", (uint64_t)channels * sizeof *values);
     for (int64_t i = 0; i < channels; i++)
         values[i] = 1.0f;
-    rn_status status = add_vector(x, node, "weight", RN_F32, channels, values);
+    rn_status status = add_vector(x, node, "scale", RN_F32, channels, values);
     memset(values, 0, (size_t)channels * sizeof *values);
     if (status == RN_OK)
-        status = add_vector(x, node, "bias", RN_F32, channels, values);
+        status = add_vector(x, node, "shift", RN_F32, channels, values);
     rni_free(x->graph.allocator, values);
     return status;
 }

@@ -377,10 +377,11 @@ START_TEST(above_two_gigabytes)
     rni_onnx_graph g;
     rni_onnx_node *node = NULL;
     uint32_t input = 0, weight = 0;
+    const int64_t one = 1;
     start();
     ck_ok(rni_onnx_begin(&g, &rni_default_allocator));
     ck_ok(rni_onnx_add_node(&g, "Identity", "", &input, 1, &node));
-    ck_ok(rni_onnx_add_vector(&g, "w", RN_F32, 1, &weight, &weight));
+    ck_ok(rni_onnx_add_array(&g, "w", RN_F32, 1, &one, &weight, &weight));
     g.weights[0].item.bytes = (uint64_t)INT32_MAX - 20; /* never read: the size is checked first */
     ck_fails(rni_onnx_save(&g, path), RN_E_UNSUPPORTED, "bytes as ONNX, expected at most 2147483647");
     ck_assert_ptr_nonnull(strstr(rn_error_message(), path));
