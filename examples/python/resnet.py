@@ -34,6 +34,8 @@ BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE, BATCHNORM_ZERO_INIT, BATCHNORM_FROZE
 EMA_AVERAGE_BUFFERS, EMA_WARMUP = 1, 2
 POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_PARTIAL = 1
 STATE_PARAMETER, STATE_BUFFER = 0, 1
+DOT_ALL_LAYERS, DOT_NAMES, DOT_SHAPES, DOT_LEFT_TO_RIGHT, DOT_SUBGRAPH = 1, 2, 4, 8, 16
+ONNX_FOLD_BATCHNORM, ONNX_FIXED_BATCH = 1, 2
 PLAN_INFER, PLAN_TRAIN, PLAN_STATISTICS = range(3)
 PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD = 1, 2, 4
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
@@ -112,6 +114,8 @@ rn_resnet_options = _struct(
 rn_state_entry = _struct(
     "rn_state_entry", ("name", c_char_p), ("value", POINTER(rn_tensor)), ("grad", POINTER(rn_tensor)),
     ("kind", c_int32), ("trainable", c_int32))
+rn_onnx_options = _struct("rn_onnx_options", _flags)
+rn_dot_options = _struct("rn_dot_options", _flags, ("name", c_char_p))
 
 
 class rn_rename(Structure):
@@ -261,11 +265,13 @@ FUNCTIONS = {
     "rn_model_zero_grad": (rn_status, [_mod]),
     "rn_model_clip_grad_norm": (rn_status, [_mod, c_double, _P(c_double)]),
     "rn_model_summary": (rn_status, [_mod, c_int32, _i64s, rn_write_fn, c_void_p]),
+    "rn_model_write_dot": (rn_status, [_mod, c_int32, _i64s, _P(rn_dot_options), rn_write_fn, c_void_p]),
     "rn_model_macs": (rn_status, [_mod, c_int32, _i64s, _i64s]),
     "rn_load_report_release": (None, [_P(rn_load_options)]),
     "rn_model_save": (rn_status, [_mod, c_char_p]),
     "rn_model_save_torch": (rn_status, [_mod, c_char_p]),
     "rn_model_load": (rn_status, [_mod, c_char_p, _P(rn_load_options)]),
+    "rn_model_export_onnx": (rn_status, [_mod, c_int32, _i64s, _P(rn_onnx_options), c_char_p]),
     "rn_plan_create": (rn_status, [_mod, _P(rn_plan_options), _P(_pla)]),
     "rn_plan_input": (rn_status, [_pla, _P(_ten)]),
     "rn_plan_output_shape": (rn_status, [_pla, c_int64, _P(c_int32), _i64s]),
@@ -339,7 +345,8 @@ for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod
     FUNCTIONS["rn_%s_release" % _name] = (None, [_type])
 for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, rn_pool2d_options, rn_linear_options,
                  rn_pad_shortcut_options, rn_residual_options, rn_zoo_options, rn_cifar_resnet_options,
-                 rn_resnet_options, rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
+                 rn_resnet_options, rn_dot_options, rn_onnx_options, rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options,
+                 rn_sgd_options,
                  rn_adam_options, rn_group_options, rn_ema_options, rn_step_schedule_options,
                  rn_multistep_schedule_options, rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
                  rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_loader_options):
@@ -842,6 +849,11 @@ class Model(_Handle):
     def summary(self, shape):
         return _collected(lib.rn_model_summary, self.pointer, len(shape), _sizes(shape))
 
+    def dot(self, shape, name=None, flags=0):
+        """A picture for Graphviz; flags: DOT_*."""
+        options = _defaults(rn_dot_options, name=_text(name), flags=flags)
+        return _collected(lib.rn_model_write_dot, self.pointer, len(shape), _sizes(shape), byref(options))
+
     def macs(self, shape):
         return _create(lib.rn_model_macs, c_int64, self.pointer, len(shape), _sizes(shape)).value
 
@@ -851,6 +863,11 @@ class Model(_Handle):
     def save_torch(self, path):
         """A state_dict for torch.load(path, weights_only=True)."""
         lib.rn_model_save_torch(self.pointer, _text(path))
+
+    def export_onnx(self, path, shape, flags=0):
+        """flags: ONNX_*."""
+        options = _defaults(rn_onnx_options, flags=flags)
+        lib.rn_model_export_onnx(self.pointer, len(shape), _sizes(shape), byref(options), _text(path))
 
     def load(self, path, strip_prefix=None, renames=(), partial=False):
         """The names that were missing, unexpected or misshapen; also as the attribute `report` of an error."""

@@ -88,6 +88,33 @@ RN_API rn_status rn_model_clip_grad_norm(rn_model *m, double max_norm, double *n
 /** Writes a table in the manner of torchinfo: layer, output shape, parameters, multiply-adds for that input shape. */
 RN_API rn_status rn_model_summary(const rn_model *m, int32_t rank, const int64_t *dims, rn_write_fn write, void *user);
 
+/** How rn_model_write_dot() draws. */
+typedef struct rn_dot_options {
+    size_t struct_size;
+    uint64_t flags;   /**< RN_DOT_* */
+    const char *name; /**< [optional] of the net: the picture's title; keeps nets in one picture apart */
+} rn_dot_options;
+/** A box for every layer; else batch normalisation, ReLU, flatten, dropout and identity belong to the box before. */
+#define RN_DOT_ALL_LAYERS 1u
+#define RN_DOT_NAMES 2u         /**< paths in boxes and on blocks */
+#define RN_DOT_SHAPES 4u        /**< in every box what it gives, without the batch: "64 x 56 x 56" */
+#define RN_DOT_LEFT_TO_RIGHT 8u /**< else from top to bottom */
+#define RN_DOT_SUBGRAPH 16u     /**< a subgraph, to stand in a digraph of the caller's with others; needs a name */
+#define RN_DOT_OPTIONS_INIT {sizeof(rn_dot_options), 0, NULL}
+RN_API rn_status rn_dot_options_init(rn_dot_options *options, size_t struct_size);
+
+/**
+ * Writes a picture in Graphviz's language DOT (`dot -Tsvg`), in the manner of He et al. 2015, figure 3: "3x3 conv, 64,
+ * /2", a colour and "output size: 56" for every size of images, residual blocks framed, their shortcuts solid where they
+ * are the identity and dotted where the dimensions change; a dotted line without a box pads with zeros. The same model
+ * gives the same text.
+ * @param dims    of the input, batch included
+ * @param options [optional]
+ * @return RN_E_SHAPE for an input that does not fit; what `write` returned
+ */
+RN_API rn_status rn_model_write_dot(const rn_model *m, int32_t rank, const int64_t *dims, const rn_dot_options *options,
+                                    rn_write_fn write, void *user);
+
 /** Multiply-adds of convolutions and linear layers for an input shape, batch included. */
 RN_API rn_status rn_model_macs(const rn_model *m, int32_t rank, const int64_t *dims, int64_t *out);
 
@@ -145,6 +172,27 @@ RN_API rn_status rn_model_save_torch(const rn_model *m, const char *path);
  *         that is not read), RN_E_SHAPE (misshapen), RN_E_NOT_FOUND (missing or unexpected)
  */
 RN_API rn_status rn_model_load(rn_model *m, const char *path, rn_load_options *options);
+
+/** How rn_model_export_onnx() writes. */
+typedef struct rn_onnx_options {
+    size_t struct_size;
+    uint64_t flags; /**< RN_ONNX_* */
+} rn_onnx_options;
+#define RN_ONNX_FOLD_BATCHNORM 1u /**< into the convolution before it, where nothing else reads that one */
+#define RN_ONNX_FIXED_BATCH 2u    /**< dims[0] is the batch; else the graph takes any, named "batch" */
+#define RN_ONNX_OPTIONS_INIT {sizeof(rn_onnx_options), 0}
+RN_API rn_status rn_onnx_options_init(rn_onnx_options *options, size_t struct_size);
+
+/**
+ * Writes the model in inference mode as an ONNX file (IR version 8, opset 17), replacing `path` only when it is complete.
+ * The graph has an input "input" and an output "output", f32; weights have the names of the model's state.
+ * @param dims    of the input; all but the batch are fixed in the graph
+ * @param options [optional]
+ * @return RN_E_SHAPE for an input that does not fit, RN_E_UNSUPPORTED for a layer that ONNX has not or a file above 2 GiB
+ *         (the format's limit), RN_E_INVALID for names that are not UTF-8, RN_E_IO
+ */
+RN_API rn_status rn_model_export_onnx(const rn_model *m, int32_t rank, const int64_t *dims,
+                                      const rn_onnx_options *options, const char *path);
 
 #ifdef __cplusplus
 }

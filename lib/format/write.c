@@ -28,22 +28,9 @@ void rni_st_end(rni_st_builder *b)
     rni_st_begin(b, b->allocator);
 }
 
-static rn_status grow(rni_st_builder *b, void **array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return RN_OK;
-    const size_t wanted = *capacity ? *capacity * 2 : 64;
-    void *const grown = rni_realloc(b->allocator, *array, wanted * size);
-    if (!grown)
-        return rni_nomem("a list of tensors", wanted * size);
-    *array = grown;
-    *capacity = wanted;
-    return RN_OK;
-}
-
 rn_status rni_st_put_metadata(rni_st_builder *b, const char *key, const char *value)
 {
-    RNI_TRY(grow(b, (void **)&b->pairs, b->num_pairs, &b->cap_pairs, sizeof *b->pairs));
+    RNI_TRY(rni_grow(b->allocator, (void **)&b->pairs, b->num_pairs, &b->cap_pairs, sizeof *b->pairs, "metadata"));
     const rni_st_pair pair = {rni_strdup(b->allocator, key), rni_strdup(b->allocator, value)};
     if (pair.key && pair.value) {
         b->pairs[b->num_pairs++] = pair;
@@ -62,7 +49,7 @@ static rn_status put(rni_st_builder *b, const char *name, rni_st_item item, cons
     if (!type)
         return rni_fail(RN_E_DTYPE, "%s: %s cannot be saved", name, rn_dtype_name(item.dtype));
     RNI_TRY(rni_shape_check(item.rank, dims, item.dtype, name, &count, &bytes));
-    RNI_TRY(grow(b, (void **)&b->items, b->num_items, &b->cap_items, sizeof *b->items));
+    RNI_TRY(rni_grow(b->allocator, (void **)&b->items, b->num_items, &b->cap_items, sizeof *b->items, "a list of tensors"));
     item.name = rni_strdup(b->allocator, name);
     if (!item.name)
         return rni_nomem("a name", strlen(name) + 1);
@@ -131,8 +118,7 @@ static int add_metadata(json_t *header, const rni_st_builder *b)
     return ok;
 }
 
-/* A header cannot hold texts that are not UTF-8. */
-static rn_status check_text(const char *text)
+rn_status rni_st_check_text(const char *text)
 {
     char line[RNI_ST_NAME_TEXT];
     json_t *const value = json_string(text);
@@ -143,9 +129,9 @@ static rn_status check_text(const char *text)
 static rn_status check_texts(const rni_st_builder *b)
 {
     for (size_t i = 0; i < b->num_items; i++)
-        RNI_TRY(check_text(b->items[i].name));
+        RNI_TRY(rni_st_check_text(b->items[i].name));
     for (size_t i = 0; i < b->num_pairs; i++)
-        RNI_TRY(check_text(b->pairs[i].value));
+        RNI_TRY(rni_st_check_text(b->pairs[i].value));
     return RN_OK;
 }
 

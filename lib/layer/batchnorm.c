@@ -123,7 +123,7 @@ static void bn_describe(const rn_layer *layer, char *text, size_t size)
              layer->u.bn.flags & RN_BATCHNORM_FROZEN ? ", frozen" : "");
 }
 
-static const rni_layer_class batchnorm_class = {"BatchNorm2d", bn_infer, bn_states, bn_lower, NULL, bn_describe};
+const rni_layer_class rni_batchnorm2d_class = {"BatchNorm2d", bn_infer, bn_states, bn_lower, NULL, bn_describe};
 
 static rn_status check_flags(uint64_t flags)
 {
@@ -155,7 +155,7 @@ rn_status rn_batchnorm2d_create(rn_context *ctx, const rn_batchnorm2d_options *o
     rn_batchnorm2d_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_batchnorm2d_options"));
     RNI_TRY(check_options(&o));
-    RNI_TRY(rni_layer_create(ctx, &batchnorm_class, out));
+    RNI_TRY(rni_layer_create(ctx, &rni_batchnorm2d_class, out));
     (*out)->u.bn = o;
     return RN_OK;
 }

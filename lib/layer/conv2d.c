@@ -100,8 +100,8 @@ static void conv_describe(const rn_layer *layer, char *text, size_t size)
              o->bias ? ", bias" : "");
 }
 
-static const rni_layer_class conv2d_class = {"Conv2d",   conv_infer, conv_states, conv_lower,
-                                             conv_macs, conv_describe};
+const rni_layer_class rni_conv2d_class = {"Conv2d",   conv_infer, conv_states, conv_lower,
+                                          conv_macs, conv_describe};
 
 static rn_status check_range(const char *field, int64_t value, int64_t least)
 {
@@ -140,7 +140,7 @@ rn_status rn_conv2d_create(rn_context *ctx, const rn_conv2d_options *options, rn
     rn_conv2d_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_conv2d_options"));
     RNI_TRY(check_options(&o));
-    RNI_TRY(rni_layer_create(ctx, &conv2d_class, out));
+    RNI_TRY(rni_layer_create(ctx, &rni_conv2d_class, out));
     (*out)->u.conv = o;
     return RN_OK;
 }

@@ -75,7 +75,9 @@ struct rn_layer {
     } u;
 };
 
-extern const rni_layer_class rni_sequential_class, rni_residual_class;
+extern const rni_layer_class rni_conv2d_class, rni_batchnorm2d_class, rni_relu_class, rni_maxpool2d_class,
+    rni_avgpool2d_class, rni_global_avgpool2d_class, rni_linear_class, rni_flatten_class, rni_dropout_class,
+    rni_softmax_class, rni_identity_class, rni_pad_shortcut_class, rni_sequential_class, rni_residual_class;
 
 rn_status rni_layer_create(rn_context *ctx, const rni_layer_class *cls, rn_layer **out);
 /* Takes a reference to the child; name is copied. */
@@ -117,6 +119,8 @@ typedef struct rni_visitor {
 
 /* `path` is "" for the root. RN_E_SHAPE names the layer, what it expected, what came and from which layer. */
 rn_status rni_layer_visit(const rn_layer *layer, rni_visitor *v, const char *path, const rni_edge *in, rni_edge *out);
+/* What a net gets: value 0, of these sizes. RN_E_INVALID for the rank, RN_E_SHAPE for a size below 1. */
+rn_status rni_input_edge(int32_t rank, const int64_t *dims, rni_edge *out);
 
 /* Calls `state` for every state entry in the order of PyTorch's state_dict. */
 typedef rn_status (*rni_state_fn)(void *user, const rn_layer *layer, uint32_t slot, const char *name,

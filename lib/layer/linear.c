@@ -84,9 +84,9 @@ static rn_status flatten_lower(const rn_layer *layer, rni_lowering *low, const c
     return rni_program_view(&low->p, plain, RN_LAYOUT_PLAIN, 2, out->shape.dims, &out->value);
 }
 
-static const rni_layer_class linear_class = {"Linear",     linear_infer, linear_states, linear_lower,
-                                             linear_macs, linear_describe};
-static const rni_layer_class flatten_class = {"Flatten", flatten_infer, NULL, flatten_lower, NULL, NULL};
+const rni_layer_class rni_linear_class = {"Linear",     linear_infer, linear_states, linear_lower,
+                                          linear_macs, linear_describe};
+const rni_layer_class rni_flatten_class = {"Flatten", flatten_infer, NULL, flatten_lower, NULL, NULL};
 
 static rn_status check_options(const rn_linear_options *o)
 {
@@ -111,7 +111,7 @@ rn_status rn_linear_create(rn_context *ctx, const rn_linear_options *options, rn
     rn_linear_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_linear_options"));
     RNI_TRY(check_options(&o));
-    RNI_TRY(rni_layer_create(ctx, &linear_class, out));
+    RNI_TRY(rni_layer_create(ctx, &rni_linear_class, out));
     (*out)->u.linear = o;
     return RN_OK;
 }
@@ -120,5 +120,5 @@ rn_status rn_flatten_create(rn_context *ctx, rn_layer **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(out);
-    return rni_layer_create(ctx, &flatten_class, out);
+    return rni_layer_create(ctx, &rni_flatten_class, out);
 }

@@ -89,11 +89,11 @@ static void adaptive_describe(const rn_layer *layer, char *text, size_t size)
     snprintf(text, size, "%lldx%lld", (long long)layer->u.output[0], (long long)layer->u.output[1]);
 }
 
-static const rni_layer_class maxpool_class = {"MaxPool2d", pool_infer, NULL, maxpool_lower, NULL, pool_describe};
-static const rni_layer_class avgpool_class = {"AvgPool2d", pool_infer, NULL, avgpool_lower, NULL, pool_describe};
-static const rni_layer_class global_class = {"GlobalAvgPool2d", global_infer, NULL, global_lower, NULL, NULL};
-static const rni_layer_class adaptive_class = {"AdaptiveAvgPool2d", adaptive_infer, NULL,
-                                               adaptive_lower,      NULL,           adaptive_describe};
+const rni_layer_class rni_maxpool2d_class = {"MaxPool2d", pool_infer, NULL, maxpool_lower, NULL, pool_describe};
+const rni_layer_class rni_avgpool2d_class = {"AvgPool2d", pool_infer, NULL, avgpool_lower, NULL, pool_describe};
+const rni_layer_class rni_global_avgpool2d_class = {"GlobalAvgPool2d", global_infer, NULL, global_lower, NULL, NULL};
+const rni_layer_class rni_adaptive_avgpool2d_class = {"AdaptiveAvgPool2d", adaptive_infer, NULL,
+                                                      adaptive_lower,      NULL,           adaptive_describe};
 
 static rn_status check_options(rn_pool2d_options *o, uint64_t flags)
 {
@@ -129,19 +129,19 @@ static rn_status create_pool(rn_context *ctx, const rni_layer_class *cls, uint64
 
 rn_status rn_maxpool2d_create(rn_context *ctx, const rn_pool2d_options *options, rn_layer **out)
 {
-    return create_pool(ctx, &maxpool_class, 0, options, out);
+    return create_pool(ctx, &rni_maxpool2d_class, 0, options, out);
 }
 
 rn_status rn_avgpool2d_create(rn_context *ctx, const rn_pool2d_options *options, rn_layer **out)
 {
-    return create_pool(ctx, &avgpool_class, RN_POOL_EXCLUDE_PADDING, options, out);
+    return create_pool(ctx, &rni_avgpool2d_class, RN_POOL_EXCLUDE_PADDING, options, out);
 }
 
 rn_status rn_global_avgpool2d_create(rn_context *ctx, rn_layer **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(out);
-    return rni_layer_create(ctx, &global_class, out);
+    return rni_layer_create(ctx, &rni_global_avgpool2d_class, out);
 }
 
 rn_status rn_adaptive_avgpool2d_create(rn_context *ctx, int64_t height, int64_t width, rn_layer **out)
@@ -153,7 +153,7 @@ rn_status rn_adaptive_avgpool2d_create(rn_context *ctx, int64_t height, int64_t 
         return rni_fail(RN_E_INVALID, "height: expected 1 or more, got %lld", (long long)height);
     if (width < 1 || width > most)
         return rni_fail(RN_E_INVALID, "width: expected 1 or more, got %lld", (long long)width);
-    RNI_TRY(rni_layer_create(ctx, &adaptive_class, out));
+    RNI_TRY(rni_layer_create(ctx, &rni_adaptive_avgpool2d_class, out));
     (*out)->u.output[0] = height;
     (*out)->u.output[1] = width;
     return RN_OK;

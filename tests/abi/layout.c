@@ -183,6 +183,15 @@ SIZE(rn_rename, 16);
 FIELD(rn_rename, from, 0, 8);
 FIELD(rn_rename, to, 8, 8);
 
+SIZE(rn_dot_options, 24);
+FIELD(rn_dot_options, struct_size, 0, 8);
+FIELD(rn_dot_options, flags, 8, 8);
+FIELD(rn_dot_options, name, 16, 8);
+
+SIZE(rn_onnx_options, 16);
+FIELD(rn_onnx_options, struct_size, 0, 8);
+FIELD(rn_onnx_options, flags, 8, 8);
+
 SIZE(rn_load_options, 64);
 FIELD(rn_load_options, struct_size, 0, 8);
 FIELD(rn_load_options, flags, 8, 8);

@@ -244,6 +244,7 @@ static rn_status models(const fault_run *run)
     STEP(rn_model_copy(b.model, b.cpu, &copy));
     STEP(rn_model_set_trainable(copy, "0.*", 0, NULL));
     STEP(rn_model_summary(copy, 4, dims, swallow, NULL));
+    STEP(rn_model_write_dot(copy, 4, dims, NULL, swallow, NULL));
     STEP(rn_cifar_resnet_create(b.ctx, NULL, &other));
 done:
     rn_layer_release(other);
@@ -556,6 +557,23 @@ done:
     return status;
 }
 
+static rn_status onnx_files(const fault_run *run)
+{
+    const int64_t dims[4] = {BATCH, 3, 8, 8};
+    char path[200];
+    bench b = {0};
+    rn_onnx_options o = RN_ONNX_OPTIONS_INIT;
+    rn_status status;
+    snprintf(path, sizeof path, "%s/model.onnx", run->folder);
+    PASS(make_bench(run, &b));
+    STEP(rn_model_export_onnx(b.model, 4, dims, NULL, path));
+    o.flags = RN_ONNX_FOLD_BATCHNORM;
+    STEP(rn_model_export_onnx(b.model, 4, dims, &o, path));
+done:
+    end_bench(&b);
+    return status;
+}
+
 static rn_status checkpoints(const fault_run *run)
 {
     char path[200];
@@ -631,6 +649,7 @@ const fault_scenario fault_scenarios[] = {
     {"pictures", pictures},
     {"schedules", schedules},
     {"weights_in_files", weights_in_files},
+    {"onnx_files", onnx_files},
     {"checkpoints", checkpoints},
     {NULL, NULL},
 };

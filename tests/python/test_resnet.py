@@ -241,6 +241,8 @@ class Use(WithContext):
             self.assertEqual(model["fc.bias"].value.shape, (10,))
             self.assertFalse(model["layer1.0.conv1.weight"].trainable)
             self.assertIn("269722", model.summary((1, 3, 32, 32)).replace(",", ""))
+            picture = model.dot((1, 3, 32, 32), name="net", flags=resnet.DOT_NAMES)
+            self.assertIn('label="3x3 conv, 64, /2\\nlayer3.0.conv1"', picture)
             self.assertAlmostEqual(model.macs((1, 3, 32, 32)) / 1e6, 40.55, delta=0.1)
             twin = model.copy()
             model.init(99)
