@@ -51,6 +51,9 @@ struct rn_plan {
 /* compile.c: from the layer tree to a placed program. Everything it made is in the plan, also when it fails. */
 rn_status rni_plan_compile(rn_plan *p);
 
+/* run.c: what every run shares; `base` has RN_ROLE_COUNT entries. */
+void rni_plan_start_run(rn_plan *p, rn_run *run, void **base, int64_t batch);
+
 /* prepare.c: runs the PREPARE ops whose sources changed. `run` has bases and batch. */
 rn_status rni_plan_prepare(rn_plan *p, rn_run *run);
 
