@@ -93,6 +93,17 @@ rn_status rni_device_clear(rn_device *dev, void *ptr, uint64_t bytes)
     return bytes ? dev->backend->fill(dev->dev, dev->queue, ptr, bytes) : RN_OK;
 }
 
+int rni_device_discards(const rn_device *dev)
+{
+    return dev->backend->memory_discard != NULL;
+}
+
+void rni_device_discard(rn_device *dev, void *ptr, uint64_t bytes)
+{
+    if (bytes && dev->backend->memory_discard)
+        dev->backend->memory_discard(dev->dev, ptr, bytes);
+}
+
 rn_status rni_device_alloc(rn_device *dev, uint64_t bytes, const char *what, void **out)
 {
     RNI_TRY(rni_device_reserve(dev, bytes, what, out));

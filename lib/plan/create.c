@@ -105,25 +105,13 @@ static rn_status allocate(rn_plan *p)
     if (!p->made || !p->wanted)
         return rni_nomem("a plan", prepares * sizeof *p->made);
     RNI_TRY(rni_device_reserve(p->dev, p->placement.arena, "the arena of a plan", &p->arena));
-    RNI_TRY(rni_device_alloc(p->dev, p->placement.derived, "the derived weights of a plan", &p->derived));
+    RNI_TRY(rni_device_reserve(p->dev, p->placement.derived, "the derived weights of a plan", &p->derived));
     RNI_TRY(rni_storage_create(p->dev, input->bytes, "the input of a plan", &p->input_storage));
     RNI_TRY(rni_tensor_view(p->input_storage, 0, input->dtype, input->layout, input->rank, input->dims,
                             &p->input_tensor));
     RNI_TRY(rni_storage_create(p->dev, sizeof(rn_step_metrics), "the metrics of a plan", &p->metrics_storage));
     if (p->low.train)
         RNI_TRY(rni_model_ensure_gradients(p->model));
-    return RN_OK;
-}
-
-/* Derives all weights, waits until nothing reads the model's any more, and gives those back. */
-static rn_status drop_weights(rn_plan *p)
-{
-    void *base[RN_ROLE_COUNT];
-    rn_run run;
-    rni_plan_start_run(p, &run, base, 1);
-    RNI_TRY(rni_plan_prepare(p, &run));
-    RNI_TRY(rni_device_wait(p->dev));
-    rni_model_drop(p->model);
     return RN_OK;
 }
 
@@ -138,7 +126,9 @@ static rn_status build(rn_plan *p)
     *kept = desc;
     RNI_TRY(rni_compiled_create(p->dev, kept, &p->compiled));
     if (p->options.flags & RN_PLAN_DROP_WEIGHTS)
-        RNI_TRY(drop_weights(p));
+        RNI_TRY(rni_plan_drop_weights(p));
+    else
+        RNI_TRY(rni_device_clear(p->dev, p->derived, p->placement.derived));
     /* Last: on a host the arena takes up memory only from here on, when weights that are dropped have made room. */
     return rni_device_clear(p->dev, p->arena, p->placement.arena);
 }

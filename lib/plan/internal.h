@@ -57,6 +57,9 @@ void rni_plan_start_run(rn_plan *p, rn_run *run, void **base, int64_t batch);
 /* prepare.c: runs the PREPARE ops whose sources changed. `run` has bases and batch. */
 rn_status rni_plan_prepare(rn_plan *p, rn_run *run);
 
+/* drop.c: derives all weights and gives the model's back. When the device fails over that they may be lost. */
+rn_status rni_plan_drop_weights(rn_plan *p);
+
 /* run.c: the ops of sections first..last, timed when profiling. */
 rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last);
 rn_status rni_plan_run_ops(rn_plan *p, rn_run *run, uint32_t first, uint32_t count);

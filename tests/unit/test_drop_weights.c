@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* RN_PLAN_DROP_WEIGHTS: the same outputs, less memory, and a model that says why it has no values any more. */
-#include "counting.h"
 #include "../common/nets.h"
+#include "backend/context.h"
+#include "counting.h"
 #include "support.h"
 #include <resnet/dlpack.h>
 
@@ -448,7 +449,104 @@ START_TEST(without_memory_the_model_stays_whole)
 }
 END_TEST
 
+/* The CPU's backend, op by op: it can fail at an op, counts what is discarded and spoils it. */
+static struct {
+    int ops_left; /* until one fails; below 0: none does */
+    uint64_t discarded;
+} rig;
+
+static rn_status rigged_info(void *dev, rn_device_info *info)
+{
+    const rn_status status = rni_cpu_backend.device_info(dev, info);
+    snprintf(info->name, sizeof info->name, "rigged");
+    return status;
+}
+
+static rn_status rigged_op(void *dev, void *queue, const rn_op *op, const rn_value *values, const rn_run *run)
+{
+    if (rig.ops_left >= 0 && rig.ops_left-- == 0)
+        return rni_fail(RN_E_BACKEND, "rigged: %s fails", op->path);
+    return rni_cpu_backend.op_run(dev, queue, op, values, run);
+}
+
+static void rigged_discard(void *dev, void *ptr, uint64_t bytes)
+{
+    (void)dev;
+    rig.discarded += bytes;
+    memset(ptr, 0xff, (size_t)bytes);
+}
+
+/* A model on a rigged device. */
+static void start_rigged(rn_backend *backend, int discards)
+{
+    ctx = support_context(&cpu);
+    *backend = rni_cpu_backend;
+    backend->name = "rigged";
+    backend->program_create = NULL;
+    backend->device_info = rigged_info;
+    backend->op_run = rigged_op;
+    backend->memory_discard = discards ? rigged_discard : NULL;
+    rig.ops_left = -1;
+    rig.discarded = 0;
+    ck_ok(rn_context_register_backend(ctx, backend));
+    ck_ok(rn_context_find_device(ctx, "rigged", &cpu));
+    net = support_net(ctx, 3, 10);
+    ck_ok(rn_model_create(ctx, net, cpu, &model));
+    ck_ok(net_fill(model, 3));
+}
+
+/* What is discarded is not read again; a device that cannot discard does as well. */
+static void check_discarding(int discards)
+{
+    rn_backend backend;
+    size_t bytes, same;
+    start_rigged(&backend, discards);
+    rn_plan_options o = options(0);
+    float *const kept = output(model, &o, 2, &bytes);
+    o.flags = RN_PLAN_DROP_WEIGHTS;
+    float *const dropped = output(model, &o, 2, &same);
+    ck_assert_mem_eq(kept, dropped, bytes);
+    const uint64_t all = (uint64_t)rn_model_parameter_count(model, 0) * sizeof(float);
+    ck_assert_uint_eq(rig.discarded, discards ? all : 0);
+    free(kept);
+    free(dropped);
+    stop();
+}
+
+START_TEST(weights_are_discarded_one_by_one)
+{
+    check_discarding(1);
+    check_discarding(0);
+}
+END_TEST
+
+/* Until something was discarded a failure of the device loses nothing; from then on the model says so. */
+START_TEST(a_device_that_fails)
+{
+    for (int discards = 0; discards < 2; discards++) {
+        rn_backend backend;
+        rn_plan *p = NULL;
+        float bias[10];
+        start_rigged(&backend, discards);
+        const rn_plan_options o = options(RN_PLAN_DROP_WEIGHTS);
+        rig.ops_left = 0;
+        ck_fails(rn_plan_create(model, &o, &p), RN_E_BACKEND, "rigged: stem.bn fails");
+        check_whole();
+        rig.ops_left = 3;
+        ck_fails(rn_plan_create(model, &o, &p), RN_E_BACKEND, "rigged: ");
+        ck_assert_ptr_null(p);
+        rig.ops_left = -1;
+        if (discards)
+            ck_fails(rn_tensor_read(value_of("fc.bias"), bias, sizeof bias), RN_E_STATE, gone);
+        else
+            check_whole();
+        stop();
+    }
+}
+END_TEST
+
 SUPPORT_MAIN("drop_weights", outputs_are_the_same_bits, every_layer_runs_without_the_model, evaluation_and_reports_go_on,
              memory_goes_back, gradients_go_too, the_model_says_that_it_has_no_values,
              its_tensors_keep_their_shapes_only, its_tensors_are_no_inputs, other_holders_keep_the_weights,
-             options_that_do_not_go_with_it, without_memory_the_model_stays_whole)
+             options_that_do_not_go_with_it, without_memory_the_model_stays_whole, weights_are_discarded_one_by_one,
+             a_device_that_fails)
