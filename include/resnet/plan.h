@@ -38,6 +38,16 @@ enum {
  * Gray 2015, tiles of 4x4), which is faster and in f32 has up to about four times the rounding error.
  */
 #define RN_PLAN_NO_WINOGRAD 4u
+/**
+ * INFER: rn_plan_create() derives all weights at once, then gives the memory of the model's parameters, buffers and gradients
+ * back. They are gone for good: this plan is all that can run the model from then on. Runs of the plan, its metrics and reports
+ * stay as they are; of the model names, shapes, counts, tables and rn_model_set_trainable(). RN_E_STATE: rn_model_init, _copy,
+ * _load, _save, _mark_written, _zero_grad and _clip_grad_norm, checkpoints, further plans and optimizers; tensors of its entries
+ * keep their shape and type, but cannot be read, written, copied, sliced or exported, and their rn_tensor_data() is NULL.
+ * The model must be used by nobody else: RN_E_STATE, with nothing changed, while there is another plan or an optimizer of it, or
+ * a reference, slice or DLPack export of one of its tensors.
+ */
+#define RN_PLAN_DROP_WEIGHTS 8u
 
 typedef struct rn_plan_options {
     size_t struct_size;
@@ -74,7 +84,7 @@ typedef struct rn_memory {
     uint64_t lower_bound; /**< no placement of these values can be smaller: the most that is alive at once */
     uint64_t derived;     /**< packed and folded weights of this plan */
     uint64_t io;          /**< the plan's own input, output and metrics */
-    uint64_t parameters;  /**< weights and buffers of the model (shared) */
+    uint64_t parameters;  /**< weights and buffers of the model (shared); 0 with RN_PLAN_DROP_WEIGHTS */
     uint64_t gradients;   /**< gradients of the model (shared); 0 in an INFER plan */
     uint64_t optimizer;   /**< state of the optimizer (shared) */
     uint64_t total;       /**< the sum of all but lower_bound */
@@ -83,7 +93,8 @@ typedef struct rn_memory {
 
 /**
  * Compiles a model. All errors of shape, support and memory surface here.
- * @return RN_E_SHAPE with the path of the layer and the one before it, RN_E_UNSUPPORTED, RN_E_NOMEM with sizes
+ * @return RN_E_SHAPE with the path of the layer and the one before it, RN_E_UNSUPPORTED, RN_E_NOMEM with sizes, RN_E_STATE for
+ *         weights that were or cannot be dropped (RN_PLAN_DROP_WEIGHTS)
  */
 RN_API rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_plan **out);
 RN_API rn_plan *rn_plan_retain(rn_plan *p);

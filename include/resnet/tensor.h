@@ -53,9 +53,9 @@ RN_API size_t rn_tensor_nbytes(const rn_tensor *t);
 /** @return the device it lives on, borrowed. */
 RN_API rn_device *rn_tensor_device(const rn_tensor *t);
 /**
- * @return the elements in plain order, or NULL on a device without host memory
- *         and for a tensor in a backend's own layout (rn_plan_input()). After
- *         writing weights through it, call rn_model_mark_written().
+ * @return the elements in plain order, or NULL on a device without host memory, for a
+ *         tensor in a backend's own layout (rn_plan_input()) and for weights that were
+ *         dropped (RN_PLAN_DROP_WEIGHTS). After writing weights through it, call rn_model_mark_written().
  */
 RN_API void *rn_tensor_data(const rn_tensor *t);
 

@@ -39,6 +39,12 @@ void rni_log(rn_context *ctx, int32_t level, const char *format, ...) RNI_PRINTF
 
 /* Device memory, 256-byte aligned, zeroed. RN_E_NOMEM names `what` and the sizes. bytes 0 gives NULL. */
 rn_status rni_device_alloc(rn_device *dev, uint64_t bytes, const char *what, void **out);
+/* The same in two halves: memory of unknown contents, which a host has not touched yet, and zeroes. */
+rn_status rni_device_reserve(rn_device *dev, uint64_t bytes, const char *what, void **out);
+rn_status rni_device_clear(rn_device *dev, void *ptr, uint64_t bytes);
+/* Whether the device can leave memory to the system that is still allocated, and doing so: contents are unknown after. */
+int rni_device_discards(const rn_device *dev);
+void rni_device_discard(rn_device *dev, void *ptr, uint64_t bytes);
 void rni_device_free(rn_device *dev, void *ptr, uint64_t bytes);
 
 /* Poisoned devices return their fault here; otherwise RN_OK. */

@@ -67,14 +67,14 @@ rn_status rn_device_reset(rn_device *dev)
     return status;
 }
 
-rn_status rni_device_alloc(rn_device *dev, uint64_t bytes, const char *what, void **out)
+rn_status rni_device_reserve(rn_device *dev, uint64_t bytes, const char *what, void **out)
 {
     void *memory = NULL;
     *out = NULL;
     if (!bytes)
         return RN_OK;
     RNI_TRY(rni_device_check(dev));
-    rn_status status = dev->backend->memory_alloc(dev->dev, bytes, &memory);
+    const rn_status status = dev->backend->memory_alloc(dev->dev, bytes, &memory);
     if (status == RN_E_NOMEM) {
         rn_device_info info = {.struct_size = sizeof info};
         if (dev->backend->device_info(dev->dev, &info) == RN_OK)
@@ -84,13 +84,35 @@ rn_status rni_device_alloc(rn_device *dev, uint64_t bytes, const char *what, voi
     }
     if (status < 0)
         return status;
-    status = dev->backend->fill(dev->dev, dev->queue, memory, bytes);
-    if (status < 0) {
-        dev->backend->memory_free(dev->dev, memory, bytes);
-        return status;
-    }
     *out = memory;
     return RN_OK;
+}
+
+rn_status rni_device_clear(rn_device *dev, void *ptr, uint64_t bytes)
+{
+    return bytes ? dev->backend->fill(dev->dev, dev->queue, ptr, bytes) : RN_OK;
+}
+
+int rni_device_discards(const rn_device *dev)
+{
+    return dev->backend->memory_discard != NULL;
+}
+
+void rni_device_discard(rn_device *dev, void *ptr, uint64_t bytes)
+{
+    if (bytes && dev->backend->memory_discard)
+        dev->backend->memory_discard(dev->dev, ptr, bytes);
+}
+
+rn_status rni_device_alloc(rn_device *dev, uint64_t bytes, const char *what, void **out)
+{
+    RNI_TRY(rni_device_reserve(dev, bytes, what, out));
+    const rn_status status = rni_device_clear(dev, *out, bytes);
+    if (status < 0) {
+        rni_device_free(dev, *out, bytes);
+        *out = NULL;
+    }
+    return status;
 }
 
 void rni_device_free(rn_device *dev, void *ptr, uint64_t bytes)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { MEMORY_ALIGN = 256, DLPACK_CPU = 1 };
 
@@ -133,14 +134,20 @@ static rn_status device_info(void *dev, rn_device_info *info)
     return RN_OK;
 }
 
-/* Large memory on large pages: a net's activations otherwise miss the TLB at every turn. Only advice; it may fail. */
+/* Tells the system about the whole pages of that size inside a range. Only advice; it may fail. */
+static void advise(void *memory, uint64_t bytes, uintptr_t page, int advice)
+{
+    const uintptr_t start = (uintptr_t)memory, first = (start + page - 1) & ~(page - 1);
+    const uintptr_t last = (start + (uintptr_t)bytes) & ~(page - 1);
+    if (last > first)
+        madvise((char *)memory + (first - start), last - first, advice);
+}
+
+/* Large memory on large pages: a net's activations otherwise miss the TLB at every turn. */
 static void ask_for_huge_pages(void *memory, uint64_t bytes)
 {
 #if defined(MADV_HUGEPAGE)
-    const uintptr_t huge = (uintptr_t)1 << 21, first = ((uintptr_t)memory + huge - 1) & ~(huge - 1);
-    const uintptr_t last = ((uintptr_t)memory + (uintptr_t)bytes) & ~(huge - 1);
-    if (last > first)
-        madvise((char *)memory + (first - (uintptr_t)memory), last - first, MADV_HUGEPAGE);
+    advise(memory, bytes, (uintptr_t)1 << 21, MADV_HUGEPAGE);
 #else
     (void)memory;
     (void)bytes;
@@ -163,6 +170,12 @@ static void memory_free(void *dev, void *ptr, uint64_t bytes)
     const rni_cpu *const cpu = dev;
     if (ptr)
         cpu->host->free(cpu->host->host, ptr, (size_t)bytes, MEMORY_ALIGN);
+}
+
+static void memory_discard(void *dev, void *ptr, uint64_t bytes)
+{
+    (void)dev;
+    advise(ptr, bytes, (uintptr_t)sysconf(_SC_PAGESIZE), MADV_DONTNEED);
 }
 
 static rn_status copy(void *dev, void *queue, void *dst, const void *src, uint64_t bytes)
@@ -286,4 +299,5 @@ const rn_backend rni_cpu_backend = {
     .program_run = program_run,
     .program_destroy = program_destroy,
     .op_run = op_run,
+    .memory_discard = memory_discard,
 };

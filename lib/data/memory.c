@@ -51,6 +51,8 @@ static const rni_dataset_class tensor_class = {RNI_MEMORY_CLASS("tensor")};
 static rn_status check_tensors(const rn_tensor *images, const rn_tensor *labels)
 {
     char shape[2][RNI_SHAPE_TEXT];
+    RNI_TRY(rni_tensor_expect_memory(images, "images"));
+    RNI_TRY(rni_tensor_expect_memory(labels, "labels"));
     if (!rn_tensor_data(images))
         return rni_fail(RN_E_DEVICE, "images: expected plain [N, C, H, W] in host memory, got a tensor of %s",
                         rn_device_name(images->dev));

@@ -21,6 +21,7 @@ rn_status rni_cp_parts(const rn_context *ctx, const rn_checkpoint *given, rn_che
         return rni_fail(RN_E_INVALID, "rn_checkpoint.optimizer is another model's");
     if (known->ema && known->ema->model != known->model)
         return rni_fail(RN_E_INVALID, "rn_checkpoint.ema is another model's");
+    RNI_TRY(rni_model_expect_values(known->model, "rn_checkpoint.model"));
     return rni_device_check(known->model->dev);
 }
 

@@ -216,6 +216,32 @@ static rn_status emit_global_avgpool(rni_onnx_export *x, const rn_layer *layer, 
     return add_node(x, "GlobalAveragePool", path, in, out, &node);
 }
 
+/* Dropout in inference, and identity. */
+static rn_status emit_nothing(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
+                              rni_edge *out)
+{
+    (void)x, (void)layer, (void)path, (void)in, (void)out;
+    return RN_OK;
+}
+
+/* ONNX has no such pool; where windows are of one size it is an ordinary one. */
+static rn_status emit_adaptive_avgpool(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
+                                       rni_edge *out)
+{
+    const int64_t *const to = layer->u.output, *const from = in->shape.dims + 2;
+    const int64_t window[2] = {from[0] / to[0], from[1] / to[1]}, none[2] = {0, 0};
+    rni_onnx_node *node;
+    if (from[0] == to[0] && from[1] == to[1])
+        return emit_nothing(x, layer, path, in, out);
+    if (from[0] % to[0] || from[1] % to[1])
+        return rni_fail(RN_E_UNSUPPORTED, "%s (%s): %lldx%lld to %lldx%lld has no ONNX form: expected multiples",
+                        *path ? path : "(root)", layer->cls->type, (long long)from[0], (long long)from[1],
+                        (long long)to[0], (long long)to[1]);
+    RNI_TRY(add_node(x, "AveragePool", path, in, out, &node));
+    set_window(node, window, window, none);
+    return RN_OK;
+}
+
 static rn_status emit_relu(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
                            rni_edge *out)
 {
@@ -253,14 +279,6 @@ static rn_status emit_softmax(rni_onnx_export *x, const rn_layer *layer, const c
     (void)layer;
     RNI_TRY(add_node(x, "Softmax", path, in, out, &node));
     rni_onnx_set_int(node, "axis", 1);
-    return RN_OK;
-}
-
-/* Dropout in inference, and identity. */
-static rn_status emit_nothing(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
-                              rni_edge *out)
-{
-    (void)x, (void)layer, (void)path, (void)in, (void)out;
     return RN_OK;
 }
 
@@ -306,6 +324,7 @@ static const struct {
     {&rni_maxpool2d_class, emit_maxpool},
     {&rni_avgpool2d_class, emit_avgpool},
     {&rni_global_avgpool2d_class, emit_global_avgpool},
+    {&rni_adaptive_avgpool2d_class, emit_adaptive_avgpool},
     {&rni_linear_class, emit_linear},
     {&rni_flatten_class, emit_flatten},
     {&rni_dropout_class, emit_nothing},

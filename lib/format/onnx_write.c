@@ -161,8 +161,6 @@ static rn_status write_elements(rni_writer *w, const rni_onnx_weight *weight, vo
 {
     const rni_st_item *const item = &weight->item;
     const size_t size = rn_dtype_size(item->dtype);
-    if (item->storage)
-        RNI_TRY(rni_device_wait(item->storage->dev));
     for (uint64_t done = 0; done < item->bytes;) {
         const uint64_t bytes = item->bytes - done < CHUNK ? item->bytes - done : CHUNK;
         RNI_TRY(rni_st_fetch(item, done, buffer, bytes));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/torch_write.h"
+#include "format/types.h"
 #include "base/io.h"
 #include "format/pickle.h"
 #include "format/zip_write.h"
@@ -184,6 +185,7 @@ static rn_status put_item(rni_zip_writer *z, const rni_st_item *item, void *buff
         for (uint64_t done = 0; done < item->bytes;) {
             const uint64_t bytes = item->bytes - done < CHUNK ? item->bytes - done : CHUNK;
             RNI_TRY(rni_st_fetch(item, done, buffer, bytes));
+            rni_st_swap(buffer, rn_dtype_size(item->dtype), (size_t)bytes / rn_dtype_size(item->dtype));
             if (pass == 0)
                 crc = crc32(crc, buffer, (uInt)bytes);
             else

@@ -175,7 +175,7 @@ static rn_status write_header(rni_writer *w, const char *text)
     return rni_writer_write(w, "        ", padded - length);
 }
 
-static rn_status fetch_raw(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
+rn_status rni_st_fetch(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
 {
     if (item->data) {
         memcpy(dst, (const char *)item->data + done, bytes);
@@ -188,19 +188,13 @@ static rn_status fetch_raw(const rni_st_item *item, uint64_t done, void *dst, ui
                                   bytes);
 }
 
-rn_status rni_st_fetch(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
-{
-    const size_t size = rn_dtype_size(item->dtype);
-    RNI_TRY(fetch_raw(item, done, dst, bytes));
-    rni_st_swap(dst, size, (size_t)bytes / size);
-    return RN_OK;
-}
-
 static rn_status write_item(rni_writer *w, const rni_st_item *item, void *buffer)
 {
+    const size_t size = rn_dtype_size(item->dtype);
     for (uint64_t done = 0; done < item->bytes;) {
         const uint64_t bytes = item->bytes - done < CHUNK ? item->bytes - done : CHUNK;
         RNI_TRY(rni_st_fetch(item, done, buffer, bytes));
+        rni_st_swap(buffer, size, (size_t)bytes / size);
         RNI_TRY(rni_writer_write(w, buffer, (size_t)bytes));
         done += bytes;
     }

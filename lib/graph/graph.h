@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Passes over a lowered program, in the order they are used: fuse, backward, sort, workspace, place. */
+/* Passes over a lowered program, in the order they are used: fuse, backward, detach, sort, workspace, place. */
 #ifndef RNI_GRAPH_H
 #define RNI_GRAPH_H
 
@@ -17,6 +17,9 @@ rn_status rni_graph_fuse(rni_lowering *low);
  * and, when `x` is not RN_NO_VALUE, of value x. `dx` is RN_NO_VALUE when x does not reach y.
  */
 rn_status rni_graph_backward(rni_lowering *low, uint32_t y, uint32_t dy, uint32_t x, uint32_t *dx);
+
+/* Gives ops outside PREPARE copies of the parameters and buffers that they read: DERIVED values, made by PREPARE ops. */
+rn_status rni_graph_detach(rni_lowering *low);
 
 /* Drops deleted ops (kind 0) and sorts the rest by section, keeping their order. first[s] is the first op of section s. */
 rn_status rni_graph_sort(rni_lowering *low, uint32_t first[RNI_SECTION_COUNT + 1]);

@@ -77,6 +77,7 @@ static const struct {
     {&rni_pad_shortcut_class, caption_pad, NULL},
     {&rni_dropout_class, caption_dropout, NULL},
     {&rni_global_avgpool2d_class, NULL, "avg pool"},
+    {&rni_adaptive_avgpool2d_class, NULL, "avg pool"},
     {&rni_batchnorm2d_class, NULL, "bn"},
     {&rni_relu_class, NULL, "relu"},
     {&rni_flatten_class, NULL, "flatten"},

@@ -153,6 +153,8 @@ static int is_folded(const drawing *d, const rn_layer *layer, const rni_edge *in
         return 0;
     if (layer->cls == &rni_pad_shortcut_class)
         return f->block && f->block->num_children > 1 && f->block->children[1].layer == layer;
+    if (layer->cls == &rni_adaptive_avgpool2d_class && memcmp(in->shape.dims + 2, layer->u.output, sizeof layer->u.output) == 0)
+        return in->value != f->source; /* at this size the identity */
     return is_small(layer) && in->value != f->source;
 }
 

@@ -66,6 +66,7 @@ rn_status rn_model_reset_statistics(rn_model *m)
 rn_status rn_model_init(rn_model *m, uint64_t seed)
 {
     RNI_REQUIRE(m);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_init"));
     for (size_t i = 0; i < m->num_states; i++)
         RNI_TRY(init_state(m, i, seed));
     return RN_OK;

@@ -36,6 +36,7 @@ rn_status rn_model_save(const rn_model *m, const char *path)
 {
     RNI_REQUIRE(m);
     RNI_REQUIRE(path);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_save"));
     RNI_TRY(rni_device_check(m->dev));
     rni_st_builder b;
     rni_st_begin(&b, &m->ctx->allocator);
@@ -297,6 +298,7 @@ rn_status rn_model_load(rn_model *m, const char *path, rn_load_options *options)
     rn_load_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_load_options"));
     RNI_TRY(check_options(&o));
+    RNI_TRY(rni_model_expect_values(m, "rn_model_load"));
     loading l = {.m = m, .options = &o, .allocator = &m->ctx->allocator};
     l.missing.text.allocator = l.unexpected.text.allocator = l.misshapen.text.allocator = &rni_default_allocator;
     const rn_status status = load(&l, path);

@@ -145,6 +145,7 @@ static rn_status create_bare(rn_context *ctx, rn_layer *root, rn_device *dev, rn
     if (!m)
         return rni_nomem("a model", sizeof *m);
     atomic_init(&m->references, 1);
+    atomic_init(&m->users, 0);
     m->ctx = rn_context_retain(ctx);
     m->dev = dev;
     m->root = rn_layer_retain(root);
@@ -230,6 +231,7 @@ rn_status rn_model_copy(const rn_model *m, rn_device *dev, rn_model **out)
     RNI_REQUIRE(m);
     RNI_REQUIRE(dev);
     RNI_REQUIRE(out);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_copy"));
     rn_model *copy = NULL;
     RNI_TRY(create_bare(rn_device_context(dev), m->root, dev, &copy));
     rn_status status = RN_OK;

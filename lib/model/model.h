@@ -18,6 +18,7 @@ typedef struct rni_state {
 
 struct rn_model {
     atomic_int references;
+    atomic_int users; /* plans and optimizers among them */
     rn_context *ctx;
     rn_device *dev;
     rn_layer *root;
@@ -37,6 +38,17 @@ rn_status rni_model_ensure_gradients(rn_model *m);
 void rni_model_written(rn_model *m, size_t index);
 void rni_model_stepped(rn_model *m);
 void rni_model_buffers_updated(rn_model *m);
+
+/* A reference by a plan or an optimizer, which need the weights. */
+rn_model *rni_model_use(rn_model *m);
+void rni_model_unuse(rn_model *m);
+
+/* RN_E_STATE unless the values may go: nobody uses the model, and nothing but the model holds its tensors. */
+rn_status rni_model_may_drop(const rn_model *m);
+/* Gives the memory of parameters, buffers and gradients back. Names and shapes stay. */
+void rni_model_drop(rn_model *m);
+/* RN_E_STATE naming the call when the values were dropped. */
+rn_status rni_model_expect_values(const rn_model *m, const char *call);
 
 /* Shell-like match: `*` any run of characters, `?` one. */
 int rni_glob(const char *pattern, const char *text);

@@ -129,6 +129,7 @@ void rni_model_buffers_updated(rn_model *m)
 rn_status rn_model_mark_written(rn_model *m)
 {
     RNI_REQUIRE(m);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_mark_written"));
     const uint64_t now = ++m->clock;
     for (size_t i = 0; i < m->num_states; i++)
         m->states[i].generation = now;
@@ -168,6 +169,7 @@ rn_status rni_model_ensure_gradients(rn_model *m)
 rn_status rn_model_zero_grad(rn_model *m)
 {
     RNI_REQUIRE(m);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_zero_grad"));
     if (!m->grads)
         return RN_OK;
     RNI_TRY(rni_device_check(m->dev));

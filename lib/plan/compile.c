@@ -227,6 +227,8 @@ rn_status rni_plan_compile(rn_plan *p)
         RNI_TRY(lower_backward(p, dy));
         RNI_TRY(lower_update(p));
     }
+    if (p->options.flags & RN_PLAN_DROP_WEIGHTS)
+        RNI_TRY(rni_graph_detach(&p->low));
     RNI_TRY(rni_graph_sort(&p->low, p->first));
     RNI_TRY(rni_graph_query(&p->low));
     RNI_TRY(rni_graph_place(&p->low, &p->placement));

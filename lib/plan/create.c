@@ -18,10 +18,13 @@ static rn_status check_mode(const rn_plan_options *o)
         return rni_fail(RN_E_INVALID,
                         "options.mode: expected RN_PLAN_INFER, RN_PLAN_TRAIN or RN_PLAN_STATISTICS, got %d",
                         (int)o->mode);
-    if (o->flags & ~(uint64_t)(RN_PLAN_NO_FUSION | RN_PLAN_INPUT_GRAD | RN_PLAN_NO_WINOGRAD))
+    if (o->flags & ~(uint64_t)(RN_PLAN_NO_FUSION | RN_PLAN_INPUT_GRAD | RN_PLAN_NO_WINOGRAD |
+                                RN_PLAN_DROP_WEIGHTS))
         return rni_fail(RN_E_INVALID, "options.flags: unknown flag in %llu", (unsigned long long)o->flags);
     if ((o->flags & RN_PLAN_INPUT_GRAD) && o->mode != RN_PLAN_TRAIN)
         return rni_fail(RN_E_INVALID, "options.flags: RN_PLAN_INPUT_GRAD needs a TRAIN plan");
+    if ((o->flags & RN_PLAN_DROP_WEIGHTS) && o->mode != RN_PLAN_INFER)
+        return rni_fail(RN_E_INVALID, "options.flags: RN_PLAN_DROP_WEIGHTS needs an INFER plan");
     if (o->optimizer && o->mode != RN_PLAN_TRAIN)
         return rni_fail(RN_E_INVALID, "options.optimizer: only a TRAIN plan takes one");
     if (o->loss && o->mode == RN_PLAN_STATISTICS)
@@ -70,7 +73,7 @@ static rn_status check_parts(const rn_model *m, const rn_plan_options *o)
         return rni_fail(RN_E_INVALID, "options.optimizer: it is another model's");
     if (o->loss && o->loss->ctx != m->ctx)
         return rni_fail(RN_E_INVALID, "options.loss: it is another context's");
-    return RN_OK;
+    return o->flags & RN_PLAN_DROP_WEIGHTS ? rni_model_may_drop(m) : rni_model_expect_values(m, "rn_plan_create");
 }
 
 static void fill_memory(const rn_plan *p, rn_memory *out)
@@ -80,7 +83,8 @@ static void fill_memory(const rn_plan *p, rn_memory *out)
     out->lower_bound = p->placement.lower_bound;
     out->derived = p->placement.derived;
     out->io = p->low.p.values[p->input].bytes + sizeof(rn_step_metrics);
-    out->parameters = p->model->params->bytes + p->model->buffers->bytes;
+    if (!(p->options.flags & RN_PLAN_DROP_WEIGHTS))
+        out->parameters = p->model->params->bytes + p->model->buffers->bytes;
     out->gradients = p->options.mode == RN_PLAN_TRAIN ? p->model->params->bytes : 0;
     out->optimizer = p->optimizer ? rni_optimizer_state_bytes(p->optimizer) : 0;
     out->total = out->arena + out->derived + out->io + out->parameters + out->gradients + out->optimizer;
@@ -105,8 +109,8 @@ static rn_status allocate(rn_plan *p)
     p->wanted = rni_calloc(&p->ctx->allocator, prepares + 1, sizeof *p->wanted);
     if (!p->made || !p->wanted)
         return rni_nomem("a plan", prepares * sizeof *p->made);
-    RNI_TRY(rni_device_alloc(p->dev, p->placement.arena, "the arena of a plan", &p->arena));
-    RNI_TRY(rni_device_alloc(p->dev, p->placement.derived, "the derived weights of a plan", &p->derived));
+    RNI_TRY(rni_device_reserve(p->dev, p->placement.arena, "the arena of a plan", &p->arena));
+    RNI_TRY(rni_device_reserve(p->dev, p->placement.derived, "the derived weights of a plan", &p->derived));
     RNI_TRY(rni_storage_create(p->dev, input->bytes, "the input of a plan", &p->input_storage));
     RNI_TRY(rni_tensor_view(p->input_storage, 0, input->dtype, input->layout, input->rank, input->dims,
                             &p->input_tensor));
@@ -125,7 +129,13 @@ static rn_status build(rn_plan *p)
     if (!kept)
         return rni_nomem("a plan", sizeof *kept);
     *kept = desc;
-    return rni_compiled_create(p->dev, kept, &p->compiled);
+    RNI_TRY(rni_compiled_create(p->dev, kept, &p->compiled));
+    if (p->options.flags & RN_PLAN_DROP_WEIGHTS)
+        RNI_TRY(rni_plan_drop_weights(p));
+    else
+        RNI_TRY(rni_device_clear(p->dev, p->derived, p->placement.derived));
+    /* Last: on a host the arena takes up memory only from here on, when weights that are dropped have made room. */
+    return rni_device_clear(p->dev, p->arena, p->placement.arena);
 }
 
 rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_plan **out)
@@ -147,7 +157,7 @@ rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_plan **
     atomic_init(&p->references, 1);
     p->ctx = rn_context_retain(m->ctx);
     p->dev = m->dev;
-    p->model = rn_model_retain(m);
+    p->model = rni_model_use(m);
     p->loss = rn_loss_retain(o.loss);
     p->optimizer = rn_optimizer_retain(o.optimizer);
     p->options = o;
@@ -193,7 +203,7 @@ void rn_plan_release(rn_plan *p)
     rni_free(&ctx->allocator, p->times);
     rn_optimizer_release(p->optimizer);
     rn_loss_release(p->loss);
-    rn_model_release(p->model);
+    rni_model_unuse(p->model);
     rni_free(&ctx->allocator, p);
     rn_context_release(ctx);
 }

@@ -52,8 +52,14 @@ struct rn_plan {
 /* compile.c: from the layer tree to a placed program. Everything it made is in the plan, also when it fails. */
 rn_status rni_plan_compile(rn_plan *p);
 
+/* run.c: what every run shares; `base` has RN_ROLE_COUNT entries. */
+void rni_plan_start_run(rn_plan *p, rn_run *run, void **base, int64_t batch);
+
 /* prepare.c: runs the PREPARE ops whose sources changed. `run` has bases and batch. */
 rn_status rni_plan_prepare(rn_plan *p, rn_run *run);
+
+/* drop.c: derives all weights and gives the model's back. When the device fails over that they may be lost. */
+rn_status rni_plan_drop_weights(rn_plan *p);
 
 /* run.c: the ops of sections first..last, timed when profiling. */
 rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last);

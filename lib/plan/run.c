@@ -45,8 +45,7 @@ rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last)
     return rni_plan_run_ops(p, run, p->first[first], p->first[last + 1] - p->first[first]);
 }
 
-/* What every run shares; `base` has RN_ROLE_COUNT entries. */
-static void start_run(rn_plan *p, rn_run *run, void **base, int64_t batch)
+void rni_plan_start_run(rn_plan *p, rn_run *run, void **base, int64_t batch)
 {
     memset(base, 0, RN_ROLE_COUNT * sizeof *base);
     base[RN_ROLE_INPUT] = p->input_storage->data;
@@ -157,7 +156,7 @@ rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y)
     RNI_TRY(check_x(p, x, &n));
     if (y)
         RNI_TRY(check_y(p, y, &n));
-    start_run(p, &run, base, n);
+    rni_plan_start_run(p, &run, base, n);
     base[RN_ROLE_Y] = y ? rni_tensor_address(y) : NULL;
     p->last_batch = 0;
     RNI_TRY(run_forward(p, x, &run, base, y ? RNI_SECTION_OUTPUT : RNI_SECTION_FORWARD));
@@ -192,7 +191,7 @@ rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx)
         RNI_TRY(check_tensor(p, dx, p->x, "dx", &n));
         RNI_TRY(check_plain(dx, "dx"));
     }
-    start_run(p, &run, base, n);
+    rni_plan_start_run(p, &run, base, n);
     run.step = p->step - 1; /* dropout: the masks of the forward */
     if (p->bound_x)
         base[RN_ROLE_INPUT] = rni_tensor_address(p->bound_x);
@@ -267,7 +266,7 @@ rn_status rn_plan_train_step(rn_plan *p, const rn_tensor *x, const rn_tensor *ta
     RNI_TRY(check_step(p, x, target, &n));
     if (p->micro == 0)
         RNI_TRY(start_update(p));
-    start_run(p, &run, base, n);
+    rni_plan_start_run(p, &run, base, n);
     base[RN_ROLE_TARGET] = rni_tensor_address(target);
     p->last_batch = 0;
     RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_FORWARD));
@@ -290,7 +289,7 @@ rn_status rn_plan_eval_step(rn_plan *p, const rn_tensor *x, const rn_tensor *tar
     if (p->low.train || !p->loss)
         return rni_fail(RN_E_STATE, "plan: an eval step needs an INFER plan with a loss");
     RNI_TRY(check_step(p, x, target, &n));
-    start_run(p, &run, base, n);
+    rni_plan_start_run(p, &run, base, n);
     base[RN_ROLE_TARGET] = rni_tensor_address(target);
     RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_FORWARD));
     return run_loss(p, &run, target);

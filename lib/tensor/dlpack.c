@@ -92,6 +92,7 @@ rn_status rn_tensor_to_dlpack(rn_tensor *t, uint64_t flags, struct DLManagedTens
     RNI_REQUIRE(out);
     if (flags & ~(uint64_t)RN_DLPACK_COPY)
         return rni_fail(RN_E_INVALID, "flags: unknown flag in %llu", (unsigned long long)flags);
+    RNI_TRY(rni_tensor_expect_memory(t, "rn_tensor_to_dlpack"));
     if (!t->dev->info.dlpack_type)
         return rni_fail(RN_E_DEVICE, "t: DLPack has no name for %s", t->dev->info.name);
     if (t->layout != RN_LAYOUT_PLAIN)

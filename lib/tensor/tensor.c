@@ -45,6 +45,13 @@ void rni_storage_release(rni_storage *s)
     rn_context_release(ctx);
 }
 
+void rni_storage_drop(rni_storage *s, const char *why)
+{
+    rni_device_free(s->dev, s->data, s->bytes);
+    s->data = NULL;
+    s->dropped = why;
+}
+
 rn_status rni_tensor_view(rni_storage *storage, uint64_t offset, rn_dtype dtype, int32_t layout, int32_t rank,
                           const int64_t *dims, rn_tensor **out)
 {
@@ -152,6 +159,7 @@ rn_status rn_tensor_slice(rn_tensor *t, int64_t first, int64_t count, rn_tensor 
     int64_t dims[RN_MAX_RANK];
     RNI_REQUIRE(t);
     RNI_REQUIRE(out);
+    RNI_TRY(rni_tensor_expect_memory(t, "rn_tensor_slice"));
     if (t->rank < 1)
         return rni_fail(RN_E_SHAPE, "t: a scalar has nothing to slice");
     if (first < 0 || count < 0 || first > t->dims[0] || count > t->dims[0] - first)
@@ -198,9 +206,16 @@ rn_device *rn_tensor_device(const rn_tensor *t)
 
 void *rn_tensor_data(const rn_tensor *t)
 {
-    if (!t || !t->dev->info.host_memory || t->layout != RN_LAYOUT_PLAIN)
+    if (!t || !t->dev->info.host_memory || t->layout != RN_LAYOUT_PLAIN || t->storage->dropped)
         return NULL;
     return rni_tensor_address(t);
+}
+
+rn_status rni_tensor_expect_memory(const rn_tensor *t, const char *what)
+{
+    if (t->storage->dropped)
+        return rni_fail(RN_E_STATE, "%s: %s", what, t->storage->dropped);
+    return RN_OK;
 }
 
 rn_status rni_tensor_expect(const rn_tensor *t, const rn_device *dev, rn_dtype dtype, const char *what)
@@ -210,5 +225,5 @@ rn_status rni_tensor_expect(const rn_tensor *t, const rn_device *dev, rn_dtype d
                         t->dev->info.name);
     if (t->dtype != dtype)
         return rni_fail(RN_E_DTYPE, "%s: expected %s, got %s", what, rn_dtype_name(dtype), rn_dtype_name(t->dtype));
-    return RN_OK;
+    return rni_tensor_expect_memory(t, what);
 }

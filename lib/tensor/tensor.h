@@ -10,8 +10,9 @@
 typedef struct rni_storage {
     atomic_int references;
     rn_device *dev;
-    void *data; /* device address */
+    void *data; /* device address; NULL once dropped */
     uint64_t bytes;
+    const char *dropped; /* why there is no memory any more; NULL: there is */
     rn_release_fn release; /* NULL: device memory of ours */
     void *user;
     /* Told when bytes were written through the API; the owner clears it before it goes. */
@@ -40,6 +41,11 @@ int rni_shape_equal(int32_t rank_a, const int64_t *a, int32_t rank_b, const int6
 /* A storage of zeroed device memory, one reference. */
 rn_status rni_storage_create(rn_device *dev, uint64_t bytes, const char *what, rni_storage **out);
 void rni_storage_release(rni_storage *storage);
+/*
+ * Gives back the device memory of a storage of ours before its last reference goes. Tensors over it keep their shapes;
+ * calls that need their elements fail with RN_E_STATE and `why` (static).
+ */
+void rni_storage_drop(rni_storage *storage, const char *why);
 
 /* A tensor over part of a storage (takes its own reference). layout as given. */
 rn_status rni_tensor_view(rni_storage *storage, uint64_t offset, rn_dtype dtype, int32_t layout, int32_t rank,
@@ -58,7 +64,10 @@ static inline void rni_tensor_written(const rn_tensor *t)
         t->storage->written(t->storage->owner, t->offset, t->nbytes);
 }
 
-/* RN_E_DEVICE, RN_E_DTYPE unless it is as expected; `what` names the argument. */
+/* RN_E_STATE when its memory was dropped; `what` names call or argument. */
+rn_status rni_tensor_expect_memory(const rn_tensor *t, const char *what);
+
+/* RN_E_DEVICE, RN_E_DTYPE, RN_E_STATE unless it is as expected and has its memory; `what` names the argument. */
 rn_status rni_tensor_expect(const rn_tensor *t, const rn_device *dev, rn_dtype dtype, const char *what);
 
 #endif

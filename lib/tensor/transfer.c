@@ -37,6 +37,7 @@ rn_status rn_tensor_read(const rn_tensor *t, void *dst, size_t nbytes)
     void *staged;
     RNI_REQUIRE(t);
     RNI_REQUIRE(dst);
+    RNI_TRY(rni_tensor_expect_memory(t, "rn_tensor_read"));
     RNI_TRY(check_size(t, nbytes));
     if (t->layout == RN_LAYOUT_PLAIN)
         return fetch(t, dst);
@@ -53,6 +54,7 @@ rn_status rn_tensor_write(rn_tensor *t, const void *src, size_t nbytes)
     void *staged;
     RNI_REQUIRE(t);
     RNI_REQUIRE(src);
+    RNI_TRY(rni_tensor_expect_memory(t, "rn_tensor_write"));
     RNI_TRY(check_size(t, nbytes));
     if (t->layout == RN_LAYOUT_PLAIN)
         return put(t, src);
@@ -85,6 +87,8 @@ rn_status rn_tensor_copy(const rn_tensor *src, rn_tensor *dst)
     char expected[RNI_SHAPE_TEXT], got[RNI_SHAPE_TEXT];
     RNI_REQUIRE(src);
     RNI_REQUIRE(dst);
+    RNI_TRY(rni_tensor_expect_memory(src, "rn_tensor_copy: src"));
+    RNI_TRY(rni_tensor_expect_memory(dst, "rn_tensor_copy: dst"));
     if (!rni_shape_equal(src->rank, src->dims, dst->rank, dst->dims))
         return rni_fail(RN_E_SHAPE, "dst: expected %s, got %s", rni_shape_text(expected, src->rank, src->dims),
                         rni_shape_text(got, dst->rank, dst->dims));

@@ -29,6 +29,7 @@ rn_status rn_adam_create(rn_model *m, const rn_adam_options *options, rn_optimiz
     rn_adam_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_adam_options"));
     RNI_TRY(check(&o));
+    RNI_TRY(rni_model_expect_values(m, "rn_adam_create"));
     rn_optimizer *opt;
     RNI_TRY(rni_optimizer_create(m, RN_OP_ADAM, o.lr, o.weight_decay, 2, &opt));
     opt->adam = o;

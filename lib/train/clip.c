@@ -33,6 +33,7 @@ rn_status rn_model_clip_grad_norm(rn_model *m, double max_norm, double *norm)
 {
     RNI_REQUIRE(m);
     RNI_TRY(rni_option_positive("rn_model_clip_grad_norm: max_norm", max_norm));
+    RNI_TRY(rni_model_expect_values(m, "rn_model_clip_grad_norm"));
     if (!m->grads)
         return rni_fail(RN_E_STATE, "rn_model_clip_grad_norm: the model has no gradients yet; a TRAIN plan makes them");
     rni_own own;

@@ -3,7 +3,7 @@
 #include "train/train.h"
 #include <string.h>
 
-/* f32 or f64 in plain order, of the context. */
+/* f32 or f64 in plain order, of the context, with memory. */
 static rn_status check_values(const rn_tensor *t, const rn_context *ctx, const char *what)
 {
     if (t->dev->ctx != ctx)
@@ -12,7 +12,7 @@ static rn_status check_values(const rn_tensor *t, const rn_context *ctx, const c
         return rni_fail(RN_E_DTYPE, "%s is %s, expected f32 or f64", what, rn_dtype_name(t->dtype));
     if (t->layout != RN_LAYOUT_PLAIN)
         return rni_fail(RN_E_UNSUPPORTED, "%s is in the backend's own layout, expected plain order", what);
-    return RN_OK;
+    return rni_tensor_expect_memory(t, what);
 }
 
 /* Device, type and shape of `like`, plain order. */

@@ -9,7 +9,7 @@ static rn_status check_logits(const rn_tensor *logits, const char *what)
     if (logits->dtype != RN_F32 && logits->dtype != RN_F64)
         return rni_fail(RN_E_DTYPE, "%s is %s, expected f32 or f64", what, rn_dtype_name(logits->dtype));
     if (logits->rank == 2 && logits->dims[1] > 0 && logits->layout == RN_LAYOUT_PLAIN)
-        return RN_OK;
+        return rni_tensor_expect_memory(logits, what);
     char text[RNI_SHAPE_TEXT];
     return rni_fail(RN_E_SHAPE, "%s has shape %s, expected [N, classes]", what,
                     rni_shape_text(text, logits->rank, logits->dims));

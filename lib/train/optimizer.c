@@ -33,7 +33,7 @@ rn_status rni_optimizer_create(rn_model *m, int32_t kind, double lr, double weig
         return rni_nomem("an optimizer", sizeof *opt);
     atomic_init(&opt->references, 1);
     opt->ctx = m->ctx;
-    opt->model = rn_model_retain(m);
+    opt->model = rni_model_use(m);
     opt->kind = kind;
     opt->lr = lr;
     const uint64_t bytes = moments * rni_parameter_bytes(m);
@@ -70,7 +70,7 @@ void rn_optimizer_release(rn_optimizer *opt)
     rni_free(allocator, opt->group_lr);
     rni_free(allocator, opt->group_of);
     rni_free(allocator, opt);
-    rn_model_release(model); /* it keeps the context, and so the allocator */
+    rni_model_unuse(model); /* it keeps the context, and so the allocator */
 }
 
 /* Room for one more group; what grew stays valid when the rest fails. */

@@ -32,6 +32,7 @@ rn_status rn_sgd_create(rn_model *m, const rn_sgd_options *options, rn_optimizer
     rn_sgd_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_sgd_options"));
     RNI_TRY(check(&o));
+    RNI_TRY(rni_model_expect_values(m, "rn_sgd_create"));
     rn_optimizer *opt;
     RNI_TRY(rni_optimizer_create(m, RN_OP_SGD, o.lr, o.weight_decay, o.momentum > 0.0 ? 1 : 0, &opt));
     opt->sgd = o;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench_step [--arch NAME] [--mode train|infer] [--batch N] [--threads N] [--dtype fp32|bf16] [--size PX]
- *            [--optimizer sgd|adam] [--no-winograd] [--no-fusion] [--seconds S] [--windows N] [--steps N] [--profile]
+ *            [--optimizer sgd|adam] [--no-winograd] [--no-fusion] [--drop-weights] [--seconds S] [--windows N] [--steps N]
+ *            [--profile]
  *
  * Times whole training steps or inference on random images and prints one line of JSON. Steps are timed in windows of
  * --seconds; the median and the best window are given. `first_step_ms` is from the start of main() to the end of the
@@ -14,6 +15,8 @@
  *
  * `foreign_cpu` is the share of all processors that other processes had meanwhile: above a few per cent the figures are theirs
  * too.
+ *
+ * --drop-weights: the plan of inference gives the model's weights back when it has packed its own.
  *
  * --size 0, the default: 224 for ImageNet's nets, else 32. SGD has momentum 0.9 and weight decay 1e-4.
  */
@@ -64,6 +67,8 @@ static int parse_switch(options *o, const char *flag)
         o->profile = 1;
     else if (strcmp(flag, "--no-fusion") == 0)
         o->flags |= RN_PLAN_NO_FUSION;
+    else if (strcmp(flag, "--drop-weights") == 0)
+        o->flags |= RN_PLAN_DROP_WEIGHTS;
 #ifdef RN_PLAN_NO_WINOGRAD
     else if (strcmp(flag, "--no-winograd") == 0)
         o->flags |= RN_PLAN_NO_WINOGRAD;

@@ -351,6 +351,8 @@ typedef struct rn_backend {
     rn_status (*program_run)(void *program, void *queue, const rn_run *run);             /**< with program_create */
     void (*program_destroy)(void *program);                                              /**< with program_create */
     rn_status (*op_run)(void *dev, void *queue, const rn_op *op, const rn_value *values, const rn_run *run);
+    /** (optional) The contents of part of an allocation are no longer needed: its memory may go, its addresses stay. */
+    void (*memory_discard)(void *dev, void *ptr, uint64_t bytes);
 } rn_backend;
 
 /** The one symbol of a module, `rn_backend_query`. @return RN_E_VERSION when the majors differ */
