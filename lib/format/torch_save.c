@@ -137,6 +137,7 @@ rn_status rn_model_save_torch(const rn_model *m, const char *path)
 {
     RNI_REQUIRE(m);
     RNI_REQUIRE(path);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_save_torch"));
     RNI_TRY(rni_device_check(m->dev));
     rni_torch_builder b;
     rni_torch_begin(&b, &m->ctx->allocator);

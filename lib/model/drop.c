@@ -38,7 +38,7 @@ rn_status rni_model_may_drop(const rn_model *m)
 {
     RNI_TRY(rni_model_expect_values(m, "rn_plan_create"));
     if (atomic_load_explicit(&m->users, memory_order_acquire))
-        return rni_fail(RN_E_STATE, "options.flags: RN_PLAN_DROP_WEIGHTS: another plan or an optimizer uses the model");
+        return rni_fail(RN_E_STATE, "options.flags: RN_PLAN_DROP_WEIGHTS: another plan, optimizer or average uses the model");
     for (size_t i = 0; i < m->num_states; i++)
         if (is_held(m->states[i].value) || is_held(m->states[i].grad))
             return rni_fail(RN_E_STATE, "options.flags: RN_PLAN_DROP_WEIGHTS: '%s' is held by a reference or an export",

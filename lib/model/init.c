@@ -57,6 +57,7 @@ static rn_status init_state(rn_model *m, size_t index, uint64_t seed)
 rn_status rn_model_reset_statistics(rn_model *m)
 {
     RNI_REQUIRE(m);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_reset_statistics"));
     for (size_t i = 0; i < m->num_states; i++)
         if (m->states[i].kind == RN_STATE_BUFFER)
             RNI_TRY(init_state(m, i, 0)); /* constants: the seed has no say */

@@ -57,17 +57,22 @@ rn_status rn_ema_create(rn_model *m, const rn_ema_options *options, rn_ema **out
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_ema_options"));
     RNI_TRY(rni_option_flags(o.flags, RN_EMA_AVERAGE_BUFFERS | RN_EMA_WARMUP, "rn_ema_options.flags"));
     RNI_TRY(rni_option(o.decay >= 0.0 && o.decay <= 1.0, "rn_ema_options.decay", o.decay, "0 to 1"));
+    RNI_TRY(rni_model_expect_values(m, "rn_ema_create"));
     rn_ema *const ema = rni_calloc(&m->ctx->allocator, 1, sizeof *ema);
     if (!ema)
         return rni_nomem("an average of weights", sizeof *ema);
     atomic_init(&ema->references, 1);
     ema->ctx = rn_context_retain(m->ctx);
-    ema->model = rn_model_retain(m);
+    ema->model = rni_model_use(m);
     ema->flags = o.flags;
     ema->decay = o.decay;
-    rn_status status = rn_model_copy(m, m->dev, &ema->average);
-    if (status >= 0)
+    rn_model *average = NULL;
+    rn_status status = rn_model_copy(m, m->dev, &average);
+    if (status >= 0) {
+        ema->average = rni_model_use(average);
+        rn_model_release(average);
         status = build(ema);
+    }
     if (status < 0) {
         rn_ema_release(ema);
         return status;
@@ -89,8 +94,9 @@ void rn_ema_release(rn_ema *ema)
         return;
     rn_context *const ctx = ema->ctx;
     rni_own_free(&ema->own);
-    rn_model_release(ema->average);
-    rn_model_release(ema->model);
+    if (ema->average)
+        rni_model_unuse(ema->average);
+    rni_model_unuse(ema->model);
     rni_free(&ctx->allocator, ema);
     rn_context_release(ctx);
 }
