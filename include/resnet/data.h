@@ -108,7 +108,8 @@ RN_API rn_status rn_dataset_take(rn_dataset *ds, int64_t count, rn_dataset **out
  * A loader with mixup_alpha or cutmix_alpha above 0 mixes the images of a batch, after all transforms: image i with
  * image i - 1, the first with the last. One lambda ~ Beta(alpha, alpha) holds for the batch; both are a function of
  * seed, epoch and batch. Targets are then class probabilities f32 [n, classes], which cross-entropy takes: lambda for
- * an image's own label, 1 - lambda for its partner's.
+ * an image's own label, 1 - lambda for its partner's. With options.plan there are as many classes as the plan's output
+ * has, if these are more than the dataset's.
  *
  * Mixup (Zhang et al. 2018): lambda image + (1 - lambda) partner. CutMix (Yun et al. 2019): a box of (1 - lambda) of
  * the image's area around a random pixel, cut at the border, comes from the partner; lambda of the target is what is

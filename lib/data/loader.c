@@ -100,6 +100,26 @@ static rn_status make_order(rn_loader *l)
     return l->order ? RN_OK : rni_nomem("shuffled order", bytes);
 }
 
+/* Labels, or probabilities of all classes: the dataset's, or those of the plan's output, which may be more. */
+static rn_status choose_targets(rn_loader *l)
+{
+    int64_t dims[RN_MAX_RANK];
+    int32_t rank = 0;
+    l->target_dtype = RN_I64;
+    if (!rni_mix_wanted(&l->options))
+        return RN_OK;
+    if (l->pipeline.views > 1)
+        return rni_fail(RN_E_INVALID, "options.transform: expected none with a ten-crop in a loader that mixes");
+    l->target_dtype = l->dtype == RN_F64 ? RN_F64 : RN_F32;
+    l->classes = l->ds->info.classes;
+    if (!l->options.plan)
+        return RN_OK;
+    RNI_TRY(rn_plan_output_shape(l->options.plan, 1, &rank, dims));
+    if (rank == 2 && dims[1] > l->classes)
+        l->classes = dims[1];
+    return RN_OK;
+}
+
 /* What is made here is undone by rn_loader_release(). */
 static rn_status build(rn_loader *l)
 {
@@ -110,10 +130,7 @@ static rn_status build(rn_loader *l)
     RNI_TRY(choose_device(l));
     if (o->plan)
         RNI_TRY(follow_plan(l));
-    l->classes = rni_mix_wanted(o) ? l->ds->info.classes : 0;
-    if (l->classes && l->pipeline.views > 1)
-        return rni_fail(RN_E_INVALID, "options.transform: expected none with a ten-crop in a loader that mixes");
-    l->target_dtype = !l->classes ? RN_I64 : l->dtype == RN_F64 ? RN_F64 : RN_F32;
+    RNI_TRY(choose_targets(l));
     const int64_t dims[3] = {l->pipeline.channels, l->pipeline.out_height, l->pipeline.out_width};
     RNI_TRY(rni_shape_check(3, dims, l->dtype, "images of a batch", &l->image_count, &l->image_bytes));
     count_batches(l);

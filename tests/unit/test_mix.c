@@ -238,6 +238,37 @@ START_TEST(in_a_plans_layout)
 }
 END_TEST
 
+/* A net may know more classes than the images show. */
+START_TEST(classes_of_the_plan)
+{
+    fixture f = begin(1, 0);
+    rn_layer *const net = support_net(f.ctx, CHANNELS, CLASSES + 2);
+    rn_model *m = NULL;
+    rn_loss *loss = NULL;
+    rn_tensor *images, *target;
+    ck_ok(rn_model_create(f.ctx, net, f.cpu, &m));
+    ck_ok(rn_cross_entropy_create(f.ctx, NULL, &loss));
+    rn_plan *const p = plan_for(&f, m, RN_F32, loss);
+    f.o.plan = p;
+    rn_loader *const l = make(&f, &f.o);
+    ck_ok(rn_loader_next(l, &images, &target));
+    ck_assert_int_eq(rn_tensor_dim(target, 1), CLASSES + 2);
+    ck_ok(rn_plan_eval_step(p, images, target));
+    for (int64_t i = 0; i < BATCH; i++) {
+        double sum = 0;
+        for (int64_t k = 0; k < CLASSES; k++)
+            sum += (double)((const float *)rn_tensor_data(target))[i * (CLASSES + 2) + k];
+        ck_assert_double_eq_tol(sum, 1, 1e-6);
+    }
+    rn_loader_release(l);
+    rn_plan_release(p);
+    rn_loss_release(loss);
+    rn_model_release(m);
+    rn_layer_release(net);
+    end(&f);
+}
+END_TEST
+
 static void expect_equal(rn_loader *a, rn_loader *b)
 {
     rn_tensor *images[2], *target[2];
@@ -368,4 +399,5 @@ START_TEST(refused_options)
 END_TEST
 
 SUPPORT_MAIN("mix", mixup_follows_the_formula, cutmix_follows_the_formula, one_of_both_or_none, in_a_plans_layout,
-             same_however_made, on_a_device, boxes_and_weights_agree, shards_differ, refused_options)
+             classes_of_the_plan, same_however_made, on_a_device, boxes_and_weights_agree, shards_differ,
+             refused_options)
