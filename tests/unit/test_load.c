@@ -374,5 +374,6 @@ START_TEST(options_refuse)
 }
 END_TEST
 
-SUPPORT_MAIN("load", save_and_load, prefix_and_renames, renames_within_names, missing_and_unexpected, misshapen, absent_counters_are_zero,
-             types_are_converted, broken_files_change_nothing, saving_fails_cleanly, options_refuse)
+SUPPORT_MAIN("load", save_and_load, prefix_and_renames, renames_within_names, missing_and_unexpected, misshapen,
+             absent_counters_are_zero, types_are_converted, broken_files_change_nothing, saving_fails_cleanly,
+             options_refuse)

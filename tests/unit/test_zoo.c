@@ -306,4 +306,5 @@ START_TEST(renames_by_name)
 }
 END_TEST
 
-SUPPORT_MAIN("zoo", renames_by_name, counts, imagenet_counts, names_and_shapes, plain_twins, any_size, initial_weights, options, zeros_of_option_a)
+SUPPORT_MAIN("zoo", counts, imagenet_counts, names_and_shapes, plain_twins, any_size, initial_weights, options,
+             zeros_of_option_a, renames_by_name)
