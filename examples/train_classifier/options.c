@@ -30,7 +30,7 @@ static const char help[] =
     "  --out DIR            folder for what is written (resnet-out)\n"
     "  --resume             go on from DIR/checkpoint.safetensors, exactly where it was saved\n"
     "  --weights FILE       begin with these: safetensors, or what torch.save() wrote (.pth)\n"
-    "  --export FILE        write the trained weights there too: .pth, .pt, .ckpt or .th for torch.load(), else safetensors\n"
+    "  --export FILE        write the trained weights there too: .pth, .pt, .ckpt, .th for PyTorch, else safetensors\n"
     "  --limit-train N      only the first N training images\n"
     "  --limit-test N       only the first N test images\n"
     "  --list-archs         print the names of the networks\n"

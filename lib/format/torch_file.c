@@ -244,8 +244,8 @@ rn_status rni_torch_storage(const rni_torch_file *f, const rni_py_storage *s, ui
     uint64_t bytes = 0, wanted;
     RNI_TRY(f->zip ? find_in_zip(f, s, begin, &bytes) : find_in_legacy(f, s, begin, &bytes));
     if (__builtin_mul_overflow((uint64_t)s->count, s->type->size, &wanted) || wanted != bytes)
-        return rni_fail(RN_E_FORMAT, "a storage has %llu bytes, expected %lld elements of %s", (unsigned long long)bytes,
-                        (long long)s->count, s->type->name);
+        return rni_fail(RN_E_FORMAT, "a storage has %llu bytes, expected %lld elements of %s",
+                        (unsigned long long)bytes, (long long)s->count, s->type->name);
     return RN_OK;
 }
 
