@@ -34,7 +34,7 @@ static const char help[] =
     "  --out DIR            folder for what is written (resnet-out)\n"
     "  --resume             go on from DIR/checkpoint.safetensors, exactly where it was saved\n"
     "  --weights FILE       begin with these: safetensors, or what torch.save() wrote (.pth)\n"
-    "  --export FILE        write the trained weights there too: .pth, .pt, .ckpt or .th for torch.load(), else safetensors\n"
+    "  --export FILE        write the trained weights there too: .pth, .pt, .ckpt, .th for PyTorch, else safetensors\n"
     "  --list-archs         print the names of the networks\n"
     "  --help               print this\n"
     "\n"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CIFAR-10 and CIFAR-100, binary version (Krizhevsky 2009): records of a label byte (CIFAR-100: a coarse and a fine
- * one) and 3,072 pixels: 1,024 red, 1,024 green, 1,024 blue, each plane row by row. No header. Files of the Python version
- * (cifar_python.c) become such records in memory.
+ * one) and 3,072 pixels: 1,024 red, 1,024 green, 1,024 blue, each plane row by row. No header. Files of the
+ * Python version (cifar_python.c) become such records in memory.
  */
 #include "data/dataset.h"
 #include "base/io.h"

@@ -72,8 +72,8 @@ static rn_status take_labels(const batch *b, const rni_py_value *dict, const cha
         if (label->kind != RNI_PY_INT)
             return rni_fail(RN_E_FORMAT, "%s: label of image %zu: expected a whole number", key, i);
         if (label->u.number < 0 || label->u.number > most)
-            return rni_fail(RN_E_FORMAT, "%s: label of image %zu: expected 0 to %" PRId64 ", got %" PRId64, key, i, most,
-                            label->u.number);
+            return rni_fail(RN_E_FORMAT, "%s: label of image %zu: expected 0 to %" PRId64 ", got %" PRId64, key, i,
+                            most, label->u.number);
     }
     *out = list->u.items;
     return RN_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CIFAR files of the Python version, as torchvision downloads them: a pickled dictionary of "data" (NumPy u8 [N, 3072], rows
- * as in the binary version) and "labels", CIFAR-100 "fine_labels" and "coarse_labels".
+ * CIFAR files of the Python version, as torchvision downloads them: a pickled dictionary of "data" (NumPy u8 [N, 3072],
+ * rows as in the binary version) and "labels", CIFAR-100 "fine_labels" and "coarse_labels".
  */
 #ifndef RNI_CIFAR_PYTHON_H
 #define RNI_CIFAR_PYTHON_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Python pickles, protocols 2 to 5, as far as state_dicts of PyTorch and the CIFAR files of its data sets need them. The
+ * Python pickles, protocols 2 to 5, as far as state_dicts of PyTorch and the CIFAR files of its data sets need them. A
  * pickle's program builds a tree of values; it calls nothing: the few names that it may "call" are a table of ours
  * (pickle_globals.c), and any other name is refused.
  *
@@ -110,7 +110,7 @@ void rni_py_begin(rni_py_reader *py, const rn_allocator *allocator);
 void rni_py_end(rni_py_reader *py);
 
 /*
- * Runs the pickle at the start of `bytes`, which must stay as long as its values are used. `used` [out, optional] is its
+ * Runs the pickle at the start of `bytes`, which must stay as long as its values are used. `used` [out, optional]: its
  * length. RN_E_FORMAT for a broken one, RN_E_UNSUPPORTED for names and opcodes that are not read; the message begins
  * with the place.
  */

@@ -9,7 +9,7 @@
 /* The first pickle of the older form: the number 0x1950a86a20f9469cfc6c. The second one: 1001. */
 static const unsigned char legacy_magic[] = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46,
                                              0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e};
-enum { LEGACY_PROTOCOL = 1001 };
+enum { LEGACY_PROTOCOL = 1001, KEY_TEXT = 64 };
 
 int rni_torch_begins(const unsigned char bytes[RNI_TORCH_MAGIC])
 {
@@ -53,20 +53,25 @@ static rn_status use_entry(const rni_torch_file *f, const rni_zip_entry *e, uint
     return RN_OK;
 }
 
-static const rni_zip_entry *find_entry(const rni_torch_file *f, const char *part, const char *name, size_t length)
+/* "<folder>/<part><name>"; NULL when there is none. */
+static rn_status find_entry(const rni_torch_file *f, const char *part, const char *name, size_t length,
+                            const rni_zip_entry **out)
 {
     rni_text whole = {.allocator = f->allocator};
     rni_text_append(&whole, "%.*s%s%.*s", (int)f->folder_length, f->folder, part, (int)length, name);
-    const rni_zip_entry *const e = whole.failed ? NULL : rni_zip_find(f->zip, whole.data, whole.length);
+    if (whole.failed)
+        return rni_nomem("a name", f->folder_length + length);
+    *out = rni_zip_find(f->zip, whole.data, whole.length);
     rni_text_free(&whole);
-    return e;
+    return RN_OK;
 }
 
 static rn_status check_byte_order(const rni_torch_file *f)
 {
     char order[7] = "";
     uint64_t offset = 0;
-    const rni_zip_entry *const e = find_entry(f, "byteorder", "", 0);
+    const rni_zip_entry *e = NULL;
+    RNI_TRY(find_entry(f, "byteorder", "", 0, &e));
     if (!e)
         return RN_OK;
     RNI_TRY(use_entry(f, e, &offset));
@@ -98,12 +103,23 @@ static rn_status open_zip(rni_torch_file *f)
     return status < 0 && status != RN_E_NOMEM ? rni_fail_prefix(status, "data.pkl") : status;
 }
 
+/* A storage's key fit for a message. */
+static const char *key_text(char buffer[KEY_TEXT], const rni_py_value *key)
+{
+    size_t n = 0;
+    for (; n < key->length && n < KEY_TEXT - 1; n++)
+        buffer[n] = (unsigned char)key->u.text[n] < 32 || (unsigned char)key->u.text[n] > 126 ? '?' : key->u.text[n];
+    buffer[n] = '\0';
+    return buffer;
+}
+
 static rn_status find_in_zip(const rni_torch_file *f, const rni_py_storage *s, uint64_t *begin, uint64_t *bytes)
 {
-    const rni_zip_entry *const e = find_entry(f, "data/", s->key.u.text, s->key.length);
+    char text[KEY_TEXT];
+    const rni_zip_entry *e = NULL;
+    RNI_TRY(find_entry(f, "data/", s->key.u.text, s->key.length, &e));
     if (!e)
-        return rni_fail(RN_E_FORMAT, "there is no entry data/%.*s for a tensor", (int)(s->key.length % 60),
-                        s->key.u.text);
+        return rni_fail(RN_E_FORMAT, "there is no entry data/%s for a tensor", key_text(text, &s->key));
     *bytes = e->size;
     return use_entry(f, e, begin);
 }
@@ -228,8 +244,8 @@ rn_status rni_torch_storage(const rni_torch_file *f, const rni_py_storage *s, ui
     uint64_t bytes = 0, wanted;
     RNI_TRY(f->zip ? find_in_zip(f, s, begin, &bytes) : find_in_legacy(f, s, begin, &bytes));
     if (__builtin_mul_overflow((uint64_t)s->count, s->type->size, &wanted) || wanted != bytes)
-        return rni_fail(RN_E_FORMAT, "a storage has %llu bytes, expected %lld elements of %s", (unsigned long long)bytes,
-                        (long long)s->count, s->type->name);
+        return rni_fail(RN_E_FORMAT, "a storage has %llu bytes, expected %lld elements of %s",
+                        (unsigned long long)bytes, (long long)s->count, s->type->name);
     return RN_OK;
 }
 

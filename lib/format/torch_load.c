@@ -166,8 +166,8 @@ static rn_status read_state(loading *l, const rni_py_value *dict, const rni_stat
     for (size_t i = 0; i < l->num_moments; i++) {
         const rni_py_value *const value = rni_py_get(dict, l->names[i]);
         if (!value && l->opt->kind != RN_OP_SGD)
-            return rni_fail(RN_E_STATE, "%s: the state of %s has no %s: it is no state of Adam", rni_torch_path(l->file),
-                            s->name, l->names[i]);
+            return rni_fail(RN_E_STATE, "%s: the state of %s has no %s: it is no state of Adam",
+                            rni_torch_path(l->file), s->name, l->names[i]);
         if (!value || value->kind == RNI_PY_NONE)
             continue;
         RNI_TRY(read_moment(l, value, s, i));

@@ -38,7 +38,7 @@ size_t rni_torch_moments(const rn_optimizer *opt, const char *names[2])
     return !opt->state ? 0 : sgd ? 1 : 2;
 }
 
-/* Moments of one parameter; Adam counts steps per parameter, each count a tensor of its own since PyTorch adds to it. */
+/* Moments of one parameter. Adam counts steps per parameter, each count a tensor of its own as PyTorch adds to it. */
 static void put_state(rni_torch_builder *b, const rn_optimizer *opt, const rni_state *s, const float *step)
 {
     const char *names[2];

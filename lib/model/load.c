@@ -198,8 +198,8 @@ static rn_status judge(const loading *l)
         return RN_OK;
     const int length = (int)strcspn(first->text.data, "\n");
     return rni_fail(l->misshapen.count ? RN_E_SHAPE : RN_E_NOT_FOUND,
-                    "%s: %zu names missing, %zu unexpected, %zu misshapen; the first: %s %.*s", rni_weights_path(l->file),
-                    l->missing.count, l->unexpected.count, l->misshapen.count, what, length, first->text.data);
+                    "%s: %zu names missing, %zu unexpected, %zu misshapen; the first: %s %.*s",
+                    rni_weights_path(l->file), l->missing.count, l->unexpected.count, l->misshapen.count, what, length, first->text.data);
 }
 
 /* Where entry i stands in the block of converted values, which entries keep aligned. */

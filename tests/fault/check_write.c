@@ -37,7 +37,10 @@ static rn_status save_checkpoint(const saving *s, const char *path)
 
 static rn_status save_torch(const saving *s, const char *path)
 {
-    return rn_optimizer_save_torch(s->opt, path);
+    rn_checkpoint c = RN_CHECKPOINT_INIT;
+    c.model = s->model;
+    c.optimizer = s->opt;
+    return rn_checkpoint_save_torch(s->ctx, path, &c);
 }
 
 static rn_status export_onnx(const saving *s, const char *path)
@@ -48,7 +51,7 @@ static rn_status export_onnx(const saving *s, const char *path)
 
 static const way ways[] = {{"rn_model_save", save_model},
                             {"rn_checkpoint_save", save_checkpoint},
-                            {"rn_optimizer_save_torch", save_torch},
+                            {"rn_checkpoint_save_torch", save_torch},
                             {"rn_model_export_onnx", export_onnx}};
 
 static void must(rn_status status, const char *what)

@@ -539,6 +539,7 @@ static rn_status weights_in_files(const fault_run *run)
     char path[200];
     bench b = {0};
     rn_load_options o = RN_LOAD_OPTIONS_INIT;
+    rn_checkpoint c = RN_CHECKPOINT_INIT;
     rn_status status;
     const rn_rename renames[1] = {{"7.", "other."}};
     snprintf(path, sizeof path, "%s/weights.safetensors", run->folder);
@@ -549,9 +550,14 @@ static rn_status weights_in_files(const fault_run *run)
     o.renames = renames;
     o.num_renames = 1;
     STEP(rn_model_load(b.model, path, &o));
-    STEP(rn_model_save_torch(b.model, path));
+    rn_load_report_release(&o);
+    c.model = b.model;
+    STEP(rn_adam_create(b.model, NULL, &c.optimizer));
+    STEP(rn_checkpoint_save_torch(b.ctx, path, &c));
     STEP(rn_model_load(b.model, path, NULL));
+    STEP(rn_optimizer_load_torch(c.optimizer, path));
 done:
+    rn_optimizer_release(c.optimizer);
     rn_load_report_release(&o);
     end_bench(&b);
     return status;

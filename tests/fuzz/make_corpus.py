@@ -150,22 +150,23 @@ def cifar_pickle(labels, encoded):
 
 def torch_seeds():
     storages = bytes(24), bytes(64)
-    sgd = {"lr": real(0.1), "momentum": real(0.9), "dampening": number(0), "weight_decay": real(1e-4), "nesterov": b"\x89"}
+    sgd = {"lr": real(0.1), "momentum": real(0.9), "dampening": number(0), "weight_decay": real(1e-4),
+           "nesterov": b"\x89"}
     adam = {"lr": real(1e-3), "betas": b"(" + real(0.9) + real(0.999) + b"t", "eps": real(1e-8),
             "weight_decay": number(0), "amsgrad": b"\x89"}
     first, second = tensor("0", 6, [2, 3], [3, 1]), tensor("1", 16, [2], [1])
     buffers = dictionary((number(0), dictionary((text("momentum_buffer"), first))),
                          (number(1), dictionary((text("momentum_buffer"), second))))
-    moments = dictionary(*((number(i), dictionary((text("step"), number(3)), (text("exp_avg"), t), (text("exp_avg_sq"), t)))
-                           for i, t in enumerate((first, second))))
+    moments = dictionary(*((number(i), dictionary((text("step"), number(3)), (text("exp_avg"), t),
+                                                  (text("exp_avg_sq"), t))) for i, t in enumerate((first, second))))
     yield b"\0" + archive(pickled(weights()), *storages)
     yield b"\0" + archive(pickled(weights()), *storages, method=zipfile.ZIP_DEFLATED)
     yield b"\0" + legacy(weights("module."), *storages)
     yield b"\0" + legacy(dictionary((text("state_dict"), weights(strided=True))), *storages)
     for value in (weights(), weights(strided=True), dictionary((text("model"), weights())), optimizer(buffers, **sgd),
                   dictionary((text("optimizer"), optimizer(moments, **adam)), (text("model"), weights("module."))),
-                  tensor("0", 6, [1 << 30, 1 << 30], [0, 0]), b"](]q\0h\0e", b"cposix\nsystem\n(" + text("true") + b"tR",
-                  b"(" * 500, b"]" * 500, b"N" + b"2\x86" * 100):
+                  tensor("0", 6, [1 << 30, 1 << 30], [0, 0]), b"](]q\0h\0e",
+                  b"cposix\nsystem\n(" + text("true") + b"tR", b"(" * 500, b"]" * 500, b"N" + b"2\x86" * 100):
         yield b"\1" + pickled(value)
     yield b"\2" + cifar_pickle(["labels"], False)
     yield b"\2" + cifar_pickle(["labels"], True)

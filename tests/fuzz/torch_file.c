@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers of pickles and of torch.save()'s files. The first byte chooses: 0 a file as it is; 1 a pickle, which is put into
- * an archive with right CRC-32s and two storages; 2 and 3 a CIFAR file of the Python version.
+ * Readers of pickles and of torch.save()'s files. The first byte chooses: 0 a file as it is; 1 a pickle, which is put
+ * into an archive with right CRC-32s and two storages; 2 and 3 a CIFAR file of the Python version.
  */
 #include "format/bytes.h"
 #include "fuzz.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Trainings that change sides: PyTorch does five steps and saves weights and optimizer state, libresnet does the next ten;
- * and libresnet's own five steps go through a file of that form. Every loss within 1e-4 of PyTorch's in double.
+ * Trainings that change sides: PyTorch does five steps and saves weights and optimizer state, libresnet does the next
+ * ten; and libresnet's own five steps go through a file of that form. Every loss within 1e-4 of PyTorch's in double.
  */
 #include "golden_net.h"
 

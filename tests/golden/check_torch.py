@@ -4,8 +4,8 @@
 
     RESNET_LIBRARY=build/lib/libresnet.so tests/golden/check_torch.py
 
-Weights: a state_dict in every form that torch.save() has comes back number by number; what libresnet writes is loaded by
-torch.load(weights_only=True). Training: one side does five steps, the other goes on from
+Weights: a state_dict in every form that torch.save() has comes back number by number; what libresnet writes is loaded
+by torch.load(weights_only=True). Training: one side does five steps, the other goes on from
 its weights and optimizer state; the losses of the next ten steps must agree with the first side's own to 1e-4. The net
 is small and its convolutions are plain sums, since a sum so near zero that ReLU decides differently sends two trainings
 different ways.

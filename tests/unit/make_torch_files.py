@@ -34,7 +34,8 @@ def state():
 
 
 def floats(convert):
-    return OrderedDict((name, convert(value) if value.is_floating_point() else value) for name, value in state().items())
+    return OrderedDict((name, convert(value) if value.is_floating_point() else value)
+                       for name, value in state().items())
 
 
 def strided():
@@ -78,11 +79,12 @@ def weights(folder):
     torch.save(floats(torch.Tensor.half), folder / "half.pth")
     torch.save(floats(torch.Tensor.bfloat16), folder / "bfloat16.pth")
     torch.save(parameters(), folder / "parameters.pth")
-    nested = {"epoch": 3, "best": torch.tensor(0.5), "lr": np.float64(0.1), "schedule": Counter([80, 120]), "args": None,
-              "device": torch.device("cpu"),
+    nested = {"epoch": 3, "best": torch.tensor(0.5), "lr": np.float64(0.1), "schedule": Counter([80, 120]),
+              "args": None, "device": torch.device("cpu"),
               "state_dict": OrderedDict(("module." + name, value) for name, value in state().items())}
     torch.save(nested, folder / "nested.pth")
-    torch.save({"model": {"state_dict": state()}, "optimizer": {"state": {}, "param_groups": []}}, folder / "nested2.pth")
+    torch.save({"model": {"state_dict": state()}, "optimizer": {"state": {}, "param_groups": []}},
+               folder / "nested2.pth")
 
 
 def zip64(source):
@@ -141,7 +143,8 @@ def images(count, first):
 
 
 def cifar(folder):
-    ten = {"batch_label": "training batch 1 of 5", "labels": [3, 9], "data": images(2, 0), "filenames": ["a.png", "b.png"]}
+    ten = {"batch_label": "training batch 1 of 5", "labels": [3, 9], "data": images(2, 0),
+           "filenames": ["a.png", "b.png"]}
     hundred = {"filenames": ["a", "b"], "batch_label": "testing", "fine_labels": [99, 0], "coarse_labels": [19, 5],
                "data": images(2, 5)}
     (folder / "cifar10_python2").write_bytes(python2(ten))

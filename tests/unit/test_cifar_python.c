@@ -29,8 +29,8 @@ static void assert_image(rn_dataset *ds, int64_t index, int64_t number, int64_t 
 
 START_TEST(every_pickle)
 {
-    static const char *const names[] = {"cifar10_python2", "cifar10_protocol2", "cifar10_protocol4", "cifar10_protocol5",
-                                        "cifar10_fortran"};
+    static const char *const names[] = {"cifar10_python2", "cifar10_protocol2", "cifar10_protocol4",
+                                        "cifar10_protocol5", "cifar10_fortran"};
     ctx = support_context(&cpu);
     for (int i = 0; i < 5; i++) {
         const char *const path = torch_fixture(names[i]);
@@ -47,7 +47,8 @@ END_TEST
 
 START_TEST(folders)
 {
-    static const char *const batches[] = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"};
+    static const char *const batches[] = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4",
+                                          "data_batch_5"};
     files f = files_begin();
     rn_dataset *ds = NULL;
     ctx = support_context(&cpu);

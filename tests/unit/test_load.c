@@ -165,6 +165,28 @@ START_TEST(prefix_and_renames)
 }
 END_TEST
 
+/* A star lets a rename fit anywhere in a name; the first pair that fits is the only one used. */
+START_TEST(renames_within_names)
+{
+    static const rn_rename renames[] = {{"*.bn.", ".norm."}, {"head.", "fc."}, {"*.norm.", ".bn."}};
+    rn_load_options o = RN_LOAD_OPTIONS_INIT;
+    start();
+    rn_model *other = make_model(2);
+    const variant v = {.renamed = "block2.downsample.bn.weight", .to = "block2.downsample.norm.weight"};
+    write_variant(&v);
+    o.renames = renames + 1;
+    o.num_renames = 2;
+    ck_ok(rn_model_load(other, path, &o));
+    assert_same(model, other);
+    o.renames = renames;
+    o.num_renames = 3;
+    ck_fails(rn_model_load(other, path, &o), RN_E_NOT_FOUND, "missing stem.bn.weight");
+    rn_load_report_release(&o);
+    rn_model_release(other);
+    stop();
+}
+END_TEST
+
 START_TEST(missing_and_unexpected)
 {
     start();
@@ -352,5 +374,6 @@ START_TEST(options_refuse)
 }
 END_TEST
 
-SUPPORT_MAIN("load", save_and_load, prefix_and_renames, missing_and_unexpected, misshapen, absent_counters_are_zero,
-             types_are_converted, broken_files_change_nothing, saving_fails_cleanly, options_refuse)
+SUPPORT_MAIN("load", save_and_load, prefix_and_renames, renames_within_names, missing_and_unexpected, misshapen,
+             absent_counters_are_zero, types_are_converted, broken_files_change_nothing, saving_fails_cleanly,
+             options_refuse)

@@ -44,8 +44,9 @@ static void assert_numbers(const rn_model *m, const char *what)
     for (size_t k = 0; k < m->num_states; k++) {
         const rn_tensor *const t = m->states[k].value;
         for (int64_t i = 0; i < t->count; i++) {
-            const double value =
-                t->dtype == RN_I64 ? (double)((int64_t *)rn_tensor_data(t))[i] : (double)((float *)rn_tensor_data(t))[i];
+            const void *const data = rn_tensor_data(t);
+            const double value = t->dtype == RN_I64 ? (double)((const int64_t *)data)[i]
+                                                    : (double)((const float *)data)[i];
             const double expected = t->dtype == RN_I64 ? 7.0 : (double)k + (double)i / 8;
             ck_assert_msg(value == expected, "%s: element %d of %s is %g, expected %g", what, (int)i,
                           m->states[k].name, value, expected);
@@ -102,7 +103,8 @@ START_TEST(other_names_and_shapes)
     support_append(net, "fc", support_linear(ctx, 4, 3));
     support_append(net, "head", support_linear(ctx, 3, 1));
     ck_ok(rn_model_create(ctx, net, cpu, &other));
-    ck_fails(rn_model_load(other, torch_fixture("zip.pth"), &o), RN_E_SHAPE, "2 names missing, 5 unexpected, 1 misshapen");
+    ck_fails(rn_model_load(other, torch_fixture("zip.pth"), &o), RN_E_SHAPE,
+             "2 names missing, 5 unexpected, 1 misshapen");
     ck_assert_str_eq(o.missing, "head.weight\nhead.bias");
     ck_assert_str_eq(o.misshapen, "fc.weight: file [3, 2], model [3, 4]");
     ck_assert_ptr_nonnull(strstr(o.unexpected, "bn.running_mean"));
@@ -127,7 +129,8 @@ typedef struct hostile {
 #define HOSTILE(pickle, status, text) {pickle, sizeof(pickle) - 1, status, text}
 
 static const hostile pickles[] = {
-    HOSTILE("\x80\2cposix\nsystem\nX\2\0\0\0hi\x85R.", RN_E_UNSUPPORTED, "data.pkl: at byte 16: the pickle names posix.system"),
+    HOSTILE("\x80\2cposix\nsystem\nX\2\0\0\0hi\x85R.", RN_E_UNSUPPORTED,
+            "data.pkl: at byte 16: the pickle names posix.system"),
     HOSTILE("\x80\2c__builtin__\neval\nX\2\0\0\0hi\x85R.", RN_E_UNSUPPORTED, "names __builtin__.eval"),
     HOSTILE("\x80\4\x8c\5posix\x8c\6system\x93.", RN_E_UNSUPPORTED, "names posix.system"),
     HOSTILE("\x80\2cpo\1ix\nsys\xfftem\n.", RN_E_UNSUPPORTED, "names po?ix.sys?tem"),
@@ -163,7 +166,8 @@ static const hostile pickles[] = {
     HOSTILE(NAMED(TENSOR "K\0K\2\x85J\xff\xff\xff\xff\x85" END), RN_E_FORMAT, "0 or more"),
     HOSTILE(NAMED(TENSOR "J\xff\xff\xff\xffK\2\x85K\1\x85" END), RN_E_FORMAT, "arguments that cannot be"),
     HOSTILE(NAMED(TENSOR "K\0K\2\x85K\1K\1\x86" END), RN_E_FORMAT, "arguments that cannot be"),
-    HOSTILE(NAMED(TENSOR "K\0\x8a\x08\0\0\0\0\0\0\0\x40\x8a\x08\0\0\0\0\0\0\0\x40\x86K\0K\0\x86" END), RN_E_FORMAT, "overflow"),
+    HOSTILE(NAMED(TENSOR "K\0\x8a\x08\0\0\0\0\0\0\0\x40\x8a\x08\0\0\0\0\0\0\0\x40\x86K\0K\0\x86" END), RN_E_FORMAT,
+            "overflow"),
 };
 
 START_TEST(hostile_pickles)
@@ -238,7 +242,8 @@ START_TEST(memory_is_bounded)
 END_TEST
 
 /* Sets bytes at the place where the text first stands, or `before` it. */
-static void patch(unsigned char *bytes, size_t size, const char *text, size_t length, size_t behind, unsigned char value)
+static void patch(unsigned char *bytes, size_t size, const char *text, size_t length, size_t behind,
+                  unsigned char value)
 {
     for (size_t i = 0; i + length <= size; i++) {
         if (memcmp(bytes + i, text, length) != 0)

@@ -612,6 +612,23 @@ START_TEST(strides_of_bottlenecks)
 }
 END_TEST
 
+START_TEST(renames_by_name)
+{
+    const rn_rename *table = NULL;
+    size_t count = 0;
+    ck_ok(rn_zoo_renames("akamaster", &table, &count));
+    ck_assert_uint_eq(count, 2);
+    ck_assert_str_eq(table[0].from, "linear.");
+    ck_assert_str_eq(table[1].to, ".downsample.");
+    table = NULL;
+    ck_fails(rn_zoo_renames("other", &table, &count), RN_E_NOT_FOUND, "no renames 'other'; there are: akamaster");
+    ck_assert_ptr_null(table);
+    ck_fails(rn_zoo_renames(NULL, &table, &count), RN_E_INVALID, "name is NULL");
+    ck_fails(rn_zoo_renames("akamaster", NULL, &count), RN_E_INVALID, "table is NULL");
+    ck_fails(rn_zoo_renames("akamaster", &table, NULL), RN_E_INVALID, "count is NULL");
+}
+END_TEST
+
 SUPPORT_MAIN("zoo", counts, counts_of_a_model, names_and_shapes, order, plain_twins, any_size, initial_weights, zero_init,
              frozen, options, options_of_other_versions, resnet_options, shortcuts, zeros_of_option_a,
-             strides_of_bottlenecks)
+             strides_of_bottlenecks, renames_by_name)
