@@ -8,7 +8,8 @@
 
 static rn_status slot_tensors(rn_loader *l, rni_slot *slot, int which, int64_t n)
 {
-    const int64_t dims[4] = {n * l->pipeline.views, l->pipeline.channels, l->pipeline.out_height, l->pipeline.out_width};
+    const int64_t dims[4] = {n * l->pipeline.views, l->pipeline.channels, l->pipeline.out_height,
+                             l->pipeline.out_width};
     RNI_TRY(rni_tensor_view(slot->image_storage, 0, l->dtype, l->layout, 4, dims, &slot->images[which]));
     return rni_tensor_view(slot->label_storage, 0, RN_I64, RN_LAYOUT_PLAIN, 1, dims, &slot->labels[which]);
 }
@@ -28,7 +29,8 @@ static rn_status slot_memory(rn_loader *l, rni_slot *slot, size_t image_bytes, s
 
 static rn_status slot_create(rn_loader *l, rni_slot *slot)
 {
-    const size_t images = (size_t)(l->capacity * l->pipeline.views) * l->image_bytes, labels = (size_t)(l->capacity * l->pipeline.views) * sizeof(int64_t);
+    const size_t images = (size_t)(l->capacity * l->pipeline.views) * l->image_bytes,
+                 labels = (size_t)(l->capacity * l->pipeline.views) * sizeof(int64_t);
     const int64_t rest = l->images % l->options.batch;
     slot->indices = rni_calloc(l->allocator, (size_t)l->capacity, sizeof *slot->indices);
     if (!slot->indices)
@@ -93,8 +95,8 @@ rn_status rni_slot_choose(rn_loader *l, rni_slot *slot, rn_tensor **images, rn_t
 }
 
 /*
- * The index lists of the pipeline, one stored image of a custom dataset, one that a frame has made, one finished image in
- * f32 before it becomes another type.
+ * The index lists of the pipeline, one stored image of a custom dataset, one that a frame has made, one finished image
+ * in f32 before it becomes another type.
  */
 typedef struct scratch_parts {
     size_t stored, framed, finished, total;
@@ -144,7 +146,8 @@ void rni_batch_assign(rn_loader *l, rni_slot *slot, const rni_position *position
 }
 
 /* One view of an image, of the type that batches have, to `out`. */
-static rn_status make_view(const rn_loader *l, const rni_picture *picture, const rni_draw *draw, char *scratch, void *out)
+static rn_status make_view(const rn_loader *l, const rni_picture *picture, const rni_draw *draw, char *scratch,
+                           void *out)
 {
     const scratch_parts parts = scratch_layout(l);
     const int nhwc = l->layout == RN_LAYOUT_NHWC;
