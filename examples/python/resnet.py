@@ -28,17 +28,24 @@ F32, F64, I64, U8, I32, BF16, F16 = range(1, 8)
 MAX_RANK = 8
 LOG_NONE, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG = range(5)
 BUILD_VERSION, BUILD_COMPILER, BUILD_FEATURES, BUILD_CPU_LEVELS = range(4)
-INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT = range(3)
-BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE = 1, 2
+INIT_DEFAULT, INIT_KAIMING_FAN_IN, INIT_KAIMING_FAN_OUT, INIT_NORMAL_001 = range(4)
+CONV2D_ZERO_BIAS = LINEAR_ZERO_BIAS = 1
+BATCHNORM_CUMULATIVE, BATCHNORM_NOT_AFFINE, BATCHNORM_ZERO_INIT, BATCHNORM_FROZEN = 1, 2, 4, 8
+EMA_AVERAGE_BUFFERS, EMA_WARMUP = 1, 2
 POOL_EXCLUDE_PADDING = RESIDUAL_NO_RELU = SGD_NESTEROV = ADAM_DECOUPLED = LOAD_PARTIAL = 1
 STATE_PARAMETER, STATE_BUFFER = 0, 1
-PLAN_INFER, PLAN_TRAIN = 0, 1
+DOT_ALL_LAYERS, DOT_NAMES, DOT_SHAPES, DOT_LEFT_TO_RIGHT, DOT_SUBGRAPH = 1, 2, 4, 8, 16
+ONNX_FOLD_BATCHNORM, ONNX_FIXED_BATCH = 1, 2
+PLAN_INFER, PLAN_TRAIN, PLAN_STATISTICS = range(3)
 PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD = 1, 2, 4
-ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = DLPACK_COPY = 1
+ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
 LOADER_SHUFFLE, LOADER_DROP_LAST = 1, 2
-SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3 = range(3)
+SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3, SHORTCUT_C = range(4)
 CIFAR_PLAIN, CIFAR_ZEROS_AFTER = 1, 2
+RESNET_PLAIN, RESNET_ZEROS_AFTER, RESNET_V1 = 1, 2, 4
+ZOO_ZERO_INIT, ZOO_FROZEN_BN = 0x100, 0x200
+BLOCK_BASIC, BLOCK_BOTTLENECK = 1, 2
 CPU_BASE, CPU_AVX2, CPU_AVX512, CPU_AVX512BF16 = range(4)
 
 DTYPES = {F32: np.dtype("f4"), F64: np.dtype("f8"), I64: np.dtype("i8"), U8: np.dtype("u1"), I32: np.dtype("i4"),
@@ -61,9 +68,9 @@ def _opaque(name):
 
 
 rn_context, rn_device, rn_tensor, rn_layer, rn_model, rn_plan, rn_loss, rn_optimizer, rn_schedule, rn_dataset, \
-    rn_transform, rn_loader, rn_backend, DLManagedTensorVersioned = map(_opaque, (
+    rn_transform, rn_loader, rn_ema, rn_backend, DLManagedTensorVersioned = map(_opaque, (
         "rn_context", "rn_device", "rn_tensor", "rn_layer", "rn_model", "rn_plan", "rn_loss", "rn_optimizer",
-        "rn_schedule", "rn_dataset", "rn_transform", "rn_loader", "rn_backend", "DLManagedTensorVersioned"))
+        "rn_schedule", "rn_dataset", "rn_transform", "rn_loader", "rn_ema", "rn_backend", "DLManagedTensorVersioned"))
 
 
 def _struct(name, *fields):
@@ -99,10 +106,16 @@ rn_residual_options = _struct(
 rn_zoo_options = _struct("rn_zoo_options", _flags, ("classes", c_int64), ("in_channels", c_int64))
 rn_cifar_resnet_options = _struct(
     "rn_cifar_resnet_options", _flags, ("depth", c_int64), ("classes", c_int64), ("in_channels", c_int64),
-    ("shortcut", c_int32), ("init", c_int32))
+    ("shortcut", c_int32), ("init", c_int32), ("width", c_int64))
+rn_resnet_options = _struct(
+    "rn_resnet_options", _flags, ("depth", c_int64), ("blocks", c_int64 * 4), ("classes", c_int64),
+    ("in_channels", c_int64), ("width", c_int64), ("groups", c_int64), ("width_per_group", c_int64), ("block", c_int32),
+    ("shortcut", c_int32), ("init", c_int32), ("reserved", c_int32))
 rn_state_entry = _struct(
     "rn_state_entry", ("name", c_char_p), ("value", POINTER(rn_tensor)), ("grad", POINTER(rn_tensor)),
     ("kind", c_int32), ("trainable", c_int32))
+rn_onnx_options = _struct("rn_onnx_options", _flags)
+rn_dot_options = _struct("rn_dot_options", _flags, ("name", c_char_p))
 
 
 class rn_rename(Structure):
@@ -132,6 +145,7 @@ rn_adam_options = _struct(
     "rn_adam_options", _flags, ("lr", c_double), ("beta1", c_double), ("beta2", c_double), ("eps", c_double),
     ("weight_decay", c_double))
 rn_group_options = _struct("rn_group_options", _flags, ("lr_factor", c_double), ("weight_decay", c_double))
+rn_ema_options = _struct("rn_ema_options", _flags, ("decay", c_double))
 rn_step_schedule_options = _struct(
     "rn_step_schedule_options", _flags, ("lr", c_double), ("gamma", c_double), ("period", c_int64))
 rn_multistep_schedule_options = _struct(
@@ -141,6 +155,7 @@ rn_cosine_schedule_options = _struct(
     "rn_cosine_schedule_options", _flags, ("lr", c_double), ("min_lr", c_double), ("steps", c_int64))
 rn_warmup_schedule_options = _struct(
     "rn_warmup_schedule_options", _flags, ("start_factor", c_double), ("steps", c_int64))
+rn_hold_schedule_options = _struct("rn_hold_schedule_options", _flags, ("factor", c_double), ("threshold", c_double))
 rn_one_cycle_schedule_options = _struct(
     "rn_one_cycle_schedule_options", _flags, ("max_lr", c_double), ("pct_start", c_double), ("div", c_double),
     ("final_div", c_double), ("steps", c_int64))
@@ -156,17 +171,18 @@ rn_dataset_vtable = _struct(
 rn_loader_options = _struct(
     "rn_loader_options", _flags, ("batch", c_int64), ("seed", c_uint64), ("workers", c_int32), ("prefetch", c_int32),
     ("device", POINTER(rn_device)), ("transform", POINTER(rn_transform)), ("plan", POINTER(rn_plan)),
-    ("shard", c_int64), ("num_shards", c_int64))
+    ("shard", c_int64), ("num_shards", c_int64), ("mixup_alpha", c_double), ("cutmix_alpha", c_double),
+    ("mix_probability", c_double), ("cutmix_share", c_double))
 rn_checkpoint = _struct(
     "rn_checkpoint", _flags, ("model", POINTER(rn_model)), ("optimizer", POINTER(rn_optimizer)),
     ("schedule", POINTER(rn_schedule)), ("loader", POINTER(rn_loader)), ("plan", POINTER(rn_plan)),
-    ("epoch", c_int64), ("step", c_int64), ("value", c_double * 4))
+    ("epoch", c_int64), ("step", c_int64), ("value", c_double * 4), ("ema", POINTER(rn_ema)))
 
 # --- Functions: {name: (result, [arguments])} -----------------------------------------------------------------------
 
-_ctx, _dev, _ten, _lay, _mod, _pla, _los, _opt, _sch, _set, _tra, _loa = (POINTER(t) for t in (
+_ctx, _dev, _ten, _lay, _mod, _pla, _los, _opt, _sch, _set, _tra, _loa, _ema = (POINTER(t) for t in (
     rn_context, rn_device, rn_tensor, rn_layer, rn_model, rn_plan, rn_loss, rn_optimizer, rn_schedule, rn_dataset,
-    rn_transform, rn_loader))
+    rn_transform, rn_loader, rn_ema))
 _P = POINTER
 _i64s = POINTER(c_int64)
 
@@ -217,6 +233,7 @@ FUNCTIONS = {
     "rn_maxpool2d_create": (rn_status, [_ctx, _P(rn_pool2d_options), _P(_lay)]),
     "rn_avgpool2d_create": (rn_status, [_ctx, _P(rn_pool2d_options), _P(_lay)]),
     "rn_global_avgpool2d_create": (rn_status, [_ctx, _P(_lay)]),
+    "rn_adaptive_avgpool2d_create": (rn_status, [_ctx, c_int64, c_int64, _P(_lay)]),
     "rn_linear_create": (rn_status, [_ctx, _P(rn_linear_options), _P(_lay)]),
     "rn_flatten_create": (rn_status, [_ctx, _P(_lay)]),
     "rn_dropout_create": (rn_status, [_ctx, c_double, _P(_lay)]),
@@ -230,11 +247,14 @@ FUNCTIONS = {
     "rn_layer_replace_child": (rn_status, [_lay, c_char_p, _lay]),
     "rn_zoo_create": (rn_status, [_ctx, c_char_p, _P(rn_zoo_options), _P(_lay)]),
     "rn_zoo_name": (c_char_p, [c_size_t]),
+    "rn_zoo_renames": (rn_status, [c_char_p, _P(_P(rn_rename)), _P(c_size_t)]),
     "rn_cifar_resnet_create": (rn_status, [_ctx, _P(rn_cifar_resnet_options), _P(_lay)]),
+    "rn_resnet_create": (rn_status, [_ctx, _P(rn_resnet_options), _P(_lay)]),
     "rn_model_create": (rn_status, [_ctx, _lay, _dev, _P(_mod)]),
     "rn_model_device": (_dev, [_mod]),
     "rn_model_root": (_lay, [_mod]),
     "rn_model_init": (rn_status, [_mod, c_uint64]),
+    "rn_model_reset_statistics": (rn_status, [_mod]),
     "rn_model_copy": (rn_status, [_mod, _dev, _P(_mod)]),
     "rn_model_state_count": (c_size_t, [_mod]),
     "rn_model_state": (rn_status, [_mod, c_size_t, _P(rn_state_entry)]),
@@ -245,10 +265,13 @@ FUNCTIONS = {
     "rn_model_zero_grad": (rn_status, [_mod]),
     "rn_model_clip_grad_norm": (rn_status, [_mod, c_double, _P(c_double)]),
     "rn_model_summary": (rn_status, [_mod, c_int32, _i64s, rn_write_fn, c_void_p]),
+    "rn_model_write_dot": (rn_status, [_mod, c_int32, _i64s, _P(rn_dot_options), rn_write_fn, c_void_p]),
     "rn_model_macs": (rn_status, [_mod, c_int32, _i64s, _i64s]),
     "rn_load_report_release": (None, [_P(rn_load_options)]),
     "rn_model_save": (rn_status, [_mod, c_char_p]),
+    "rn_model_save_torch": (rn_status, [_mod, c_char_p]),
     "rn_model_load": (rn_status, [_mod, c_char_p, _P(rn_load_options)]),
+    "rn_model_export_onnx": (rn_status, [_mod, c_int32, _i64s, _P(rn_onnx_options), c_char_p]),
     "rn_plan_create": (rn_status, [_mod, _P(rn_plan_options), _P(_pla)]),
     "rn_plan_input": (rn_status, [_pla, _P(_ten)]),
     "rn_plan_output_shape": (rn_status, [_pla, c_int64, _P(c_int32), _i64s]),
@@ -269,14 +292,22 @@ FUNCTIONS = {
     "rn_sgd_create": (rn_status, [_mod, _P(rn_sgd_options), _P(_opt)]),
     "rn_adam_create": (rn_status, [_mod, _P(rn_adam_options), _P(_opt)]),
     "rn_optimizer_add_group": (rn_status, [_opt, c_char_p, _P(rn_group_options)]),
+    "rn_optimizer_exclude_from_decay": (rn_status, [_opt, c_int32, _P(c_size_t)]),
     "rn_optimizer_step": (rn_status, [_opt]),
     "rn_optimizer_set_lr": (rn_status, [_opt, c_double]),
     "rn_optimizer_lr": (c_double, [_opt]),
     "rn_optimizer_steps": (c_int64, [_opt]),
+    "rn_ema_create": (rn_status, [_mod, _P(rn_ema_options), _P(_ema)]),
+    "rn_ema_update": (rn_status, [_ema]),
+    "rn_ema_model": (_mod, [_ema]),
+    "rn_ema_updates": (c_int64, [_ema]),
+    "rn_optimizer_save_torch": (rn_status, [_opt, c_char_p]),
+    "rn_optimizer_load_torch": (rn_status, [_opt, c_char_p]),
     "rn_step_schedule_create": (rn_status, [_ctx, _P(rn_step_schedule_options), _P(_sch)]),
     "rn_multistep_schedule_create": (rn_status, [_ctx, _P(rn_multistep_schedule_options), _P(_sch)]),
     "rn_cosine_schedule_create": (rn_status, [_ctx, _P(rn_cosine_schedule_options), _P(_sch)]),
     "rn_warmup_schedule_create": (rn_status, [_ctx, _sch, _P(rn_warmup_schedule_options), _P(_sch)]),
+    "rn_hold_schedule_create": (rn_status, [_ctx, _sch, _P(rn_hold_schedule_options), _P(_sch)]),
     "rn_one_cycle_schedule_create": (rn_status, [_ctx, _P(rn_one_cycle_schedule_options), _P(_sch)]),
     "rn_plateau_schedule_create": (rn_status, [_ctx, _P(rn_plateau_schedule_options), _P(_sch)]),
     "rn_schedule_lr": (rn_status, [_sch, c_int64, _P(c_double)]),
@@ -304,19 +335,21 @@ FUNCTIONS = {
     "rn_loader_position": (rn_status, [_loa, _i64s, _i64s]),
     "rn_loader_seek": (rn_status, [_loa, c_int64, c_int64]),
     "rn_checkpoint_save": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
+    "rn_checkpoint_save_torch": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
     "rn_checkpoint_load": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
 }
 for _type, _name in ((_ctx, "context"), (_ten, "tensor"), (_lay, "layer"), (_mod, "model"), (_pla, "plan"),
                      (_los, "loss"), (_opt, "optimizer"), (_sch, "schedule"), (_set, "dataset"), (_tra, "transform"),
-                     (_loa, "loader")):
+                     (_loa, "loader"), (_ema, "ema")):
     FUNCTIONS["rn_%s_retain" % _name] = (_type, [_type])
     FUNCTIONS["rn_%s_release" % _name] = (None, [_type])
 for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, rn_pool2d_options, rn_linear_options,
                  rn_pad_shortcut_options, rn_residual_options, rn_zoo_options, rn_cifar_resnet_options,
-                 rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options, rn_sgd_options,
-                 rn_adam_options, rn_group_options, rn_step_schedule_options, rn_multistep_schedule_options,
-                 rn_cosine_schedule_options, rn_warmup_schedule_options, rn_one_cycle_schedule_options,
-                 rn_plateau_schedule_options, rn_loader_options):
+                 rn_resnet_options, rn_dot_options, rn_onnx_options, rn_load_options, rn_plan_options, rn_cross_entropy_options, rn_mse_options,
+                 rn_sgd_options,
+                 rn_adam_options, rn_group_options, rn_ema_options, rn_step_schedule_options,
+                 rn_multistep_schedule_options, rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
+                 rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_loader_options):
     FUNCTIONS[_options.__name__ + "_init"] = (rn_status, [_P(_options), c_size_t])
 
 
@@ -498,6 +531,9 @@ class Context(_Handle):
     def global_avgpool2d(self):
         return self._layer(lib.rn_global_avgpool2d_create)
 
+    def adaptive_avgpool2d(self, height, width):
+        return self._layer(lib.rn_adaptive_avgpool2d_create, height, width)
+
     def linear(self, in_features, out_features, bias=True, init=INIT_DEFAULT):
         return self._layer(lib.rn_linear_create, byref(_defaults(
             rn_linear_options, in_features=in_features, out_features=out_features, bias=bias, init=init)))
@@ -533,12 +569,15 @@ class Context(_Handle):
             rn_residual_options, flags=0 if relu else RESIDUAL_NO_RELU, main_name=main_name.encode(),
             shortcut_name=shortcut_name.encode())))
 
-    def zoo(self, name, classes=0, in_channels=0):
+    def zoo(self, name, classes=0, in_channels=0, flags=0):
         return self._layer(lib.rn_zoo_create, name.encode(), byref(_defaults(
-            rn_zoo_options, classes=classes, in_channels=in_channels)))
+            rn_zoo_options, classes=classes, in_channels=in_channels, flags=flags)))
 
     def cifar_resnet(self, depth=20, **options):
         return self._layer(lib.rn_cifar_resnet_create, byref(_defaults(rn_cifar_resnet_options, depth=depth, **options)))
+
+    def resnet(self, depth=50, **options):
+        return self._layer(lib.rn_resnet_create, byref(_defaults(rn_resnet_options, depth=depth, **options)))
 
     def cross_entropy(self, label_smoothing=0.0):
         return Loss(_create(lib.rn_cross_entropy_create, _los, self.pointer, byref(_defaults(
@@ -561,6 +600,10 @@ class Context(_Handle):
     def warmup(self, inner, **options):
         return Schedule(_create(lib.rn_warmup_schedule_create, _sch, self.pointer, inner.pointer, byref(_defaults(
             rn_warmup_schedule_options, **options))))
+
+    def hold(self, inner, **options):
+        return Schedule(_create(lib.rn_hold_schedule_create, _sch, self.pointer, inner.pointer, byref(_defaults(
+            rn_hold_schedule_options, **options))))
 
     def transform(self):
         return Transform(_create(lib.rn_transform_create, _tra, self.pointer))
@@ -778,6 +821,9 @@ class Model(_Handle):
     def init(self, seed):
         lib.rn_model_init(self.pointer, seed)
 
+    def reset_statistics(self):
+        lib.rn_model_reset_statistics(self.pointer)
+
     def copy(self, device=None):
         device = device or self.device
         twin = Model.__new__(Model)
@@ -803,11 +849,25 @@ class Model(_Handle):
     def summary(self, shape):
         return _collected(lib.rn_model_summary, self.pointer, len(shape), _sizes(shape))
 
+    def dot(self, shape, name=None, flags=0):
+        """A picture for Graphviz; flags: DOT_*."""
+        options = _defaults(rn_dot_options, name=_text(name), flags=flags)
+        return _collected(lib.rn_model_write_dot, self.pointer, len(shape), _sizes(shape), byref(options))
+
     def macs(self, shape):
         return _create(lib.rn_model_macs, c_int64, self.pointer, len(shape), _sizes(shape)).value
 
     def save(self, path):
         lib.rn_model_save(self.pointer, _text(path))
+
+    def save_torch(self, path):
+        """A state_dict for torch.load(path, weights_only=True)."""
+        lib.rn_model_save_torch(self.pointer, _text(path))
+
+    def export_onnx(self, path, shape, flags=0):
+        """flags: ONNX_*."""
+        options = _defaults(rn_onnx_options, flags=flags)
+        lib.rn_model_export_onnx(self.pointer, len(shape), _sizes(shape), byref(options), _text(path))
 
     def load(self, path, strip_prefix=None, renames=(), partial=False):
         """The names that were missing, unexpected or misshapen; also as the attribute `report` of an error."""
@@ -856,8 +916,36 @@ class Optimizer(_Handle):
         lib.rn_optimizer_add_group(self.pointer, name_glob.encode(), byref(_defaults(
             rn_group_options, lr_factor=lr_factor, weight_decay=weight_decay)))
 
+    def exclude_from_decay(self, max_rank=1):
+        """Takes weight decay off biases and batch normalisation; the number of parameters that lost it."""
+        return _create(lib.rn_optimizer_exclude_from_decay, c_size_t, self.pointer, max_rank).value
+
     def step(self):
         lib.rn_optimizer_step(self.pointer)
+
+    def save_torch(self, path):
+        lib.rn_optimizer_save_torch(self.pointer, _text(path))
+
+    def load_torch(self, path):
+        """Moments, steps and learning rate of a state_dict of torch.optim."""
+        lib.rn_optimizer_load_torch(self.pointer, _text(path))
+
+
+class Ema(_Handle):
+    """Moving averages of a model's weights; `model` is them as a model."""
+    kind = "ema"
+
+    def __init__(self, model, decay=0.999, average_buffers=False, warmup=False):
+        flags = (EMA_AVERAGE_BUFFERS if average_buffers else 0) | (EMA_WARMUP if warmup else 0)
+        super().__init__(_create(lib.rn_ema_create, _ema, model.pointer, byref(_defaults(
+            rn_ema_options, flags=flags, decay=decay))))
+        self.model = Model.borrowed(lib.rn_ema_model(self.pointer))
+        self.model.device = model.device
+
+    updates = property(lambda self: lib.rn_ema_updates(self.pointer))
+
+    def update(self):
+        lib.rn_ema_update(self.pointer)
 
 
 class Schedule(_Handle):
@@ -880,16 +968,18 @@ def _fields(struct):
 
 
 class Plan(_Handle):
-    """A model compiled for a shape [N, ...]; train=True for training. dtype float64: reference kernels; "bf16":
+    """A model compiled for a shape [N, ...]; train=True for training, statistics=True to renew running statistics.
+    dtype float64: reference kernels; "bf16":
     activations of half the size, arrays stay float32."""
     kind = "plan"
 
     def __init__(self, model, shape, train=False, loss=None, optimizer=None, dtype=np.float32, flags=0, batches=(),
-                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0):
+                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0, statistics=False):
+        mode = PLAN_STATISTICS if statistics else PLAN_TRAIN if train else PLAN_INFER
         compute = BF16 if dtype == "bf16" else CODES[np.dtype(dtype)]
         self.model, self.dtype, self.input_shape = model, DTYPES.get(compute, np.dtype(np.float32)), tuple(shape)
         super().__init__(_create(lib.rn_plan_create, _pla, model.pointer, byref(_defaults(
-            rn_plan_options, flags=flags, mode=PLAN_TRAIN if train else PLAN_INFER, rank=len(shape),
+            rn_plan_options, flags=flags, mode=mode, rank=len(shape),
             input_dims=_dims(*shape), batches=(c_int64 * 8)(*batches), compute_dtype=compute,
             accumulate=accumulate, loss=_pointer(loss), optimizer=_pointer(optimizer), clip_norm=clip_norm,
             memory_limit=memory_limit, seed=seed))))
@@ -912,6 +1002,12 @@ class Plan(_Handle):
                 lib.rn_plan_forward(self.pointer, source.pointer, target.pointer)
         lib.rn_device_synchronize(device.pointer)
         return y
+
+    def update_statistics(self, x):
+        """In a statistics plan: takes a batch into the running statistics."""
+        with self._input(x) as source:
+            lib.rn_plan_forward(self.pointer, source.pointer, None)
+        lib.rn_device_synchronize(self.model.device.pointer)
 
     def backward(self, dy, dx=None):
         """Adds to the gradients; fills dx when given (flags=PLAN_INPUT_GRAD)."""
@@ -937,7 +1033,7 @@ class Plan(_Handle):
                 lib.rn_device_synchronize(self.model.device.pointer)
 
     def train_step(self, x, target):
-        """The whole step: labels [N], or values like the output."""
+        """The whole step: labels [N]; class probabilities or values like the output."""
         self._step(lib.rn_plan_train_step, x, target)
 
     def eval_step(self, x, target):
@@ -1010,12 +1106,15 @@ class Dataset(_Handle):
         return Dataset(_create(lib.rn_dataset_take, _set, self.pointer, count))
 
     def loader(self, batch=128, shuffle=False, drop_last=False, seed=0, workers=1, prefetch=2, transform=None,
-               device=None, plan=None, shard=0, num_shards=1):
+               device=None, plan=None, shard=0, num_shards=1, mixup=0.0, cutmix=0.0, mix_probability=1.0,
+               cutmix_share=0.5):
+        """mixup, cutmix: the alpha of each; batches then have class probabilities instead of labels."""
         flags = (LOADER_SHUFFLE if shuffle else 0) | (LOADER_DROP_LAST if drop_last else 0)
         return Loader(_create(lib.rn_loader_create, _loa, self.pointer, byref(_defaults(
             rn_loader_options, flags=flags, batch=batch, seed=seed, workers=workers, prefetch=prefetch,
             device=_pointer(device), transform=_pointer(transform), plan=_pointer(plan), shard=shard,
-            num_shards=num_shards))))
+            num_shards=num_shards, mixup_alpha=mixup, cutmix_alpha=cutmix, mix_probability=mix_probability,
+            cutmix_share=cutmix_share))))
 
 
 def _custom_dataset(context, read, count, classes, shape, dtype):
@@ -1065,20 +1164,26 @@ class Loader(_Handle):
         lib.rn_loader_seek(self.pointer, epoch, batch)
 
 
-def _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values):
+def _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values, ema):
     return rn_checkpoint(sizeof(rn_checkpoint), 0, model.pointer, _pointer(optimizer), _pointer(schedule),
-                         _pointer(loader), _pointer(plan), epoch, step, (c_double * 4)(*values))
+                         _pointer(loader), _pointer(plan), epoch, step, (c_double * 4)(*values), _pointer(ema))
 
 
 def save_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None, epoch=0, step=0,
-                    values=()):
-    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values)
+                    values=(), ema=None):
+    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, epoch, step, values, ema)
     lib.rn_checkpoint_save(context.pointer, _text(path), byref(checkpoint))
 
 
-def load_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None):
+def save_torch_checkpoint(path, context, model, optimizer=None, epoch=0, step=0):
+    """A dictionary of "model", "optimizer", "epoch" and "step" for torch.load()."""
+    checkpoint = _checkpoint(model, optimizer, None, None, None, epoch, step, ())
+    lib.rn_checkpoint_save_torch(context.pointer, _text(path), byref(checkpoint))
+
+
+def load_checkpoint(path, context, model, optimizer=None, schedule=None, loader=None, plan=None, ema=None):
     """Restores the parts; returns epoch, step and the four values."""
-    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, 0, 0, ())
+    checkpoint = _checkpoint(model, optimizer, schedule, loader, plan, 0, 0, (), ema)
     lib.rn_checkpoint_load(context.pointer, _text(path), byref(checkpoint))
     return checkpoint.epoch, checkpoint.step, tuple(checkpoint.value)
 
@@ -1102,6 +1207,13 @@ def zoo_names():
     while (name := lib.rn_zoo_name(len(names))) is not None:
         names.append(name.decode())
     return names
+
+
+def zoo_renames(name):
+    """Pairs for Model.load(renames=...)."""
+    table, count = _P(rn_rename)(), c_size_t()
+    lib.rn_zoo_renames(name.encode(), byref(table), byref(count))
+    return [(getattr(table[i], "from").decode(), table[i].to.decode()) for i in range(count.value)]
 
 
 def version():

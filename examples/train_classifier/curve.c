@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "curve.h"
-#include "files.h"
+#include "../common/files.h"
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "history.h"
-#include "check.h"
-#include "files.h"
+#include "../common/check.h"
+#include "../common/files.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char header[] = "epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,images_per_second\n";
+static const char header[] = "epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,images_per_second,"
+                             "validation_loss,validation_accuracy\n";
 
 static void append(history *h, const history_row *row)
 {
@@ -21,6 +23,15 @@ static void append(history *h, const history_row *row)
     h->rows[h->count++] = *row;
 }
 
+/* The last two fields are empty when nothing is held out. */
+static int parse_row(const char *line, history_row *row)
+{
+    row->validation_loss = row->validation_accuracy = NAN;
+    return sscanf(line, "%" SCNd64 ",%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf", &row->epoch, &row->lr, &row->train_loss,
+                  &row->train_accuracy, &row->test_loss, &row->test_accuracy, &row->seconds, &row->images_per_second,
+                  &row->validation_loss, &row->validation_accuracy) >= 8;
+}
+
 /* Lines that are no rows, the header for one, are passed over. */
 static void read_rows(history *h, int64_t epochs)
 {
@@ -30,17 +41,19 @@ static void read_rows(history *h, int64_t epochs)
     if (!file)
         return;
     while (fgets(line, sizeof line, file))
-        if (sscanf(line, "%" SCNd64 ",%lf,%lf,%lf,%lf,%lf,%lf,%lf", &row.epoch, &row.lr, &row.train_loss,
-                   &row.train_accuracy, &row.test_loss, &row.test_accuracy, &row.seconds, &row.images_per_second) == 8 &&
-            row.epoch <= epochs)
+        if (parse_row(line, &row) && row.epoch <= epochs)
             append(h, &row);
     fclose(file);
 }
 
 static void print_row(FILE *file, const history_row *row)
 {
-    fprintf(file, "%" PRId64 ",%.9g,%.6f,%.6f,%.6f,%.6f,%.2f,%.1f\n", row->epoch, row->lr, row->train_loss,
+    fprintf(file, "%" PRId64 ",%.9g,%.6f,%.6f,%.6f,%.6f,%.2f,%.1f,", row->epoch, row->lr, row->train_loss,
             row->train_accuracy, row->test_loss, row->test_accuracy, row->seconds, row->images_per_second);
+    if (isnan(row->validation_loss))
+        fputs(",\n", file);
+    else
+        fprintf(file, "%.6f,%.6f\n", row->validation_loss, row->validation_accuracy);
 }
 
 static void write_all(const history *h)

@@ -11,6 +11,7 @@ typedef struct history_row {
     double lr;     /* of the epoch's last step */
     double train_loss, train_accuracy, test_loss, test_accuracy; /* means; accuracies are fractions */
     double seconds, images_per_second; /* training and test together; training alone */
+    double validation_loss, validation_accuracy; /* of images held out; NAN without */
 } history_row;
 
 typedef struct history {

@@ -1,34 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * train_classifier: trains a residual network of the zoo on CIFAR-10 or Fashion-MNIST.
+ * train_classifier: trains a residual network of the zoo on CIFAR-10, CIFAR-100 or Fashion-MNIST.
  *
- *   options.c   the command line          recipe.c   optimizer, learning rate, augmentation
- *   dataset.c   the images                train.c    the training itself: begin here
+ *   options.c   the command line          train.c    the training itself: begin here
  *   history.c   history.csv               curve.c    learning-curve.svg
- *   files.c     the output folder         progress.c the bar on a terminal
+ *   progress.c  the bar on a terminal
+ *
+ * In ../common, shared with other programs: recipe.c (optimizer, learning rate, augmentation), dataset.c (the images),
+ * files.c (the output folder).
  */
-#include "check.h"
+#include "../common/check.h"
 #include "options.h"
 #include "train.h"
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static volatile sig_atomic_t interrupted;
+const char program_name[] = "train_classifier";
 
-_Noreturn void fail(int status, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fflush(stdout);
-    fputs("train_classifier: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    exit(status);
-}
+static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number)
 {

@@ -3,26 +3,23 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-enum { MAX_FILES = 64 };
+#include "../common/dataset.h"
+#include "../common/recipe.h"
 
 typedef struct options {
-    const char *dataset, *data;
-    const char *train[MAX_FILES]; /* named CIFAR-10 files, in place of the default split */
-    size_t num_train;
-    const char *test;
-    const char *arch, *recipe, *device, *out, *dtype;
-    int64_t epochs, batch; /* 0: the recipe's */
-    double lr;             /* 0: the recipe's */
-    uint64_t seed;
-    int32_t threads;       /* 0: as many as there are */
-    int64_t limit_train, limit_test; /* 0: all images */
+    data_options data;
+    const char *arch, *recipe_name, *print_recipe, *device, *out, *dtype;
+    texts set;                                   /* key=value */
+    int64_t epochs, iterations, batch, micro_batch; /* 0: the recipe's */
+    double lr;                                   /* 0: the recipe's */
+    uint64_t seed, memory_limit;                 /* memory_limit 0: none */
+    int32_t threads;                             /* 0: as many as there are */
     int resume;
+    const char *weights, *exported; /* NULL: none */
+    recipe recipe; /* with what the flags replace */
 } options;
 
-/* Exits with 2 when the flags make no sense, with 0 after --help and --list-archs. */
+/* Exits with 2 when the flags make no sense, with 0 after --help, --list-archs and --print-recipe. */
 void options_parse(options *o, int argc, char **argv);
 
 #endif

@@ -43,15 +43,17 @@ typedef struct rn_dataset_vtable {
 } rn_dataset_vtable;
 
 /**
- * CIFAR-10, binary version: data_batch_1..5.bin or test_batch.bin in `dir`.
- * @return RN_E_NOT_FOUND naming the file, RN_E_FORMAT for a size that is no multiple of 3,073 or a label above 9
+ * CIFAR-10: the binary version (data_batch_1..5.bin or test_batch.bin in `dir`) or, where its files are not there, the
+ * Python version that torchvision downloads (the same names without ".bin"). Its pickles are read, never run.
+ * @return RN_E_NOT_FOUND naming the file, RN_E_FORMAT for a size that is no multiple of 3,073 or a label above 9,
+ *         RN_E_UNSUPPORTED for a pickle with more than arrays, lists and texts
  */
 RN_API rn_status rn_cifar10_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out);
 
-/** CIFAR-100, binary version, fine labels: train.bin or test.bin in `dir`. */
+/** CIFAR-100, fine labels, both versions: train.bin or test.bin in `dir`, or train and test. */
 RN_API rn_status rn_cifar100_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out);
 
-/** Named files in the CIFAR binary format. @param classes 10 (records of 3,073 bytes) or 100 (3,074) */
+/** Named files in the CIFAR binary format or the Python version's, told apart by their contents. @param classes 10 (records of 3,073 bytes) or 100 (3,074) */
 RN_API rn_status rn_cifar_files_open(rn_context *ctx, const char *const *paths, size_t num_paths, int64_t classes,
                                      rn_dataset **out);
 
@@ -102,6 +104,16 @@ RN_API rn_status rn_dataset_take(rn_dataset *ds, int64_t count, rn_dataset **out
 #define RN_LOADER_SHUFFLE 1u   /**< a new order each epoch, a function of seed and epoch */
 #define RN_LOADER_DROP_LAST 2u /**< leaves out a last batch that is not full */
 
+/**
+ * A loader with mixup_alpha or cutmix_alpha above 0 mixes the images of a batch, after all transforms: image i with
+ * image i - 1, the first with the last. One lambda ~ Beta(alpha, alpha) holds for the batch; both are a function of
+ * seed, epoch and batch. Targets are then class probabilities f32 [n, classes], which cross-entropy takes: lambda for
+ * an image's own label, 1 - lambda for its partner's.
+ *
+ * Mixup (Zhang et al. 2018): lambda image + (1 - lambda) partner. CutMix (Yun et al. 2019): a box of (1 - lambda) of
+ * the image's area around a random pixel, cut at the border, comes from the partner; lambda of the target is what is
+ * left.
+ */
 typedef struct rn_loader_options {
     size_t struct_size;
     uint64_t flags;          /**< RN_LOADER_* */
@@ -113,10 +125,15 @@ typedef struct rn_loader_options {
     rn_transform *transform; /**< [optional] */
     rn_plan *plan;           /**< [optional] images in the layout this plan's first layer reads; no conversion later */
     int64_t shard, num_shards; /**< takes every num_shards-th image of the order, beginning with shard */
+    double mixup_alpha;      /**< above 0: mixup; 0.2 is usual for ImageNet, 1 for CIFAR */
+    double cutmix_alpha;     /**< above 0: CutMix; 1 is usual */
+    double mix_probability;  /**< of a batch to be mixed, 0 to 1; others get probabilities of 1 and 0 */
+    double cutmix_share;     /**< with both: the probability that a mixed batch is CutMix's, 0 to 1 */
 } rn_loader_options;
 #define RN_LOADER_OPTIONS_INIT                                               \
     {                                                                        \
-        sizeof(rn_loader_options), 0, 128, 0, 1, 2, NULL, NULL, NULL, 0, 1   \
+        sizeof(rn_loader_options), 0, 128, 0, 1, 2, NULL, NULL, NULL, 0, 1,  \
+            0.0, 0.0, 1.0, 0.5                                               \
     }
 RN_API rn_status rn_loader_options_init(rn_loader_options *options, size_t struct_size);
 
@@ -127,8 +144,9 @@ RN_API void rn_loader_release(rn_loader *l);
 
 /**
  * The next batch: images f32 [n, C, H, W] and labels i64 [n], borrowed until the next call. (With options.plan of an
- * f64 plan, f64 images.) A transform with a ten-crop makes ten rows of each image, one after another. After an error
- * the loader stands where it stood: the next call tries the same batch again, and rn_loader_seek() can go past it.
+ * f64 plan, f64 images.) A loader that mixes gives class probabilities [n, classes] instead of labels, f32 or f64. A
+ * transform with a ten-crop makes ten rows of each image, one after another. After an error the loader stands where it
+ * stood: the next call tries the same batch again, and rn_loader_seek() can go past it.
  * @return RN_END after the last batch; the call after that begins the next epoch; RN_E_INVALID for a label outside
  *         0..classes-1; what a dataset of the host's returned
  */

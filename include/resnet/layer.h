@@ -23,13 +23,14 @@ typedef struct rn_layer rn_layer;
 enum {
     RN_INIT_DEFAULT = 0,        /**< PyTorch's default: U(-1/sqrt(fan_in), 1/sqrt(fan_in)); biases the same bound */
     RN_INIT_KAIMING_FAN_IN = 1, /**< normal, variance 2/fan_in (He et al. 2015, arXiv 1502.01852, eq. 10) */
-    RN_INIT_KAIMING_FAN_OUT = 2 /**< normal, variance 2/(out*kh*kw), torchvision's ResNets (eq. 14 there) */
+    RN_INIT_KAIMING_FAN_OUT = 2, /**< normal, variance 2/(out*kh*kw), torchvision's ResNets (eq. 14 there) */
+    RN_INIT_NORMAL_001 = 3       /**< normal, standard deviation 0.01 (Krizhevsky et al. 2012), torchvision's VGG classifiers */
 };
 
 /** torch.nn.Conv2d: cross-correlation, zero padding. Pairs are {height, width}. */
 typedef struct rn_conv2d_options {
     size_t struct_size;
-    uint64_t flags;       /**< 0 */
+    uint64_t flags;       /**< RN_CONV2D_* */
     int64_t in_channels;  /**< 1 or more; a multiple of groups */
     int64_t out_channels; /**< 1 or more; a multiple of groups */
     int64_t kernel[2];    /**< 1 or more */
@@ -40,6 +41,8 @@ typedef struct rn_conv2d_options {
     int32_t bias;         /**< 1: adds a bias per output channel */
     int32_t init;         /**< RN_INIT_* of the weight */
 } rn_conv2d_options;
+/** The bias begins at 0, whatever `init` says of the weight. */
+#define RN_CONV2D_ZERO_BIAS 1u
 /** 3x3, stride 1, padding 1, no bias: the convolution of the ResNets. Set the channels. */
 #define RN_CONV2D_OPTIONS_INIT                                               \
     {                                                                        \
@@ -59,6 +62,13 @@ typedef struct rn_batchnorm2d_options {
 #define RN_BATCHNORM_CUMULATIVE 1u
 /** affine=False of PyTorch: no weight and bias. */
 #define RN_BATCHNORM_NOT_AFFINE 2u
+/** The weight begins at 0 instead of 1: a residual block that ends in it begins as its shortcut (Goyal et al. 2017). */
+#define RN_BATCHNORM_ZERO_INIT 4u
+/**
+ * Training normalises with the running statistics, too, and leaves them alone: for fine-tuning with small batches. Weight
+ * and bias are trained unless rn_model_set_trainable() freezes them.
+ */
+#define RN_BATCHNORM_FROZEN 8u
 #define RN_BATCHNORM2D_OPTIONS_INIT                                          \
     {                                                                        \
         sizeof(rn_batchnorm2d_options), 0, 0, 1e-5, 0.1                      \
@@ -82,12 +92,14 @@ typedef struct rn_pool2d_options {
 /** torch.nn.Linear on [N, in_features]. */
 typedef struct rn_linear_options {
     size_t struct_size;
-    uint64_t flags;       /**< 0 */
+    uint64_t flags;       /**< RN_LINEAR_* */
     int64_t in_features;  /**< 1 or more */
     int64_t out_features; /**< 1 or more */
     int32_t bias;         /**< 1: with bias */
     int32_t init;         /**< RN_INIT_* of the weight */
 } rn_linear_options;
+/** The bias begins at 0, whatever `init` says of the weight. */
+#define RN_LINEAR_ZERO_BIAS 1u
 #define RN_LINEAR_OPTIONS_INIT                                               \
     {                                                                        \
         sizeof(rn_linear_options), 0, 0, 0, 1, 0                             \
@@ -135,7 +147,8 @@ RN_API rn_status rn_conv2d_create(rn_context *ctx, const rn_conv2d_options *opti
 /**
  * [N, C, H, W] to the same. Training: y = weight (x - mean) / sqrt(var + eps) + bias over N, H, W with the
  * biased variance; running statistics take the unbiased one (Ioffe and Szegedy 2015, as PyTorch does). One value per
- * channel in training is RN_E_SHAPE. State: weight, bias, running_mean, running_var, num_batches_tracked.
+ * channel in training is RN_E_SHAPE. Frozen: as in inference, always. State: weight, bias, running_mean, running_var,
+ * num_batches_tracked.
  */
 RN_API rn_status rn_batchnorm2d_create(rn_context *ctx, const rn_batchnorm2d_options *options, rn_layer **out);
 
@@ -150,6 +163,13 @@ RN_API rn_status rn_avgpool2d_create(rn_context *ctx, const rn_pool2d_options *o
 
 /** [N, C, H, W] to [N, C, 1, 1], torch.nn.AdaptiveAvgPool2d(1). */
 RN_API rn_status rn_global_avgpool2d_create(rn_context *ctx, rn_layer **out);
+
+/**
+ * [N, C, H, W] to [N, C, height, width], torch.nn.AdaptiveAvgPool2d((height, width)): output i is the average over pixels
+ * floor(i H / height) to ceil((i + 1) H / height) - 1. Images of that size pass through; smaller ones have pixels repeated.
+ * @param height 1 or more @param width 1 or more
+ */
+RN_API rn_status rn_adaptive_avgpool2d_create(rn_context *ctx, int64_t height, int64_t width, rn_layer **out);
 
 /** [N, in] to [N, out]: y = x W^T + b. State: weight [out, in], bias [out]. */
 RN_API rn_status rn_linear_create(rn_context *ctx, const rn_linear_options *options, rn_layer **out);

@@ -14,11 +14,15 @@ extern "C" {
 
 typedef struct rn_loss rn_loss;
 
-/** torch.nn.CrossEntropyLoss on logits [N, K] and labels i64 [N] in 0..K-1. */
+/**
+ * torch.nn.CrossEntropyLoss on logits [N, K]. The target is labels i64 [N] in 0..K-1, or class probabilities [N, K] of
+ * the logits' type (soft targets, as a loader with mixup gives them): sum_k(-t_k log p_k). These are taken as they are,
+ * whatever their sum. Each call may bring the one or the other.
+ */
 typedef struct rn_cross_entropy_options {
     size_t struct_size;
     uint64_t flags;         /**< 0 */
-    double label_smoothing; /**< e: (1-e) CE + e mean_k(-log p_k), over all K classes; 0 <= e < 1 */
+    double label_smoothing; /**< e: (1-e) CE + e mean_k(-log p_k), so t_k (1-e) + e/K of a soft target; 0 <= e < 1 */
 } rn_cross_entropy_options;
 #define RN_CROSS_ENTROPY_OPTIONS_INIT {sizeof(rn_cross_entropy_options), 0, 0.0}
 
@@ -40,7 +44,7 @@ RN_API void rn_loss_release(rn_loss *loss);
 /**
  * Computes the loss and its gradient outside a plan.
  * @param pred   [in] f32 or f64, [N, K] (cross-entropy) or any shape (MSE)
- * @param target [in] labels i64 [N], or values like pred
+ * @param target [in] labels i64 [N] or class probabilities like pred (cross-entropy), values like pred (MSE)
  * @param dpred  [out, optional] gradient, shape and type of pred
  * @param value  [out, optional] the loss; NULL does not wait
  * @return RN_E_INVALID for a label out of range, naming its index and value

@@ -19,7 +19,7 @@ typedef struct rn_metrics {
     double last_loss;  /**< mean loss of the last step */
     double grad_norm;  /**< gradient norm of the last step before clipping; 0 without clipping */
     int64_t count;     /**< images */
-    int64_t correct;   /**< images whose largest logit is their label's (cross-entropy only) */
+    int64_t correct;   /**< images whose largest logit is their label's or largest target's (cross-entropy only) */
     int64_t steps;     /**< steps */
     int64_t nonfinite; /**< steps whose loss was not finite; they did not change the weights */
 } rn_metrics;

@@ -48,6 +48,9 @@ RN_API rn_layer *rn_model_root(const rn_model *m);
 /** Draws all weights anew by their layers' rules (RN_INIT_*); BN 1 and 0, buffers 0, 1, 0. Gradients are kept. */
 RN_API rn_status rn_model_init(rn_model *m, uint64_t seed);
 
+/** Sets running means to 0, variances to 1 and num_batches_tracked to 0: before an RN_PLAN_STATISTICS plan. */
+RN_API rn_status rn_model_reset_statistics(rn_model *m);
+
 /** A copy with its own weights, on the same or another device. Gradients are not copied. */
 RN_API rn_status rn_model_copy(const rn_model *m, rn_device *dev, rn_model **out);
 
@@ -85,10 +88,40 @@ RN_API rn_status rn_model_clip_grad_norm(rn_model *m, double max_norm, double *n
 /** Writes a table in the manner of torchinfo: layer, output shape, parameters, multiply-adds for that input shape. */
 RN_API rn_status rn_model_summary(const rn_model *m, int32_t rank, const int64_t *dims, rn_write_fn write, void *user);
 
+/** How rn_model_write_dot() draws. */
+typedef struct rn_dot_options {
+    size_t struct_size;
+    uint64_t flags;   /**< RN_DOT_* */
+    const char *name; /**< [optional] of the net: the picture's title; keeps nets in one picture apart */
+} rn_dot_options;
+/** A box for every layer; else batch normalisation, ReLU, flatten, dropout and identity belong to the box before. */
+#define RN_DOT_ALL_LAYERS 1u
+#define RN_DOT_NAMES 2u         /**< paths in boxes and on blocks */
+#define RN_DOT_SHAPES 4u        /**< in every box what it gives, without the batch: "64 x 56 x 56" */
+#define RN_DOT_LEFT_TO_RIGHT 8u /**< else from top to bottom */
+#define RN_DOT_SUBGRAPH 16u     /**< a subgraph, to stand in a digraph of the caller's with others; needs a name */
+#define RN_DOT_OPTIONS_INIT {sizeof(rn_dot_options), 0, NULL}
+RN_API rn_status rn_dot_options_init(rn_dot_options *options, size_t struct_size);
+
+/**
+ * Writes a picture in Graphviz's language DOT (`dot -Tsvg`), in the manner of He et al. 2015, figure 3: "3x3 conv, 64,
+ * /2", a colour and "output size: 56" for every size of images, residual blocks framed, their shortcuts solid where they
+ * are the identity and dotted where the dimensions change; a dotted line without a box pads with zeros. The same model
+ * gives the same text.
+ * @param dims    of the input, batch included
+ * @param options [optional]
+ * @return RN_E_SHAPE for an input that does not fit; what `write` returned
+ */
+RN_API rn_status rn_model_write_dot(const rn_model *m, int32_t rank, const int64_t *dims, const rn_dot_options *options,
+                                    rn_write_fn write, void *user);
+
 /** Multiply-adds of convolutions and linear layers for an input shape, batch included. */
 RN_API rn_status rn_model_macs(const rn_model *m, int32_t rank, const int64_t *dims, int64_t *out);
 
-/** Replaces `from` at the start of a name, or the whole name, by `to`. */
+/**
+ * Replaces `from` at the start of a name, or the whole name, by `to`. With a star before it, `from` is replaced where it
+ * first stands in the name: {"*.shortcut.", ".downsample."}. rn_zoo_renames() has tables for well-known files.
+ */
 typedef struct rn_rename {
     const char *from;
     const char *to;
@@ -101,7 +134,7 @@ typedef struct rn_rename {
 typedef struct rn_load_options {
     size_t struct_size;
     uint64_t flags;           /**< RN_LOAD_* */
-    const char *strip_prefix; /**< [optional] taken off names that begin with it, "module." */
+    const char *strip_prefix; /**< [optional] taken off names that begin with it: "module." of DataParallel */
     const rn_rename *renames; /**< [optional] tried in order after the prefix; the first that fits is used */
     size_t num_renames;
     char *missing;    /**< [out] names of the model that the file lacks; NULL when none */
@@ -122,12 +155,44 @@ RN_API void rn_load_report_release(rn_load_options *options);
 RN_API rn_status rn_model_save(const rn_model *m, const char *path);
 
 /**
- * Reads weights from a safetensors file. An absent num_batches_tracked is taken as 0. Types f64, f16 and bf16
- * are converted. Either everything is loaded or, on an error, nothing.
+ * Writes all entries as PyTorch's state_dict: model.load_state_dict(torch.load(path, weights_only=True)). Replaces `path`
+ * only when the file is complete. @return RN_E_IO, RN_E_UNSUPPORTED for more than 4 GiB
+ */
+RN_API rn_status rn_model_save_torch(const rn_model *m, const char *path);
+
+/**
+ * Reads weights from a safetensors file or from one that torch.save() wrote (zip archives of PyTorch 1.6 and later, and
+ * the form before); the format is found by the file's first bytes. A dictionary of tensors is read, or the one it holds
+ * as "state_dict", "model_state_dict", "model" or "net". Nothing in a file is ever called: pickles that name anything but
+ * tensors, dictionaries and NumPy arrays are refused, and memory is bounded by the file's size. An absent
+ * num_batches_tracked is taken as 0. Types f64, f16 and bf16 are converted. Either everything is loaded or, on an error,
+ * nothing.
  * @param options [in, out, optional]
- * @return RN_E_NOT_FOUND or RN_E_IO for the file, RN_E_FORMAT, RN_E_SHAPE (misshapen), RN_E_NOT_FOUND (missing or unexpected)
+ * @return RN_E_NOT_FOUND or RN_E_IO for the file, RN_E_FORMAT (broken), RN_E_UNSUPPORTED (a name in a pickle, or packing,
+ *         that is not read), RN_E_SHAPE (misshapen), RN_E_NOT_FOUND (missing or unexpected)
  */
 RN_API rn_status rn_model_load(rn_model *m, const char *path, rn_load_options *options);
+
+/** How rn_model_export_onnx() writes. */
+typedef struct rn_onnx_options {
+    size_t struct_size;
+    uint64_t flags; /**< RN_ONNX_* */
+} rn_onnx_options;
+#define RN_ONNX_FOLD_BATCHNORM 1u /**< into the convolution before it, where nothing else reads that one */
+#define RN_ONNX_FIXED_BATCH 2u    /**< dims[0] is the batch; else the graph takes any, named "batch" */
+#define RN_ONNX_OPTIONS_INIT {sizeof(rn_onnx_options), 0}
+RN_API rn_status rn_onnx_options_init(rn_onnx_options *options, size_t struct_size);
+
+/**
+ * Writes the model in inference mode as an ONNX file (IR version 8, opset 17), replacing `path` only when it is complete.
+ * The graph has an input "input" and an output "output", f32; weights have the names of the model's state.
+ * @param dims    of the input; all but the batch are fixed in the graph
+ * @param options [optional]
+ * @return RN_E_SHAPE for an input that does not fit, RN_E_UNSUPPORTED for a layer that ONNX has not or a file above 2 GiB
+ *         (the format's limit), RN_E_INVALID for names that are not UTF-8, RN_E_IO
+ */
+RN_API rn_status rn_model_export_onnx(const rn_model *m, int32_t rank, const int64_t *dims,
+                                      const rn_onnx_options *options, const char *path);
 
 #ifdef __cplusplus
 }

@@ -70,6 +70,15 @@ RN_API void rn_optimizer_release(rn_optimizer *opt);
  */
 RN_API rn_status rn_optimizer_add_group(rn_optimizer *opt, const char *name_glob, const rn_group_options *options);
 
+/**
+ * No weight decay on parameters of at most so many dimensions. With 1 these are biases and the weights of batch
+ * normalisation; matrices and kernels keep theirs. Each goes to a group that is like its own but for the decay; one
+ * that is named by rn_optimizer_add_group() afterwards gets that group's.
+ * @param max_rank 0 or more  @param excluded [out, optional] how many parameters lost a decay
+ * @return RN_E_STATE when it is too late, as for groups
+ */
+RN_API rn_status rn_optimizer_exclude_from_decay(rn_optimizer *opt, int32_t max_rank, size_t *excluded);
+
 /** Updates the trainable parameters from the model's gradients. @return RN_E_STATE before the model has gradients */
 RN_API rn_status rn_optimizer_step(rn_optimizer *opt);
 
@@ -79,6 +88,23 @@ RN_API rn_status rn_optimizer_set_lr(rn_optimizer *opt, double lr);
 RN_API double rn_optimizer_lr(const rn_optimizer *opt);
 /** @return the number of steps done, as kept in checkpoints; 0 for NULL. */
 RN_API int64_t rn_optimizer_steps(const rn_optimizer *opt);
+
+/**
+ * Writes PyTorch's optimizer.state_dict() of SGD, Adam or AdamW: optimizer.load_state_dict(torch.load(path)). Parameters
+ * are numbered in the model's order, as for torch.optim over model.parameters(); with groups, one group after another.
+ * Replaces `path` only when the file is complete. @return RN_E_IO
+ */
+RN_API rn_status rn_optimizer_save_torch(const rn_optimizer *opt, const char *path);
+
+/**
+ * Takes over moments, number of steps and learning rate from an optimizer.state_dict() that torch.save() wrote, on its own
+ * or in a dictionary under "optimizer", "optimizer_state_dict" or "optim". All other settings must be those of this
+ * optimizer, group by group, and its groups must have as many parameters. SGD keeps no number of steps there: it becomes 1
+ * when there is momentum, else 0. Parameters without state get moments of zero. On an error nothing has changed.
+ * @return RN_E_NOT_FOUND, RN_E_IO, RN_E_FORMAT, RN_E_STATE naming the setting that differs with both values, RN_E_SHAPE
+ *         naming the parameter
+ */
+RN_API rn_status rn_optimizer_load_torch(rn_optimizer *opt, const char *path);
 
 #ifdef __cplusplus
 }

@@ -20,7 +20,14 @@ typedef struct rn_plan rn_plan;
 /** Modes of a plan. */
 enum {
     RN_PLAN_INFER = 0, /**< running statistics, dropout off, BN folded into the weights */
-    RN_PLAN_TRAIN = 1  /**< batch statistics, gradients */
+    RN_PLAN_TRAIN = 1, /**< batch statistics, gradients */
+    /**
+     * Batch statistics, no gradients: each rn_plan_forward() takes them into the running statistics with weight 1/k at
+     * the k-th batch since rn_model_reset_statistics(), whatever the layers' momentum. After batches of equal size
+     * these are their average: torch.optim.swa_utils.update_bn(), and how He et al. ended a training. Weights averaged
+     * by an rn_ema need it.
+     */
+    RN_PLAN_STATISTICS = 2
 };
 
 /** Flags of a plan. */
@@ -35,7 +42,7 @@ enum {
 typedef struct rn_plan_options {
     size_t struct_size;
     uint64_t flags;                  /**< RN_PLAN_* flags */
-    int32_t mode;                    /**< RN_PLAN_INFER or RN_PLAN_TRAIN */
+    int32_t mode;                    /**< RN_PLAN_INFER, RN_PLAN_TRAIN or RN_PLAN_STATISTICS */
     int32_t rank;                    /**< of the input: 2 or 4 */
     int64_t input_dims[RN_MAX_RANK]; /**< [N, C, H, W] or [N, F]; N is the largest batch unless `batches` says more */
     int64_t batches[8];              /**< other batch sizes to prepare, 0 ends; on the CPU any size up to the largest runs */
@@ -89,9 +96,9 @@ RN_API rn_status rn_plan_input(rn_plan *p, rn_tensor **out);
 RN_API rn_status rn_plan_output_shape(const rn_plan *p, int64_t n, int32_t *rank, int64_t *dims);
 
 /**
- * y = model(x). In a TRAIN plan it also updates the running statistics, once.
+ * y = model(x). In a TRAIN or STATISTICS plan it also updates the running statistics, once.
  * @param x [in] [n, ...] with n up to the plan's batch, in plain order, or like rn_plan_input()
- * @param y [out] [n, ...] of rn_plan_output_shape()
+ * @param y [out] [n, ...] of rn_plan_output_shape(); may be NULL in a STATISTICS plan
  * @return RN_E_SHAPE, RN_E_DTYPE, RN_E_DEVICE, RN_E_STATE when the plan is stale (rn_model_set_trainable())
  */
 RN_API rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y);
@@ -104,10 +111,12 @@ RN_API rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y);
 RN_API rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx);
 
 /**
- * One whole step: zero gradients, forward, loss, backward, clip, update. With `accumulate` k the update happens at every
- * k-th call, from the mean of k gradients; batch statistics are of each micro-batch. A step whose loss is not
+ * One whole step: zero gradients, forward, loss, backward, clip, update. With `accumulate` k the update happens at
+ * every k-th call, from the mean of k gradients, as PyTorch's loop of (loss / k).backward() does it. Batch
+ * normalisation sees micro-batches: each is normalised by its own statistics and moves the running ones, k times per
+ * update. So k micro-batches of n are not quite a batch of k n, and a small n is noisier. A step whose loss is not
  * finite leaves weights and optimizer as they were and is counted in rn_metrics::nonfinite.
- * @param target [in] labels i64 [n], or values like the output for MSE
+ * @param target [in] cross-entropy: labels i64 [n], or class probabilities like the output; MSE: values like the output
  * @return RN_E_INVALID for a label out of range, with nothing changed
  */
 RN_API rn_status rn_plan_train_step(rn_plan *p, const rn_tensor *x, const rn_tensor *target);

@@ -11,6 +11,7 @@
 #include <resnet/context.h>
 #include <resnet/data.h>
 #include <resnet/device.h>
+#include <resnet/ema.h>
 #include <resnet/image.h>
 #include <resnet/layer.h>
 #include <resnet/loss.h>

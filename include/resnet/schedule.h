@@ -54,6 +54,20 @@ typedef struct rn_warmup_schedule_options {
 } rn_warmup_schedule_options;
 #define RN_WARMUP_SCHEDULE_OPTIONS_INIT {sizeof(rn_warmup_schedule_options), 0, 0.1, 5}
 
+/**
+ * `factor` times what `inner` says until a metric told to rn_schedule_observe() is below the threshold, then the whole
+ * of it, for good. He et al. 2015 train 110 layers so: a tenth of the rate until the training error is below 80 %
+ * (about 400 steps); these are the defaults, for errors from 0 to 1.
+ */
+typedef struct rn_hold_schedule_options {
+    size_t struct_size;
+    uint64_t flags;   /**< RN_HOLD_UNTIL_ABOVE */
+    double factor;    /**< 0 to 1 */
+    double threshold; /**< finite */
+} rn_hold_schedule_options;
+#define RN_HOLD_UNTIL_ABOVE 1u /**< until the metric, an accuracy for example, is above the threshold */
+#define RN_HOLD_SCHEDULE_OPTIONS_INIT {sizeof(rn_hold_schedule_options), 0, 0.1, 0.8}
+
 /** torch's OneCycleLR: from max_lr/div up to max_lr at pct_start steps - 1, down to max_lr/div/final_div; cosine. */
 typedef struct rn_one_cycle_schedule_options {
     size_t struct_size;
@@ -86,6 +100,7 @@ RN_API rn_status rn_step_schedule_options_init(rn_step_schedule_options *options
 RN_API rn_status rn_multistep_schedule_options_init(rn_multistep_schedule_options *options, size_t struct_size);
 RN_API rn_status rn_cosine_schedule_options_init(rn_cosine_schedule_options *options, size_t struct_size);
 RN_API rn_status rn_warmup_schedule_options_init(rn_warmup_schedule_options *options, size_t struct_size);
+RN_API rn_status rn_hold_schedule_options_init(rn_hold_schedule_options *options, size_t struct_size);
 RN_API rn_status rn_one_cycle_schedule_options_init(rn_one_cycle_schedule_options *options, size_t struct_size);
 RN_API rn_status rn_plateau_schedule_options_init(rn_plateau_schedule_options *options, size_t struct_size);
 
@@ -94,9 +109,12 @@ RN_API rn_status rn_multistep_schedule_create(rn_context *ctx, const rn_multiste
                                               rn_schedule **out);
 RN_API rn_status rn_cosine_schedule_create(rn_context *ctx, const rn_cosine_schedule_options *options,
                                            rn_schedule **out);
-/** @param inner any schedule but a plateau; a reference is taken. It is asked with the same step number. */
+/** @param inner any schedule but a plateau or hold; a reference is taken. It is asked with the same step number. */
 RN_API rn_status rn_warmup_schedule_create(rn_context *ctx, rn_schedule *inner,
                                            const rn_warmup_schedule_options *options, rn_schedule **out);
+/** @param inner as of a warm-up; steps are counted through, so its milestones do not move */
+RN_API rn_status rn_hold_schedule_create(rn_context *ctx, rn_schedule *inner, const rn_hold_schedule_options *options,
+                                         rn_schedule **out);
 RN_API rn_status rn_one_cycle_schedule_create(rn_context *ctx, const rn_one_cycle_schedule_options *options,
                                               rn_schedule **out);
 RN_API rn_status rn_plateau_schedule_create(rn_context *ctx, const rn_plateau_schedule_options *options,
@@ -104,13 +122,16 @@ RN_API rn_status rn_plateau_schedule_create(rn_context *ctx, const rn_plateau_sc
 RN_API rn_schedule *rn_schedule_retain(rn_schedule *s);
 RN_API void rn_schedule_release(rn_schedule *s);
 
-/** The learning rate at a step (0 or more): a pure function of it, but for plateau, which ignores it. */
+/**
+ * The learning rate at a step (0 or more): a pure function of it, but for plateau, which ignores it, and hold, which
+ * also goes by what it was told.
+ */
 RN_API rn_status rn_schedule_lr(const rn_schedule *s, int64_t step, double *lr);
 
 /** rn_schedule_lr() and rn_optimizer_set_lr() in one. Call it before the step. */
 RN_API rn_status rn_schedule_apply(rn_schedule *s, int64_t step, rn_optimizer *opt);
 
-/** Tells a plateau schedule the metric of an epoch; others ignore it. Its state is checkpointed. */
+/** Tells a plateau the metric of an epoch, a hold that of some steps; others ignore it. Their state is checkpointed. */
 RN_API rn_status rn_schedule_observe(rn_schedule *s, double metric);
 
 #ifdef __cplusplus

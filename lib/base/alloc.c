@@ -97,6 +97,20 @@ rn_status rni_nomem(const char *what, uint64_t bytes)
     return rni_fail(RN_E_NOMEM, "out of memory: %s needs %llu bytes", what, (unsigned long long)bytes);
 }
 
+rn_status rni_grow(const rn_allocator *allocator, void **array, size_t count, size_t *capacity, size_t size,
+                   const char *what)
+{
+    if (count < *capacity)
+        return RN_OK;
+    const size_t wanted = *capacity ? *capacity * 2 : 64;
+    void *const grown = rni_realloc(allocator, *array, wanted * size);
+    if (!grown)
+        return rni_nomem(what, wanted * size);
+    *array = grown;
+    *capacity = wanted;
+    return RN_OK;
+}
+
 /* Room for `more` bytes and the terminator. */
 static int reserve(rni_text *text, size_t more)
 {

@@ -20,6 +20,10 @@ char *rni_strdup(const rn_allocator *allocator, const char *text);
 /* Sets "out of memory: <what> needs <bytes> bytes" and returns RN_E_NOMEM. */
 rn_status rni_nomem(const char *what, uint64_t bytes);
 
+/* Room for one more element of `size` bytes in an array that holds `count`; `what` is for the message. */
+rn_status rni_grow(const rn_allocator *allocator, void **array, size_t count, size_t *capacity, size_t size,
+                   const char *what);
+
 /* Checked arithmetic: 0 when it overflows. */
 int rni_mul_size(size_t a, size_t b, size_t *out);
 int rni_add_size(size_t a, size_t b, size_t *out);

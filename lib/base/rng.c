@@ -31,6 +31,40 @@ void rni_normal(uint32_t a, uint32_t b, double out[2])
     out[1] = radius * sin(two_pi * v);
 }
 
+/* In (0, 1]: its logarithm is finite. */
+static double positive_uniform(uint32_t bits)
+{
+    return ((double)bits + 1.0) * (1.0 / 4294967296.0);
+}
+
+/* Where a sequence of lanes stands. */
+typedef struct lanes {
+    uint64_t seed;
+    uint32_t stream, step, index, lane;
+} lanes;
+
+/* The logarithm of a Gamma(shape) number. */
+static double log_gamma_number(lanes *l, double shape)
+{
+    const double d = shape + 1.0 - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
+    for (;;) {
+        uint32_t r[4];
+        double x[2];
+        rni_philox(l->seed, l->stream, l->step, l->index, l->lane++, r);
+        rni_normal(r[0], r[1], x);
+        const double root = 1.0 + c * x[0], v = root * root * root;
+        if (root > 0.0 && log(positive_uniform(r[2])) < 0.5 * x[0] * x[0] + d * (1.0 - v + log(v)))
+            return log(d * v) + log(positive_uniform(r[3])) / shape;
+    }
+}
+
+double rni_beta(uint64_t seed, uint32_t stream, uint32_t step, uint32_t index, uint32_t lane, double a, double b)
+{
+    lanes l = {seed, stream, step, index, lane};
+    const double x = log_gamma_number(&l, a), y = log_gamma_number(&l, b);
+    return 1.0 / (1.0 + exp(y - x));
+}
+
 uint64_t rni_below(uint32_t a, uint32_t b, uint64_t n)
 {
     const uint64_t bits = (uint64_t)a << 32 | b;

@@ -59,11 +59,13 @@ static const rni_cpu_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_PAD_SHORTCUT] = &rni_cpu_pad_shortcut,
     [RN_OP_PAD_SHORTCUT_BACKWARD] = &rni_cpu_pad_shortcut_backward,
     [RN_OP_CROSS_ENTROPY] = &rni_cpu_cross_entropy,
+    [RN_OP_SOFT_CROSS_ENTROPY] = &rni_cpu_soft_cross_entropy,
     [RN_OP_MSE] = &rni_cpu_mse,
     [RN_OP_GRAD_NORM] = &rni_cpu_grad_norm,
     [RN_OP_GRAD_CLIP] = &rni_cpu_grad_clip,
     [RN_OP_SGD] = &rni_cpu_sgd,
     [RN_OP_ADAM] = &rni_cpu_adam,
+    [RN_OP_LERP] = &rni_cpu_lerp,
 };
 
 static rn_status device_count(const rn_host_api *host, int32_t *count)

@@ -2,7 +2,7 @@
 /*
  * Batch normalisation, backward (Ioffe, Szegedy 2015): with g the masked gradient, d = x - mean, r = 1/sqrt(var + eps),
  *   dbeta = sum g, dgamma = r sum(g d), dx = gamma r (g - sum(g)/n - d r^2 sum(g d)/n).
- * One pass sums, one writes dx.
+ * One pass sums, one writes dx. Where mean and var are constants (frozen), dx = gamma r g.
  */
 #include "base/error.h"
 #include "cpu/check.h"
@@ -94,6 +94,7 @@ static void finish_channels(const rni_cpu_call *c, const backward_task *t, int32
     const float *const gamma = rni_cpu_in(c, 4);
     float *const dgamma = rni_cpu_out(c, 1), *const dbeta = rni_cpu_out(c, 2);
     const double n = (double)t->cut.pixels;
+    const int frozen = (c->op->flags & RN_OPF_FROZEN) != 0;
     for (size_t i = 0; i < t->cut.channels; i++) {
         const double s1 = sum_of(t, i, 0), s2 = sum_of(t, i, 1);
         const double r = 1 / sqrt(rni_get(dtype, rni_cpu_in(c, 3), i) + p->eps);
@@ -103,8 +104,8 @@ static void finish_channels(const rni_cpu_call *c, const backward_task *t, int32
         if (dbeta)
             dbeta[i] = (float)((double)dbeta[i] + s1);
         rni_set(dtype, a, i, k);
-        rni_set(dtype, b, i, -k * r * r * s2 / n);
-        rni_set(dtype, shift, i, -k * s1 / n);
+        rni_set(dtype, b, i, frozen ? 0 : -k * r * r * s2 / n);
+        rni_set(dtype, shift, i, frozen ? 0 : -k * s1 / n);
     }
     rni_cut_spread(&t->cut, dtype, a);
     rni_cut_spread(&t->cut, dtype, b);
@@ -157,6 +158,15 @@ static void make_mask(const rni_cpu_call *c, backward_task *t, void *scale, void
     t->all.shift = shift;
 }
 
+/* The sums per channel, and the masked gradient where it is wanted. Frozen without weights to train needs none. */
+static rn_status reduce(const rni_cpu_call *c, backward_task *t, size_t count)
+{
+    if (!(c->op->flags & RN_OPF_FROZEN) || rni_cpu_out(c, 1) || rni_cpu_out(c, 2) || t->all.masked)
+        return rni_cpu_for(c, reduce_chunk, t, t->cut.chunks * t->cut.blocks, count);
+    memset(t->partial, 0, t->cut.chunks * 2 * t->cut.channels * sizeof *t->partial);
+    return RN_OK;
+}
+
 static rn_status run(const rni_cpu_call *c)
 {
     const rn_value *const x = rni_cpu_in_value(c, 1);
@@ -174,7 +184,7 @@ static rn_status run(const rni_cpu_call *c)
     const int residual = (c->op->flags & RN_OPF_ADD) != 0, adds = (c->op->flags & RN_OPF_ACCUMULATE) != 0;
     if (residual && !adds)
         t.all.masked = rni_cpu_out(c, 3);
-    RNI_TRY(rni_cpu_for(c, reduce_chunk, &t, t.cut.chunks * t.cut.blocks, count));
+    RNI_TRY(reduce(c, &t, count));
     finish_channels(c, &t, dtype, a, b, shift);
     if (residual && !adds) { /* already masked: spares reading y again */
         t.all.dy = t.all.masked;

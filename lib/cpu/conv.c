@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "cpu/check.h"
 #include "cpu/filter_bands.h"
+#include "cpu/gathered.h"
 #include "cpu/pointwise.h"
 #include "cpu/winograd.h"
 
@@ -201,6 +202,8 @@ static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_
         return rni_winograd_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
     if (k && rni_pointwise_suits(op->params))
         return rni_pointwise_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
+    if (k && rni_gathered_suits(k, op->params))
+        return rni_gathered_bytes(k, op->params, stats, x->dims[0], cpu->host->num_threads);
     if (!k || !stats)
         return 0;
     const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
@@ -258,6 +261,8 @@ static rn_status run_forward(const rni_cpu_call *call)
         return rni_winograd_forward(&c, k);
     if (k && rni_pointwise_suits(c.p))
         return rni_pointwise_forward(&c, k);
+    if (k && rni_gathered_suits(k, c.p))
+        return rni_gathered_forward(&c, k);
     return k ? rni_conv_fast_forward(&c, k) : reference(dtype)->forward(&c);
 }
 

@@ -37,6 +37,8 @@ typedef struct rni_conv_windows {
     int32_t relu;
     int32_t stream; /* y is written past the caches: whole vectors at multiples of their size */
     int64_t ahead;  /* with one tap: what lies so far behind each input will be wanted; 0: nothing */
+    const void *weight_ahead; /* with one tap: so many cache lines from here on will be wanted */
+    int64_t weight_lines;
 } rni_conv_windows;
 
 /* What a call computes: some rows of one image, `vectors` vectors of output channels. */
@@ -70,23 +72,20 @@ typedef struct rni_conv_filter_block {
 } rni_conv_filter_block;
 
 /*
- *   sum[i, o] += sum over pixels of dy[p, o] * x[p, i]
- * for `count` pixels: those of dy lie dy_pixel apart, those of x where x_at says. Both are first copied into `memory`,
- * where those of a tile lie together.
+ *   sum[o, i] += sum over pixels of dy[p, o] * x[p, i]
+ * for `count` pixels: the gradient of one tap, or of neighbouring ones. Steps of pixels, one of floats and two of bf16
+ * that lie side by side, are dy_step and x_step apart; x has whole vectors of channels.
  */
-typedef struct rni_conv_band {
-    const void *const *x_at; /* per pixel */
-    const void *dy;
-    int64_t dy_pixel, count;
+typedef struct rni_conv_product {
+    const void *x, *dy;
+    int64_t x_step, dy_step, count;
     int64_t channels, outs; /* of x; of dy */
-    float *sum;             /* [block][weight][vectors of lanes] */
-    int64_t weights, unit;  /* in a block; the first that x's channels belong to */
-    void *memory;           /* room for whole vectors of x's tiles and of one block of dy */
-    int64_t max_vectors;    /* of a block */
+    float *sum;
+    int64_t sum_row;
     /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
     const void *x_ahead, *dy_ahead;
-    int64_t x_pixel;
-} rni_conv_band;
+    int64_t x_pixel, dy_pixel;
+} rni_conv_product;
 
 /* Per channel: the mean is centre + offset, squares the sum of squared deviations from it. */
 typedef struct rni_conv_moments {
@@ -103,7 +102,9 @@ typedef struct rni_conv_kernels {
     int32_t filter_triple;  /* the same for `filter`, where such blocks have one vector */
     void (*windows)(const rni_conv_windows *g, const rni_conv_block *b);
     void (*filter)(const rni_conv_filter *g, const rni_conv_filter_block *b);
-    void (*band)(const rni_conv_band *b);
+    void (*product)(const rni_conv_product *b);
+    /* Copies `width` elements of each pixel as product() reads them: steps `pitch` apart, filled up to whole vectors. */
+    void (*rows)(const void *const *at, int64_t count, int64_t width, void *to, int64_t pitch);
     /* Of the channels of `pixels` pixels. */
     void (*moments)(const void *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cpu/conv.h"
+#include "cpu/gathered.h"
 
 static int64_t gcd(int64_t a, int64_t b)
 {
@@ -28,7 +28,7 @@ rni_conv_pass rni_conv_pass_of(const rni_conv_kernels *k, const rn_conv_params *
     pass.vectors = rni_conv_divide_up(pass.outs, k->lanes);
     pass.blocks = rni_conv_divide_up(pass.vectors, k->max_vectors);
     pass.parts = backward_data ? p->stride[0] * p->stride[1] : 1;
-    pass.triple = suits_triple(k, p, pass.vectors);
+    pass.triple = suits_triple(k, p, pass.vectors) && (backward_data || !rni_gathered_suits(k, p));
     return pass;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Filter gradients by bands of pixels: what a band needs of x and dy is copied together, then multiplied. For 1x1
- * convolutions, and for all of bf16, whose dot products want two pixels side by side.
+ * Filter gradients as products of matrices: for each tap the pixels of dy by those of x that it meets, in bands that stay in
+ * the cache. What does not lie as the product reads it is copied together first: x of other than 1x1 taps of stride 1, and
+ * all of bf16, whose dot products want two pixels side by side.
  */
 #ifndef RNI_CPU_FILTER_BANDS_H
 #define RNI_CPU_FILTER_BANDS_H

@@ -28,6 +28,7 @@ typedef struct rni_pool {
     size_t channels, height, width, out_height, out_width;
     size_t kernel[2], stride[2], padding[2];
     int exclude_padding;
+    int adaptive; /* windows follow from the sizes instead */
 } rni_pool;
 
 /* The part n0..n1-1, o0..o1-1 of y = x w' + b; x [N, inputs], w [outputs, inputs], y [N, outputs]. */
@@ -105,6 +106,9 @@ typedef struct rni_typed_kernels {
     /* Returns the sum of the rows' losses, adds to *correct; dx (may be NULL) is times factor. */
     double (*cross_entropy)(const void *x, const int64_t *labels, size_t rows, size_t k, double smoothing,
                             double factor, void *dx, int64_t *correct);
+    /* The same with class probabilities as targets, rows like x. */
+    double (*soft_cross_entropy)(const void *x, const void *target, size_t rows, size_t k, double smoothing,
+                                 double factor, void *dx, int64_t *correct);
     /*
      * One image's pixels first..last-1: x [pixels][channels] against target [channels][pixels]. Returns the sum of
      * squares; dx (may be NULL) is times factor.
@@ -119,6 +123,8 @@ typedef struct rni_typed_kernels {
 typedef struct rni_update_kernels {
     void (*sgd)(const rni_sgd *s, float *p, const float *g, float *buf, size_t n);
     void (*adam)(const rni_adam *a, float *p, const float *g, float *m, float *v, size_t n);
+    /* a += weight (b - a) */
+    void (*lerp)(double weight, float *a, const float *b, size_t n);
 } rni_update_kernels;
 
 /* Between f32 and bf16; see bf16.h. */

@@ -59,11 +59,23 @@ static void cross_entropy_chunk(void *arg, size_t index)
     t->partial[index] = p;
 }
 
+static void soft_cross_entropy_chunk(void *arg, size_t index)
+{
+    const loss_task *const t = arg;
+    const size_t first = index * t->group, rows = rni_min_size(t->group, t->images - first), at = first * t->k;
+    partial p = {0, 0};
+    p.loss = t->kernels->soft_cross_entropy(rni_at_const(t->x, at, t->size), rni_at_const(t->target, at, t->size), rows,
+                                            t->k, t->smoothing, t->factor, rni_at(t->dx, at, t->size), &p.correct);
+    t->partial[index] = p;
+}
+
 static rn_status cross_entropy_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rn_value *const x = &values[op->in[0]];
     const rn_cross_entropy_params *const p = op->params;
     (void)cpu;
+    if (x->rank != 2)
+        return rni_cpu_refuse(op, RN_E_SHAPE, "logits [N, K] expected, got rank %d", (int)x->rank);
     if (!(p->label_smoothing >= 0 && p->label_smoothing < 1))
         return rni_cpu_refuse(op, RN_E_INVALID, "label smoothing from 0 to below 1 expected, got %g",
                               p->label_smoothing);
@@ -102,9 +114,11 @@ static rn_status cross_entropy_run(const rni_cpu_call *c)
     t.group = rni_ceil_div(ROW_ELEMENTS, t.k);
     t.smoothing = p->label_smoothing;
     t.factor = c->run->grad_scale / (double)t.images;
-    RNI_TRY(check_labels(c, t.target, t.images, t.k));
+    const int soft = c->op->kind == RN_OP_SOFT_CROSS_ENTROPY;
+    if (!soft)
+        RNI_TRY(check_labels(c, t.target, t.images, t.k));
     const size_t chunks = rni_ceil_div(t.images, t.group);
-    RNI_TRY(rni_cpu_for(c, cross_entropy_chunk, &t, chunks, t.images * t.k * 16));
+    RNI_TRY(rni_cpu_for(c, soft ? soft_cross_entropy_chunk : cross_entropy_chunk, &t, chunks, t.images * t.k * 16));
     const partial all = combine(&t, chunks);
     add_metrics(rni_cpu_out(c, 1), all.loss / (double)t.images, (int64_t)t.images, all.correct);
     return RN_OK;
@@ -153,4 +167,5 @@ static rn_status mse_run(const rni_cpu_call *c)
 }
 
 const rni_cpu_driver rni_cpu_cross_entropy = {cross_entropy_query, cross_entropy_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_soft_cross_entropy = {cross_entropy_query, cross_entropy_run, RNI_BF16_WIDENED};
 const rni_cpu_driver rni_cpu_mse = {mse_query, mse_run, RNI_BF16_WIDENED};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Gradient norm and clipping, SGD and Adam: work over the segments of the flat parameter buffers. */
+/* Gradient norm and clipping, SGD and Adam over the segments of the flat parameter buffers; averages of weights. */
 #include "base/error.h"
 #include "cpu/check.h"
 #include "cpu/driver.h"
@@ -224,7 +224,36 @@ static rn_status adam_run(const rni_cpu_call *c)
     return ((const rn_step_metrics *)rni_cpu_in(c, 1))->step_nonfinite ? RN_OK : run_chunks(&t, adam_chunk);
 }
 
+typedef struct lerp_task {
+    const rni_cpu_call *call;
+    size_t count;
+} lerp_task;
+
+static void lerp_chunk(void *arg, size_t index)
+{
+    const lerp_task *const t = arg;
+    const size_t first = index * RNI_FLAT_CHUNK, count = rni_min_size(RNI_FLAT_CHUNK, t->count - first);
+    t->call->kernels->update.lerp(t->call->run->lr[0], (float *)rni_cpu_out(t->call, 0) + first,
+                                  (const float *)rni_cpu_in(t->call, 0) + first, count);
+}
+
+static rn_status lerp_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    const uint64_t in = values[op->in[0]].bytes, out = values[op->out[0]].bytes;
+    (void)cpu;
+    (void)info;
+    return in == out ? RN_OK : rni_cpu_refuse(op, RN_E_SHAPE, "%llu bytes into %llu", (unsigned long long)in,
+                                              (unsigned long long)out);
+}
+
+static rn_status lerp_run(const rni_cpu_call *c)
+{
+    lerp_task t = {.call = c, .count = (size_t)rni_cpu_in_value(c, 0)->bytes / sizeof(float)};
+    return rni_cpu_for(c, lerp_chunk, &t, rni_ceil_div(t.count, RNI_FLAT_CHUNK), t.count);
+}
+
 const rni_cpu_driver rni_cpu_grad_norm = {norm_query, norm_run, RNI_BF16_WIDENED};
 const rni_cpu_driver rni_cpu_grad_clip = {clip_query, clip_run, RNI_BF16_WIDENED};
 const rni_cpu_driver rni_cpu_sgd = {sgd_query, sgd_run, RNI_BF16_WIDENED};
 const rni_cpu_driver rni_cpu_adam = {adam_query, adam_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_lerp = {lerp_query, lerp_run, RNI_BF16_WIDENED};

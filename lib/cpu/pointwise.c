@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* A chunk's inputs should take so much of a core's cache, its pixels stay in these bounds. */
-enum { CHUNK_BYTES = 1 << 19, LEAST_PIXELS = 48, MOST_PIXELS = 240 };
+enum { CHUNK_BYTES = 1 << 19, LEAST_PIXELS = 64, MOST_PIXELS = 240 };
 /* Rows of a multiple of this meet in few sets of a first-level cache. */
 enum { SET_BYTES = 4096 };
 /* Blocks that make up for a copy of the inputs. */
@@ -150,6 +150,19 @@ static void run_block(const pointwise_job *j, rni_conv_windows *g, int64_t chunk
         rni_conv_stats_take(&j->stats, &slice, chunk, b.y, g->out_width, g->out_pixel);
 }
 
+/* While a block is multiplied the next one's weights come, unless the cache has all of them since the first chunk. */
+static void ask_for_weights(const pointwise_job *j, int64_t chunk, int64_t block, rni_conv_windows *g)
+{
+    const rni_conv_pass *const pass = &j->pass;
+    const size_t size = (size_t)pass->k->size;
+    g->weight_lines = 0;
+    if (block >= pass->blocks || (chunk >= LEAST_TASKS && rni_conv_packed_count(pass) * pass->k->size < CHUNK_BYTES))
+        return;
+    const rni_conv_slice slice = rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, block);
+    g->weight_ahead = rni_at_const(j->c->w, (size_t)(slice.lane * pass->packed), size);
+    g->weight_lines = slice.vectors * pass->k->lanes * pass->packed * pass->k->size / 64;
+}
+
 static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int64_t last, void *memory)
 {
     const rni_conv_pass *const pass = &j->pass;
@@ -170,8 +183,10 @@ static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int
         gather(pass, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory, (size_t)g.in_pixel * size);
         x = memory;
     }
-    for (int64_t block = first; block < last; block++, g.ahead = 0)
+    for (int64_t block = first; block < last; block++, g.ahead = 0) {
+        ask_for_weights(j, chunk, block + 1, &g);
         run_block(j, &g, chunk, block, x, copy);
+    }
 }
 
 static void run_chunk(void *arg, size_t index)

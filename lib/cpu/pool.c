@@ -24,9 +24,11 @@ static rni_pool pool_of(const rn_op *op, const rn_value *in, const rn_value *out
                   .out_width = (size_t)out->dims[3],
                   .kernel = {(size_t)in->dims[2], (size_t)in->dims[3]},
                   .stride = {1, 1},
-                  .exclude_padding = (op->flags & RN_OPF_EXCLUDE_PADDING) != 0};
+                  .exclude_padding = (op->flags & RN_OPF_EXCLUDE_PADDING) != 0,
+                  .adaptive = (op->flags & RN_OPF_ADAPTIVE) != 0};
     const rn_pool_params *const params = op->params;
-    for (int i = 0; i < 2 && op->kind != RN_OP_GLOBAL_AVGPOOL && op->kind != RN_OP_GLOBAL_AVGPOOL_BACKWARD; i++) {
+    const int global = op->kind == RN_OP_GLOBAL_AVGPOOL || op->kind == RN_OP_GLOBAL_AVGPOOL_BACKWARD;
+    for (int i = 0; i < 2 && !global && !p.adaptive; i++) {
         p.kernel[i] = (size_t)params->kernel[i];
         p.stride[i] = (size_t)params->stride[i];
         p.padding[i] = (size_t)params->padding[i];
@@ -57,7 +59,7 @@ static rn_status check_pool(const rn_op *op, const rn_value *in, const rn_value 
                               (long long)out->dims[1]);
     const int global = op->kind == RN_OP_GLOBAL_AVGPOOL || op->kind == RN_OP_GLOBAL_AVGPOOL_BACKWARD;
     const rn_pool_params *const p = op->params;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && !(op->flags & RN_OPF_ADAPTIVE); i++) {
         const int64_t size = in->dims[2 + i], end = out->dims[2 + i];
         RNI_TRY(global ? check_axis(op, size, end, size, 1, 0)
                        : check_axis(op, size, end, p->kernel[i], p->stride[i], p->padding[i]));

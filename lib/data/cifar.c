@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CIFAR-10 and CIFAR-100, binary version (Krizhevsky 2009): records of a label byte (CIFAR-100: a coarse and a fine
- * one) and 3,072 pixels: 1,024 red, 1,024 green, 1,024 blue, each plane row by row. No header.
+ * one) and 3,072 pixels: 1,024 red, 1,024 green, 1,024 blue, each plane row by row. No header. Files of the Python version
+ * (cifar_python.c) become such records in memory.
  */
 #include "data/dataset.h"
 #include "base/io.h"
+#include "data/cifar_python.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { CIFAR_PIXELS = 3 * 32 * 32 };
+#include <unistd.h>
 
 static const char *cifar10_class_name(const rn_dataset *ds, int64_t index)
 {
@@ -40,16 +41,30 @@ static rn_status check_size(const char *path, uint64_t size, size_t record)
     return RN_OK;
 }
 
-static rn_status file_size(const rn_allocator *allocator, const char *path, size_t record, uint64_t *size)
+/* What a file takes as records, and whether it is a pickle. */
+typedef struct file_size {
+    uint64_t bytes;
+    int python;
+} file_size;
+
+static rn_status measure_file(const rn_allocator *allocator, const char *path, int64_t classes, file_size *size)
 {
+    const size_t record = label_bytes(classes) + RNI_CIFAR_PIXELS;
     rni_file *file = NULL;
-    RNI_TRY(rni_file_open(allocator, path, &file, size));
+    uint64_t count = 0;
+    RNI_TRY(rni_cifar_is_python(allocator, path, &size->python));
+    if (size->python) {
+        RNI_TRY(rni_cifar_python_count(allocator, path, classes, &count));
+        size->bytes = count * record;
+        return RN_OK;
+    }
+    RNI_TRY(rni_file_open(allocator, path, &file, &size->bytes));
     rni_file_close(file);
-    return check_size(path, *size, record);
+    return check_size(path, size->bytes, record);
 }
 
 /* Reads one file to `dst`, which has room for the `expected` bytes it had when it was measured. */
-static rn_status read_file(const rn_allocator *allocator, const char *path, unsigned char *dst, uint64_t expected)
+static rn_status read_records(const rn_allocator *allocator, const char *path, unsigned char *dst, uint64_t expected)
 {
     rni_file *file = NULL;
     uint64_t size = 0;
@@ -75,21 +90,23 @@ static rn_status check_labels(const char *path, const unsigned char *data, uint6
 }
 
 /* Reads all files one after another into `data`. */
-static rn_status read_files(const rn_allocator *allocator, const char *const *paths, const uint64_t *sizes,
+static rn_status read_files(const rn_allocator *allocator, const char *const *paths, const file_size *sizes,
                             size_t num_paths, int64_t classes, unsigned char *data)
 {
-    const size_t record = label_bytes(classes) + CIFAR_PIXELS;
+    const size_t record = label_bytes(classes) + RNI_CIFAR_PIXELS;
     for (size_t i = 0; i < num_paths; i++) {
-        RNI_TRY(read_file(allocator, paths[i], data, sizes[i]));
-        RNI_TRY(check_labels(paths[i], data, sizes[i], record, classes));
-        data += sizes[i];
+        const uint64_t bytes = sizes[i].bytes;
+        RNI_TRY(sizes[i].python ? rni_cifar_python_read(allocator, paths[i], classes, data, bytes / record)
+                                : read_records(allocator, paths[i], data, bytes));
+        RNI_TRY(check_labels(paths[i], data, bytes, record, classes));
+        data += bytes;
     }
     return RN_OK;
 }
 
 static rn_status make_dataset(rn_context *ctx, unsigned char *data, uint64_t size, int64_t classes, rn_dataset **out)
 {
-    const size_t before = label_bytes(classes), record = before + CIFAR_PIXELS;
+    const size_t before = label_bytes(classes), record = before + RNI_CIFAR_PIXELS;
     rn_dataset_info info = RN_DATASET_INFO_INIT;
     rn_dataset *ds = NULL;
     info.count = (int64_t)(size / record);
@@ -111,12 +128,12 @@ static rn_status make_dataset(rn_context *ctx, unsigned char *data, uint64_t siz
 
 /* `sizes` has room for num_paths. */
 static rn_status open_files(rn_context *ctx, const char *const *paths, size_t num_paths, int64_t classes,
-                            uint64_t *sizes, rn_dataset **out)
+                            file_size *sizes, rn_dataset **out)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < num_paths; i++) {
-        RNI_TRY(file_size(&ctx->allocator, paths[i], label_bytes(classes) + CIFAR_PIXELS, &sizes[i]));
-        total += sizes[i];
+        RNI_TRY(measure_file(&ctx->allocator, paths[i], classes, &sizes[i]));
+        total += sizes[i].bytes;
     }
     unsigned char *const data = total <= SIZE_MAX ? rni_alloc(&ctx->allocator, (size_t)total) : NULL;
     if (!data)
@@ -142,7 +159,7 @@ rn_status rn_cifar_files_open(rn_context *ctx, const char *const *paths, size_t 
     for (size_t i = 0; i < num_paths; i++)
         if (!paths[i])
             return rni_fail(RN_E_INVALID, "paths[%zu] is NULL", i);
-    uint64_t *const sizes = rni_calloc(&ctx->allocator, num_paths, sizeof *sizes);
+    file_size *const sizes = rni_calloc(&ctx->allocator, num_paths, sizeof *sizes);
     if (!sizes)
         return rni_nomem("file sizes", num_paths * sizeof *sizes);
     const rn_status status = open_files(ctx, paths, num_paths, classes, sizes, out);
@@ -150,20 +167,44 @@ rn_status rn_cifar_files_open(rn_context *ctx, const char *const *paths, size_t 
     return status;
 }
 
+static rn_status join(const rn_allocator *allocator, const char *dir, const char *name, const char *suffix, char **out)
+{
+    const size_t size = strlen(dir) + 1 + strlen(name) + strlen(suffix) + 1;
+    *out = rni_alloc(allocator, size);
+    if (!*out)
+        return rni_nomem("path", size);
+    snprintf(*out, size, "%s/%s%s", dir, name, suffix);
+    return RN_OK;
+}
+
+/* The Python version's names are the binary version's without ".bin". */
+static rn_status find_suffix(const rn_allocator *allocator, const char *dir, const char *name, const char **suffix)
+{
+    static const char *const suffixes[] = {".bin", ""};
+    *suffix = suffixes[0];
+    for (int i = 0; i < 2; i++) {
+        char *path = NULL;
+        RNI_TRY(join(allocator, dir, name, suffixes[i], &path));
+        const int there = access(path, F_OK) == 0;
+        rni_free(allocator, path);
+        if (there) {
+            *suffix = suffixes[i];
+            return RN_OK;
+        }
+    }
+    return RN_OK;
+}
+
 /* Opens files by name in a folder; at most 5. */
 static rn_status open_in(rn_context *ctx, const char *dir, const char *const *names, size_t count, int64_t classes,
                          rn_dataset **out)
 {
     char *paths[5] = {NULL, NULL, NULL, NULL, NULL};
+    const char *suffix;
+    RNI_TRY(find_suffix(&ctx->allocator, dir, names[0], &suffix));
     rn_status status = RN_OK;
-    for (size_t i = 0; i < count && status == RN_OK; i++) {
-        const size_t size = strlen(dir) + 1 + strlen(names[i]) + 1;
-        paths[i] = rni_alloc(&ctx->allocator, size);
-        if (paths[i])
-            snprintf(paths[i], size, "%s/%s", dir, names[i]);
-        else
-            status = rni_nomem("path", size);
-    }
+    for (size_t i = 0; i < count && status == RN_OK; i++)
+        status = join(&ctx->allocator, dir, names[i], suffix, &paths[i]);
     if (status == RN_OK)
         status = rn_cifar_files_open(ctx, (const char *const *)paths, count, classes, out);
     for (size_t i = 0; i < count; i++)
@@ -180,9 +221,8 @@ static rn_status check_split(int32_t split)
 
 rn_status rn_cifar10_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out)
 {
-    static const char *const train[] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
-                                        "data_batch_4.bin", "data_batch_5.bin"};
-    static const char *const test[] = {"test_batch.bin"};
+    static const char *const train[] = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"};
+    static const char *const test[] = {"test_batch"};
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(dir);
     RNI_REQUIRE(out);
@@ -192,7 +232,7 @@ rn_status rn_cifar10_open(rn_context *ctx, const char *dir, int32_t split, rn_da
 
 rn_status rn_cifar100_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out)
 {
-    static const char *const names[] = {"train.bin", "test.bin"};
+    static const char *const names[] = {"train", "test"};
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(dir);
     RNI_REQUIRE(out);

@@ -72,6 +72,18 @@ static void append_step(rni_text *out, const rni_pipeline *p, const rni_step *s)
     }
 }
 
+static void append_mix(rni_text *out, const rn_loader_options *o)
+{
+    rni_text_append(out, "; mixup");
+    append_number(out, o->mixup_alpha);
+    rni_text_append(out, " cutmix");
+    append_number(out, o->cutmix_alpha);
+    rni_text_append(out, " probability");
+    append_number(out, o->mix_probability);
+    rni_text_append(out, " share of cutmix");
+    append_number(out, o->cutmix_share);
+}
+
 static void append_dataset(rni_text *out, const rn_dataset *ds)
 {
     const rn_dataset_info *const i = &ds->info;
@@ -88,6 +100,8 @@ rn_status rni_loader_identity(const rn_loader *l, rni_text *out)
     append_dataset(out, l->ds);
     for (size_t i = 0; i < l->pipeline.num_steps; i++)
         append_step(out, &l->pipeline, &l->pipeline.steps[i]);
+    if (l->classes)
+        append_mix(out, o);
     rni_text_append(out, "; batch %" PRId64 "%s%s, seed %" PRIu64 ", shard %" PRId64 " of %" PRId64, o->batch,
                     o->flags & RN_LOADER_SHUFFLE ? " shuffled" : "",
                     o->flags & RN_LOADER_DROP_LAST ? " without a short last one" : "", o->seed, o->shard,

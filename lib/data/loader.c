@@ -4,13 +4,17 @@
 #include "base/abi.h"
 #include "plan/plan.h"
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
+
+/* Of rn_loader_options as first released. */
+enum { FIRST_SIZE = offsetof(rn_loader_options, mixup_alpha) };
 
 static const rn_loader_options defaults = RN_LOADER_OPTIONS_INIT;
 
 rn_status rn_loader_options_init(rn_loader_options *options, size_t struct_size)
 {
-    return rni_abi_init(options, struct_size, &defaults, sizeof defaults, sizeof defaults, "rn_loader_options");
+    return rni_abi_init(options, struct_size, &defaults, sizeof defaults, FIRST_SIZE, "rn_loader_options");
 }
 
 static rn_status check_options(const rn_loader_options *o)
@@ -29,7 +33,7 @@ static rn_status check_options(const rn_loader_options *o)
     if (o->shard < 0 || o->shard >= o->num_shards)
         return rni_fail(RN_E_INVALID, "options.shard: expected 0 to %" PRId64 ", got %" PRId64, o->num_shards - 1,
                         o->shard);
-    return RN_OK;
+    return rni_mix_check(o);
 }
 
 /* What the plan reads must be what the loader makes. */
@@ -106,6 +110,10 @@ static rn_status build(rn_loader *l)
     RNI_TRY(choose_device(l));
     if (o->plan)
         RNI_TRY(follow_plan(l));
+    l->classes = rni_mix_wanted(o) ? l->ds->info.classes : 0;
+    if (l->classes && l->pipeline.views > 1)
+        return rni_fail(RN_E_INVALID, "options.transform: expected none with a ten-crop in a loader that mixes");
+    l->target_dtype = !l->classes ? RN_I64 : l->dtype == RN_F64 ? RN_F64 : RN_F32;
     const int64_t dims[3] = {l->pipeline.channels, l->pipeline.out_height, l->pipeline.out_width};
     RNI_TRY(rni_shape_check(3, dims, l->dtype, "images of a batch", &l->image_count, &l->image_bytes));
     count_batches(l);
@@ -120,7 +128,7 @@ rn_status rn_loader_create(rn_dataset *ds, const rn_loader_options *options, rn_
     RNI_REQUIRE(ds);
     RNI_REQUIRE(out);
     rn_loader_options o = defaults;
-    RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_loader_options"));
+    RNI_TRY(rni_abi_read(&o, sizeof o, FIRST_SIZE, options, "rn_loader_options"));
     RNI_TRY(check_options(&o));
     rn_context *const ctx = ds->ctx;
     rn_loader *const l = rni_calloc(&ctx->allocator, 1, sizeof *l);

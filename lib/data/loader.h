@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "data/data.h"
 #include "data/dataset.h"
+#include "data/mix.h"
 #include "data/transform.h"
 #include "tensor/tensor.h"
 #include <sys/types.h>
@@ -20,7 +21,7 @@ typedef struct rni_slot {
     rni_storage *image_storage, *label_storage;
     rn_tensor *images[3], *labels[3]; /* of a full batch; of the shorter last one; of one with images left out */
     void *image_data;                 /* where the workers write: the tensors' memory, or, for a device without */
-    int64_t *label_data;              /* host memory, a copy that is sent when the batch is handed out */
+    void *label_data;                 /* host memory, a copy that is sent when the batch is handed out */
     int64_t *indices;                 /* of its images in the dataset */
     int64_t epoch, batch, count;      /* count: images, less those left out */
     rn_status status;                 /* of making it */
@@ -70,6 +71,8 @@ struct rn_loader {
     rni_pipeline pipeline;
     int32_t layout;  /* of image tensors */
     rn_dtype dtype;
+    int64_t classes; /* of targets that are class probabilities; 0: they are labels */
+    rn_dtype target_dtype;
     int64_t images, batches, capacity; /* of an epoch of this shard; largest batch */
     size_t image_bytes;                /* of one view of an image in a batch */
     int64_t image_count;               /* its numbers */

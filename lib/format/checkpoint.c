@@ -9,7 +9,7 @@ rn_status rni_cp_parts(const rn_context *ctx, const rn_checkpoint *given, rn_che
 {
     const rn_checkpoint none = RN_CHECKPOINT_INIT;
     *known = none;
-    RNI_TRY(rni_abi_read(known, sizeof *known, sizeof *known, given, "rn_checkpoint"));
+    RNI_TRY(rni_abi_read(known, sizeof *known, RNI_CP_FIRST_SIZE, given, "rn_checkpoint"));
     if (known->flags)
         return rni_fail(RN_E_INVALID, "rn_checkpoint.flags has the unknown bits 0x%llx",
                         (unsigned long long)known->flags);
@@ -19,6 +19,8 @@ rn_status rni_cp_parts(const rn_context *ctx, const rn_checkpoint *given, rn_che
         return rni_fail(RN_E_INVALID, "rn_checkpoint.model is of another context");
     if (known->optimizer && known->optimizer->model != known->model)
         return rni_fail(RN_E_INVALID, "rn_checkpoint.optimizer is another model's");
+    if (known->ema && known->ema->model != known->model)
+        return rni_fail(RN_E_INVALID, "rn_checkpoint.ema is another model's");
     return rni_device_check(known->model->dev);
 }
 

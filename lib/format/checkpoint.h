@@ -5,8 +5,9 @@
  *   model.<state>                          weights and buffers
  *   optimizer.momentum.<parameter>         SGD; Adam: optimizer.exp_avg.<...> and optimizer.exp_avg_sq.<...>
  *   optimizer.lr f64, optimizer.steps i64
+ *   ema.model.<state>, ema.updates i64
  *   gradient.<parameter>                   between two micro-batches only
- *   schedule.progress f64 [n]              plateau
+ *   schedule.progress f64 [n]              plateau, hold
  *   plan.progress i64 [7], plan.sums f64 [3]
  *   loader.position i64 [2]
  *   host.counters i64 [2], host.value f64 [4]
@@ -22,11 +23,15 @@
 #include "plan/plan.h"
 #include "train/train.h"
 #include <resnet/checkpoint.h>
+#include <stddef.h>
 
 enum { RNI_CP_PLAN_COUNTERS = 7, RNI_CP_PLAN_SUMS = 3, RNI_CP_MAX_PROGRESS = 16, RNI_CP_MAX_SETTINGS = 128 };
 
 /* The text of metadata "checkpoint". */
 #define RNI_CP_VERSION "resnet 1"
+
+/* Of rn_checkpoint as first released. */
+enum { RNI_CP_FIRST_SIZE = offsetof(rn_checkpoint, ema) };
 
 /* Reads the caller's struct and checks that its parts belong together. `known` is a copy with all fields. */
 rn_status rni_cp_parts(const rn_context *ctx, const rn_checkpoint *given, rn_checkpoint *known);

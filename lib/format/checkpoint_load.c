@@ -8,11 +8,11 @@ typedef struct loading {
     const rn_context *ctx;
     rn_checkpoint *c;
     rni_st_file *file;
-    char *states; /* of the model, entry after entry */
+    char *states, *averages; /* of the model and the EMA, entry after entry */
     char *moments[2]; /* flat, as the parameters are */
     char *gradients; /* flat; NULL when the file has none */
     double lr, sums[RNI_CP_PLAN_SUMS], progress[RNI_CP_MAX_PROGRESS];
-    int64_t steps, counters[RNI_CP_PLAN_COUNTERS], position[2], host[2];
+    int64_t steps, updates, counters[RNI_CP_PLAN_COUNTERS], position[2], host[2];
     size_t num_progress;
     double value[4];
 } loading;
@@ -110,18 +110,18 @@ static size_t place_after(size_t place, const rni_state *s)
     return place + (s->value->nbytes + 63) / 64 * 64;
 }
 
-static rn_status read_model(loading *l)
+/* Every "<part>.<state>", entry after entry. */
+static rn_status read_model(const loading *l, const char *part, const rn_model *m, char **states)
 {
-    const rn_model *const m = l->c->model;
     size_t bytes = 0;
     for (size_t i = 0; i < m->num_states; i++)
         bytes = place_after(bytes, &m->states[i]);
-    l->states = rni_alloc(&l->ctx->allocator, bytes);
-    if (!l->states)
+    *states = rni_alloc(&l->ctx->allocator, bytes);
+    if (!*states)
         return rni_nomem("the weights of a checkpoint", bytes);
     size_t place = 0;
     for (size_t i = 0; i < m->num_states; i++) {
-        RNI_TRY(read_state(l, "model", &m->states[i], l->states + place));
+        RNI_TRY(read_state(l, part, &m->states[i], *states + place));
         place = place_after(place, &m->states[i]);
     }
     return RN_OK;
@@ -201,6 +201,13 @@ static rn_status read_plan(loading *l)
     return saved.micro > 0 ? read_parameters(l, "gradient", &l->gradients) : RN_OK;
 }
 
+static rn_status read_ema(loading *l)
+{
+    RNI_TRY(read_model(l, "ema.model", l->c->ema->average, &l->averages));
+    RNI_TRY(read_numbers(l, "ema.updates", RN_I64, 0, &l->updates));
+    return l->updates < 0 ? impossible(l, "ema.updates") : RN_OK;
+}
+
 static rn_status read_loader(loading *l)
 {
     RNI_TRY(read_numbers(l, "loader.position", RN_I64, 2, l->position));
@@ -212,7 +219,7 @@ static rn_status read_all(loading *l)
     RNI_TRY(check_version(l));
     RNI_TRY(rni_cp_identity(l->ctx, l->c, compare_field, l));
     RNI_TRY(check_no_more(l));
-    RNI_TRY(read_model(l));
+    RNI_TRY(read_model(l, "model", l->c->model, &l->states));
     if (l->c->optimizer)
         RNI_TRY(read_optimizer(l));
     if (l->c->schedule)
@@ -221,6 +228,8 @@ static rn_status read_all(loading *l)
         RNI_TRY(read_plan(l));
     if (l->c->loader)
         RNI_TRY(read_loader(l));
+    if (l->c->ema)
+        RNI_TRY(read_ema(l));
     RNI_TRY(read_numbers(l, "host.counters", RN_I64, 2, l->host));
     return read_numbers(l, "host.value", RN_F64, 4, l->value);
 }
@@ -230,16 +239,30 @@ static rn_status write_device(rn_device *dev, void *dst, const void *src, uint64
     return dev->backend->copy_in(dev->dev, dev->queue, dst, src, bytes);
 }
 
+static rn_status write_model(const rn_model *m, const char *states)
+{
+    size_t place = 0;
+    for (size_t i = 0; i < m->num_states; i++) {
+        RNI_TRY(rn_tensor_write(m->states[i].value, states + place, m->states[i].value->nbytes));
+        place = place_after(place, &m->states[i]);
+    }
+    return RN_OK;
+}
+
 static rn_status write_weights(const loading *l)
 {
     const rn_model *const m = l->c->model;
-    size_t place = 0;
-    for (size_t i = 0; i < m->num_states; i++) {
-        RNI_TRY(rn_tensor_write(m->states[i].value, l->states + place, m->states[i].value->nbytes));
-        place = place_after(place, &m->states[i]);
-        if (l->gradients && m->states[i].grad)
+    RNI_TRY(write_model(m, l->states));
+    for (size_t i = 0; l->gradients && i < m->num_states; i++)
+        if (m->states[i].grad)
             RNI_TRY(rn_tensor_write(m->states[i].grad, l->gradients + m->states[i].offset, m->states[i].grad->nbytes));
-    }
+    return RN_OK;
+}
+
+static rn_status write_ema(const loading *l)
+{
+    RNI_TRY(write_model(l->c->ema->average, l->averages));
+    l->c->ema->updates = l->updates;
     return RN_OK;
 }
 
@@ -270,6 +293,8 @@ static rn_status write_plan(const loading *l)
 static rn_status write_tensors(const loading *l)
 {
     RNI_TRY(write_weights(l));
+    if (l->c->ema)
+        RNI_TRY(write_ema(l));
     return l->c->optimizer ? write_optimizer(l) : RN_OK;
 }
 
@@ -331,6 +356,7 @@ static void free_all(loading *l)
     const rn_allocator *const allocator = &l->ctx->allocator;
     rni_st_close(l->file);
     rni_free(allocator, l->states);
+    rni_free(allocator, l->averages);
     rni_free(allocator, l->moments[0]);
     rni_free(allocator, l->moments[1]);
     rni_free(allocator, l->gradients);

@@ -6,7 +6,7 @@ typedef struct saving {
     const rn_context *ctx;
     const rn_checkpoint *c;
     rni_st_builder builder;
-    int64_t steps, counters[RNI_CP_PLAN_COUNTERS], position[2], host[2];
+    int64_t steps, updates, counters[RNI_CP_PLAN_COUNTERS], position[2], host[2];
     double sums[RNI_CP_PLAN_SUMS], progress[RNI_CP_MAX_PROGRESS];
 } saving;
 
@@ -29,12 +29,18 @@ static rn_status put_state(saving *s, const char *part, const rni_state *state, 
     return status;
 }
 
-static rn_status put_model(saving *s)
+static rn_status put_model(saving *s, const char *part, const rn_model *m)
 {
-    const rn_model *const m = s->c->model;
     for (size_t i = 0; i < m->num_states; i++)
-        RNI_TRY(put_state(s, "model", &m->states[i], m->states[i].value->storage, m->states[i].value->offset));
+        RNI_TRY(put_state(s, part, &m->states[i], m->states[i].value->storage, m->states[i].value->offset));
     return RN_OK;
+}
+
+static rn_status put_ema(saving *s)
+{
+    RNI_TRY(put_model(s, "ema.model", s->c->ema->average));
+    s->updates = s->c->ema->updates;
+    return put_numbers(s, "ema.updates", RN_I64, 0, &s->updates);
 }
 
 /* One value per parameter, at the parameter's offset plus `shift`. */
@@ -104,7 +110,7 @@ static rn_status put_all(saving *s)
 {
     RNI_TRY(rni_st_put_metadata(&s->builder, "checkpoint", RNI_CP_VERSION));
     RNI_TRY(rni_cp_identity(s->ctx, s->c, put_field, &s->builder));
-    RNI_TRY(put_model(s));
+    RNI_TRY(put_model(s, "model", s->c->model));
     if (s->c->optimizer)
         RNI_TRY(put_optimizer(s));
     if (s->c->schedule)
@@ -113,6 +119,8 @@ static rn_status put_all(saving *s)
         RNI_TRY(put_loader(s));
     if (s->c->plan)
         RNI_TRY(put_plan(s));
+    if (s->c->ema)
+        RNI_TRY(put_ema(s));
     return put_host(s);
 }
 

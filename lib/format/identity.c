@@ -103,6 +103,13 @@ static rn_status tell_loader(const rn_context *ctx, const visitor *v, const rn_l
     return status;
 }
 
+static rn_status tell_ema(const visitor *v, const rn_ema *ema)
+{
+    RNI_TRY(tell_number(v, "ema.decay", ema->decay));
+    RNI_TRY(tell(v, "ema.average_buffers", (ema->flags & RN_EMA_AVERAGE_BUFFERS) ? "1" : "0"));
+    return tell(v, "ema.warmup", (ema->flags & RN_EMA_WARMUP) ? "1" : "0");
+}
+
 static rn_status tell_plan(const visitor *v, rn_plan *plan)
 {
     rni_plan_progress progress;
@@ -120,5 +127,7 @@ rn_status rni_cp_identity(const rn_context *ctx, const rn_checkpoint *c, rni_cp_
         RNI_TRY(tell_schedule(&v, c->schedule));
     if (c->loader)
         RNI_TRY(tell_loader(ctx, &v, c->loader));
+    if (c->ema)
+        RNI_TRY(tell_ema(&v, c->ema));
     return c->plan ? tell_plan(&v, c->plan) : RN_OK;
 }

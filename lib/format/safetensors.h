@@ -85,6 +85,10 @@ rn_status rni_st_put_host(rni_st_builder *b, const char *name, rn_dtype dtype, i
                           const void *data);
 rn_status rni_st_put_storage(rni_st_builder *b, const char *name, rn_dtype dtype, int32_t rank, const int64_t *dims,
                              const rni_storage *storage, uint64_t offset);
+/* `bytes` of an item's elements, from byte `done` on, in the host's order. A device must have been waited for. */
+rn_status rni_st_fetch(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes);
+/* Files hold texts in UTF-8 only: RN_E_INVALID for others. */
+rn_status rni_st_check_text(const char *text);
 /* Writes largest elements first, then by name: the same list gives the same bytes. Replaces `path` when complete. */
 rn_status rni_st_save(rni_st_builder *b, const char *path);
 

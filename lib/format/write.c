@@ -28,22 +28,9 @@ void rni_st_end(rni_st_builder *b)
     rni_st_begin(b, b->allocator);
 }
 
-static rn_status grow(rni_st_builder *b, void **array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return RN_OK;
-    const size_t wanted = *capacity ? *capacity * 2 : 64;
-    void *const grown = rni_realloc(b->allocator, *array, wanted * size);
-    if (!grown)
-        return rni_nomem("a list of tensors", wanted * size);
-    *array = grown;
-    *capacity = wanted;
-    return RN_OK;
-}
-
 rn_status rni_st_put_metadata(rni_st_builder *b, const char *key, const char *value)
 {
-    RNI_TRY(grow(b, (void **)&b->pairs, b->num_pairs, &b->cap_pairs, sizeof *b->pairs));
+    RNI_TRY(rni_grow(b->allocator, (void **)&b->pairs, b->num_pairs, &b->cap_pairs, sizeof *b->pairs, "metadata"));
     const rni_st_pair pair = {rni_strdup(b->allocator, key), rni_strdup(b->allocator, value)};
     if (pair.key && pair.value) {
         b->pairs[b->num_pairs++] = pair;
@@ -62,7 +49,7 @@ static rn_status put(rni_st_builder *b, const char *name, rni_st_item item, cons
     if (!type)
         return rni_fail(RN_E_DTYPE, "%s: %s cannot be saved", name, rn_dtype_name(item.dtype));
     RNI_TRY(rni_shape_check(item.rank, dims, item.dtype, name, &count, &bytes));
-    RNI_TRY(grow(b, (void **)&b->items, b->num_items, &b->cap_items, sizeof *b->items));
+    RNI_TRY(rni_grow(b->allocator, (void **)&b->items, b->num_items, &b->cap_items, sizeof *b->items, "a list of tensors"));
     item.name = rni_strdup(b->allocator, name);
     if (!item.name)
         return rni_nomem("a name", strlen(name) + 1);
@@ -131,8 +118,7 @@ static int add_metadata(json_t *header, const rni_st_builder *b)
     return ok;
 }
 
-/* A header cannot hold texts that are not UTF-8. */
-static rn_status check_text(const char *text)
+rn_status rni_st_check_text(const char *text)
 {
     char line[RNI_ST_NAME_TEXT];
     json_t *const value = json_string(text);
@@ -143,9 +129,9 @@ static rn_status check_text(const char *text)
 static rn_status check_texts(const rni_st_builder *b)
 {
     for (size_t i = 0; i < b->num_items; i++)
-        RNI_TRY(check_text(b->items[i].name));
+        RNI_TRY(rni_st_check_text(b->items[i].name));
     for (size_t i = 0; i < b->num_pairs; i++)
-        RNI_TRY(check_text(b->pairs[i].value));
+        RNI_TRY(rni_st_check_text(b->pairs[i].value));
     return RN_OK;
 }
 
@@ -189,26 +175,32 @@ static rn_status write_header(rni_writer *w, const char *text)
     return rni_writer_write(w, "        ", padded - length);
 }
 
-static rn_status fetch(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
+static rn_status fetch_raw(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
 {
     if (item->data) {
         memcpy(dst, (const char *)item->data + done, bytes);
         return RN_OK;
     }
     rn_device *const dev = item->storage->dev;
+    if (done == 0)
+        RNI_TRY(rni_device_wait(dev));
     return dev->backend->copy_out(dev->dev, dev->queue, dst, (const char *)item->storage->data + item->offset + done,
                                   bytes);
 }
 
-static rn_status write_item(rni_writer *w, const rni_st_item *item, void *buffer)
+rn_status rni_st_fetch(const rni_st_item *item, uint64_t done, void *dst, uint64_t bytes)
 {
     const size_t size = rn_dtype_size(item->dtype);
-    if (item->storage)
-        RNI_TRY(rni_device_wait(item->storage->dev));
+    RNI_TRY(fetch_raw(item, done, dst, bytes));
+    rni_st_swap(dst, size, (size_t)bytes / size);
+    return RN_OK;
+}
+
+static rn_status write_item(rni_writer *w, const rni_st_item *item, void *buffer)
+{
     for (uint64_t done = 0; done < item->bytes;) {
         const uint64_t bytes = item->bytes - done < CHUNK ? item->bytes - done : CHUNK;
-        RNI_TRY(fetch(item, done, buffer, bytes));
-        rni_st_swap(buffer, size, (size_t)bytes / size);
+        RNI_TRY(rni_st_fetch(item, done, buffer, bytes));
         RNI_TRY(rni_writer_write(w, buffer, (size_t)bytes));
         done += bytes;
     }

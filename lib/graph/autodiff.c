@@ -191,7 +191,7 @@ static rn_status diff_batchnorm(autodiff *ad, const rn_op *op, uint32_t dy)
 {
     const int relu = (op->flags & RN_OPF_RELU) != 0;
     const uint32_t residual = op->flags & RN_OPF_ADD ? op->in[5] : RN_NO_VALUE;
-    uint32_t dgamma, dbeta, flags = op->flags & RN_OPF_RELU;
+    uint32_t dgamma, dbeta, flags = op->flags & (RN_OPF_RELU | RN_OPF_FROZEN);
     slot dx, dres = {RN_NO_VALUE, RN_NO_VALUE, 0};
     RNI_TRY(param_gradient(ad, op->in[3], &dgamma));
     RNI_TRY(param_gradient(ad, op->in[4], &dbeta));

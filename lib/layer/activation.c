@@ -50,10 +50,10 @@ static rn_status identity_lower(const rn_layer *layer, rni_lowering *low, const 
     return RN_OK;
 }
 
-static const rni_layer_class relu_class = {"ReLU", any_infer, NULL, relu_lower, NULL, NULL};
-static const rni_layer_class softmax_class = {"Softmax", softmax_infer, NULL, softmax_lower, NULL, NULL};
-static const rni_layer_class dropout_class = {"Dropout", any_infer, NULL, dropout_lower, NULL, dropout_describe};
-static const rni_layer_class identity_class = {"Identity", any_infer, NULL, identity_lower, NULL, NULL};
+const rni_layer_class rni_relu_class = {"ReLU", any_infer, NULL, relu_lower, NULL, NULL};
+const rni_layer_class rni_softmax_class = {"Softmax", softmax_infer, NULL, softmax_lower, NULL, NULL};
+const rni_layer_class rni_dropout_class = {"Dropout", any_infer, NULL, dropout_lower, NULL, dropout_describe};
+const rni_layer_class rni_identity_class = {"Identity", any_infer, NULL, identity_lower, NULL, NULL};
 
 static rn_status create_plain(rn_context *ctx, const rni_layer_class *cls, rn_layer **out)
 {
@@ -64,24 +64,24 @@ static rn_status create_plain(rn_context *ctx, const rni_layer_class *cls, rn_la
 
 rn_status rn_relu_create(rn_context *ctx, rn_layer **out)
 {
-    return create_plain(ctx, &relu_class, out);
+    return create_plain(ctx, &rni_relu_class, out);
 }
 
 rn_status rn_softmax_create(rn_context *ctx, rn_layer **out)
 {
-    return create_plain(ctx, &softmax_class, out);
+    return create_plain(ctx, &rni_softmax_class, out);
 }
 
 rn_status rn_identity_create(rn_context *ctx, rn_layer **out)
 {
-    return create_plain(ctx, &identity_class, out);
+    return create_plain(ctx, &rni_identity_class, out);
 }
 
 rn_status rn_dropout_create(rn_context *ctx, double p, rn_layer **out)
 {
     if (!(p >= 0 && p < 1))
         return rni_fail(RN_E_INVALID, "p: expected 0 <= p < 1, got %g", p);
-    RNI_TRY(create_plain(ctx, &dropout_class, out));
+    RNI_TRY(create_plain(ctx, &rni_dropout_class, out));
     (*out)->u.dropout = p;
     return RN_OK;
 }

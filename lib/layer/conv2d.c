@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/abi.h"
 #include "layer/layer.h"
-#include <math.h>
 #include <resnet/model.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,15 +36,12 @@ static uint32_t conv_states(const rn_layer *layer, rni_state_decl *out)
     const double fan_in = area * (double)per_group, fan_out = area * (double)o->out_channels;
     out[0] = (rni_state_decl){.name = "weight", .kind = RN_STATE_PARAMETER, .dtype = RN_F32};
     out[0].shape = (rni_shape){4, {o->out_channels, per_group, o->kernel[0], o->kernel[1]}};
-    out[0].fill = o->init == RN_INIT_DEFAULT ? RNI_FILL_UNIFORM : RNI_FILL_NORMAL;
-    out[0].amount = o->init == RN_INIT_DEFAULT ? 1.0 / sqrt(fan_in)
-                                               : sqrt(2.0 / (o->init == RN_INIT_KAIMING_FAN_IN ? fan_in : fan_out));
+    rni_fill_weight(&out[0], o->init, fan_in, fan_out);
     if (!o->bias)
         return 1;
     out[1] = (rni_state_decl){.name = "bias", .kind = RN_STATE_PARAMETER, .dtype = RN_F32};
     out[1].shape = (rni_shape){1, {o->out_channels}};
-    out[1].fill = RNI_FILL_UNIFORM;
-    out[1].amount = 1.0 / sqrt(fan_in);
+    rni_fill_bias(&out[1], (o->flags & RN_CONV2D_ZERO_BIAS) != 0, fan_in);
     return 2;
 }
 
@@ -104,8 +100,8 @@ static void conv_describe(const rn_layer *layer, char *text, size_t size)
              o->bias ? ", bias" : "");
 }
 
-static const rni_layer_class conv2d_class = {"Conv2d",   conv_infer, conv_states, conv_lower,
-                                             conv_macs, conv_describe};
+const rni_layer_class rni_conv2d_class = {"Conv2d",   conv_infer, conv_states, conv_lower,
+                                          conv_macs, conv_describe};
 
 static rn_status check_range(const char *field, int64_t value, int64_t least)
 {
@@ -129,10 +125,10 @@ static rn_status check_options(const rn_conv2d_options *o)
     if (o->in_channels % o->groups || o->out_channels % o->groups)
         return rni_fail(RN_E_INVALID, "options.groups: %lld divides in_channels %lld or out_channels %lld not evenly",
                         (long long)o->groups, (long long)o->in_channels, (long long)o->out_channels);
-    if (o->init < RN_INIT_DEFAULT || o->init > RN_INIT_KAIMING_FAN_OUT)
+    if (o->init < RN_INIT_DEFAULT || o->init > RN_INIT_NORMAL_001)
         return rni_fail(RN_E_INVALID, "options.init: no rule %d", (int)o->init);
-    if (o->flags)
-        return rni_fail(RN_E_INVALID, "options.flags: expected 0, got %llu", (unsigned long long)o->flags);
+    if (o->flags & ~(uint64_t)RN_CONV2D_ZERO_BIAS)
+        return rni_fail(RN_E_INVALID, "options.flags: unknown flag in %llu", (unsigned long long)o->flags);
     return RN_OK;
 }
 
@@ -144,7 +140,7 @@ rn_status rn_conv2d_create(rn_context *ctx, const rn_conv2d_options *options, rn
     rn_conv2d_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_conv2d_options"));
     RNI_TRY(check_options(&o));
-    RNI_TRY(rni_layer_create(ctx, &conv2d_class, out));
+    RNI_TRY(rni_layer_create(ctx, &rni_conv2d_class, out));
     (*out)->u.conv = o;
     return RN_OK;
 }

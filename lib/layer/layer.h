@@ -67,6 +67,7 @@ struct rn_layer {
         rn_conv2d_options conv;
         rn_batchnorm2d_options bn;
         rn_pool2d_options pool;
+        int64_t output[2]; /* adaptive pooling: height and width */
         rn_linear_options linear;
         rn_pad_shortcut_options pad;
         uint64_t residual_flags;
@@ -74,7 +75,9 @@ struct rn_layer {
     } u;
 };
 
-extern const rni_layer_class rni_sequential_class, rni_residual_class;
+extern const rni_layer_class rni_conv2d_class, rni_batchnorm2d_class, rni_relu_class, rni_maxpool2d_class,
+    rni_avgpool2d_class, rni_global_avgpool2d_class, rni_linear_class, rni_flatten_class, rni_dropout_class,
+    rni_softmax_class, rni_identity_class, rni_pad_shortcut_class, rni_sequential_class, rni_residual_class;
 
 rn_status rni_layer_create(rn_context *ctx, const rni_layer_class *cls, rn_layer **out);
 /* Takes a reference to the child; name is copied. */
@@ -87,6 +90,10 @@ void rni_layer_raise_level(rn_layer *child, int32_t level);
 rn_status rni_layer_check_name(const char *name);
 /* Freezes a tree. */
 void rni_layer_freeze(rn_layer *layer);
+
+/* How a weight of those fans and its bias begin; `init` is RN_INIT_*. */
+void rni_fill_weight(rni_state_decl *weight, int32_t init, double fan_in, double fan_out);
+void rni_fill_bias(rni_state_decl *bias, int zero, double fan_in);
 
 /* [N, C, H, W] expected; a message otherwise. */
 rn_status rni_expect_image(const rni_shape *in);
@@ -112,6 +119,8 @@ typedef struct rni_visitor {
 
 /* `path` is "" for the root. RN_E_SHAPE names the layer, what it expected, what came and from which layer. */
 rn_status rni_layer_visit(const rn_layer *layer, rni_visitor *v, const char *path, const rni_edge *in, rni_edge *out);
+/* What a net gets: value 0, of these sizes. RN_E_INVALID for the rank, RN_E_SHAPE for a size below 1. */
+rn_status rni_input_edge(int32_t rank, const int64_t *dims, rni_edge *out);
 
 /* Calls `state` for every state entry in the order of PyTorch's state_dict. */
 typedef rn_status (*rni_state_fn)(void *user, const rn_layer *layer, uint32_t slot, const char *name,
@@ -127,7 +136,8 @@ enum {
     RNI_SECTION_INPUT,       /* the caller's x to the backend's layout */
     RNI_SECTION_FORWARD,
     RNI_SECTION_OUTPUT,      /* to the caller's y */
-    RNI_SECTION_LOSS,
+    RNI_SECTION_LOSS,        /* one of the two runs: against labels (MSE: values) */
+    RNI_SECTION_SOFT_LOSS,   /* or against class probabilities */
     RNI_SECTION_DY,          /* the caller's dy to the backend's layout */
     RNI_SECTION_BACKWARD,
     RNI_SECTION_DX,          /* to the caller's dx */
@@ -145,6 +155,7 @@ struct rni_lowering {
     rn_dtype channel_dtype; /* of per-channel values: f32 beside bf16 */
     int32_t image_layout;  /* of rank-4 activations */
     int train;
+    int cumulative;        /* running statistics are cumulative averages, whatever the layers say */
     int direct;            /* no Winograd */
     uint32_t dropouts;     /* lowered so far: their streams */
     int64_t min_batch;     /* fewest images a run needs: 2 where BN sees one pixel in training */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/abi.h"
 #include "layer/layer.h"
-#include <math.h>
 #include <resnet/model.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,17 +24,14 @@ static rn_status linear_infer(const rn_layer *layer, const rni_shape *in, rni_sh
 static uint32_t linear_states(const rn_layer *layer, rni_state_decl *out)
 {
     const rn_linear_options *const o = &layer->u.linear;
-    const double fan = o->init == RN_INIT_KAIMING_FAN_OUT ? (double)o->out_features : (double)o->in_features;
     out[0] = (rni_state_decl){.name = "weight", .kind = RN_STATE_PARAMETER, .dtype = RN_F32};
     out[0].shape = (rni_shape){2, {o->out_features, o->in_features}};
-    out[0].fill = o->init == RN_INIT_DEFAULT ? RNI_FILL_UNIFORM : RNI_FILL_NORMAL;
-    out[0].amount = o->init == RN_INIT_DEFAULT ? 1.0 / sqrt(fan) : sqrt(2.0 / fan);
+    rni_fill_weight(&out[0], o->init, (double)o->in_features, (double)o->out_features);
     if (!o->bias)
         return 1;
     out[1] = (rni_state_decl){.name = "bias", .kind = RN_STATE_PARAMETER, .dtype = RN_F32};
     out[1].shape = (rni_shape){1, {o->out_features}};
-    out[1].fill = RNI_FILL_UNIFORM;
-    out[1].amount = 1.0 / sqrt((double)o->in_features);
+    rni_fill_bias(&out[1], (o->flags & RN_LINEAR_ZERO_BIAS) != 0, (double)o->in_features);
     return 2;
 }
 
@@ -88,9 +84,9 @@ static rn_status flatten_lower(const rn_layer *layer, rni_lowering *low, const c
     return rni_program_view(&low->p, plain, RN_LAYOUT_PLAIN, 2, out->shape.dims, &out->value);
 }
 
-static const rni_layer_class linear_class = {"Linear",     linear_infer, linear_states, linear_lower,
-                                             linear_macs, linear_describe};
-static const rni_layer_class flatten_class = {"Flatten", flatten_infer, NULL, flatten_lower, NULL, NULL};
+const rni_layer_class rni_linear_class = {"Linear",     linear_infer, linear_states, linear_lower,
+                                          linear_macs, linear_describe};
+const rni_layer_class rni_flatten_class = {"Flatten", flatten_infer, NULL, flatten_lower, NULL, NULL};
 
 static rn_status check_options(const rn_linear_options *o)
 {
@@ -100,10 +96,10 @@ static rn_status check_options(const rn_linear_options *o)
     if (o->out_features < 1 || o->out_features > most)
         return rni_fail(RN_E_INVALID, "options.out_features: expected 1 or more, got %lld",
                         (long long)o->out_features);
-    if (o->init < RN_INIT_DEFAULT || o->init > RN_INIT_KAIMING_FAN_OUT)
+    if (o->init < RN_INIT_DEFAULT || o->init > RN_INIT_NORMAL_001)
         return rni_fail(RN_E_INVALID, "options.init: no rule %d", (int)o->init);
-    if (o->flags)
-        return rni_fail(RN_E_INVALID, "options.flags: expected 0, got %llu", (unsigned long long)o->flags);
+    if (o->flags & ~(uint64_t)RN_LINEAR_ZERO_BIAS)
+        return rni_fail(RN_E_INVALID, "options.flags: unknown flag in %llu", (unsigned long long)o->flags);
     return RN_OK;
 }
 
@@ -115,7 +111,7 @@ rn_status rn_linear_create(rn_context *ctx, const rn_linear_options *options, rn
     rn_linear_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_linear_options"));
     RNI_TRY(check_options(&o));
-    RNI_TRY(rni_layer_create(ctx, &linear_class, out));
+    RNI_TRY(rni_layer_create(ctx, &rni_linear_class, out));
     (*out)->u.linear = o;
     return RN_OK;
 }
@@ -124,5 +120,5 @@ rn_status rn_flatten_create(rn_context *ctx, rn_layer **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(out);
-    return rni_layer_create(ctx, &flatten_class, out);
+    return rni_layer_create(ctx, &rni_flatten_class, out);
 }

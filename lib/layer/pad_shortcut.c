@@ -37,7 +37,7 @@ static void pad_describe(const rn_layer *layer, char *text, size_t size)
              (long long)o->channels_before, (long long)o->channels_after);
 }
 
-static const rni_layer_class pad_class = {"PadShortcut", pad_infer, NULL, pad_lower, NULL, pad_describe};
+const rni_layer_class rni_pad_shortcut_class = {"PadShortcut", pad_infer, NULL, pad_lower, NULL, pad_describe};
 
 static rn_status check_options(const rn_pad_shortcut_options *o)
 {
@@ -64,7 +64,7 @@ rn_status rn_pad_shortcut_create(rn_context *ctx, const rn_pad_shortcut_options 
     rn_pad_shortcut_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_pad_shortcut_options"));
     RNI_TRY(check_options(&o));
-    RNI_TRY(rni_layer_create(ctx, &pad_class, out));
+    RNI_TRY(rni_layer_create(ctx, &rni_pad_shortcut_class, out));
     (*out)->u.pad = o;
     return RN_OK;
 }

@@ -66,9 +66,34 @@ static rn_status global_lower(const rn_layer *layer, rni_lowering *low, const ch
     return rni_lower_simple(low, RN_OP_GLOBAL_AVGPOOL, 0, NULL, 0, path, in, out);
 }
 
-static const rni_layer_class maxpool_class = {"MaxPool2d", pool_infer, NULL, maxpool_lower, NULL, pool_describe};
-static const rni_layer_class avgpool_class = {"AvgPool2d", pool_infer, NULL, avgpool_lower, NULL, pool_describe};
-static const rni_layer_class global_class = {"GlobalAvgPool2d", global_infer, NULL, global_lower, NULL, NULL};
+static rn_status adaptive_infer(const rn_layer *layer, const rni_shape *in, rni_shape *out)
+{
+    RNI_TRY(rni_expect_image(in));
+    memcpy(out->dims + 2, layer->u.output, sizeof layer->u.output);
+    return RN_OK;
+}
+
+static rn_status adaptive_lower(const rn_layer *layer, rni_lowering *low, const char *path, const rni_edge *in,
+                                rni_edge *out)
+{
+    const rn_pool_params unused = {{1, 1}, {1, 1}, {0, 0}};
+    if (memcmp(in->shape.dims + 2, layer->u.output, sizeof layer->u.output) == 0)
+        return RN_OK;
+    if (layer->u.output[0] == 1 && layer->u.output[1] == 1)
+        return global_lower(layer, low, path, in, out);
+    return rni_lower_simple(low, RN_OP_AVGPOOL, RN_OPF_ADAPTIVE, &unused, sizeof unused, path, in, out);
+}
+
+static void adaptive_describe(const rn_layer *layer, char *text, size_t size)
+{
+    snprintf(text, size, "%lldx%lld", (long long)layer->u.output[0], (long long)layer->u.output[1]);
+}
+
+const rni_layer_class rni_maxpool2d_class = {"MaxPool2d", pool_infer, NULL, maxpool_lower, NULL, pool_describe};
+const rni_layer_class rni_avgpool2d_class = {"AvgPool2d", pool_infer, NULL, avgpool_lower, NULL, pool_describe};
+const rni_layer_class rni_global_avgpool2d_class = {"GlobalAvgPool2d", global_infer, NULL, global_lower, NULL, NULL};
+const rni_layer_class rni_adaptive_avgpool2d_class = {"AdaptiveAvgPool2d", adaptive_infer, NULL,
+                                                      adaptive_lower,      NULL,           adaptive_describe};
 
 static rn_status check_options(rn_pool2d_options *o, uint64_t flags)
 {
@@ -104,17 +129,32 @@ static rn_status create_pool(rn_context *ctx, const rni_layer_class *cls, uint64
 
 rn_status rn_maxpool2d_create(rn_context *ctx, const rn_pool2d_options *options, rn_layer **out)
 {
-    return create_pool(ctx, &maxpool_class, 0, options, out);
+    return create_pool(ctx, &rni_maxpool2d_class, 0, options, out);
 }
 
 rn_status rn_avgpool2d_create(rn_context *ctx, const rn_pool2d_options *options, rn_layer **out)
 {
-    return create_pool(ctx, &avgpool_class, RN_POOL_EXCLUDE_PADDING, options, out);
+    return create_pool(ctx, &rni_avgpool2d_class, RN_POOL_EXCLUDE_PADDING, options, out);
 }
 
 rn_status rn_global_avgpool2d_create(rn_context *ctx, rn_layer **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(out);
-    return rni_layer_create(ctx, &global_class, out);
+    return rni_layer_create(ctx, &rni_global_avgpool2d_class, out);
+}
+
+rn_status rn_adaptive_avgpool2d_create(rn_context *ctx, int64_t height, int64_t width, rn_layer **out)
+{
+    const int64_t most = INT64_C(1) << 24;
+    RNI_REQUIRE(ctx);
+    RNI_REQUIRE(out);
+    if (height < 1 || height > most)
+        return rni_fail(RN_E_INVALID, "height: expected 1 or more, got %lld", (long long)height);
+    if (width < 1 || width > most)
+        return rni_fail(RN_E_INVALID, "width: expected 1 or more, got %lld", (long long)width);
+    RNI_TRY(rni_layer_create(ctx, &rni_adaptive_avgpool2d_class, out));
+    (*out)->u.output[0] = height;
+    (*out)->u.output[1] = width;
+    return RN_OK;
 }

@@ -105,6 +105,18 @@ rn_status rni_layer_visit(const rn_layer *layer, rni_visitor *v, const char *pat
     return status;
 }
 
+rn_status rni_input_edge(int32_t rank, const int64_t *dims, rni_edge *out)
+{
+    if (rank < 1 || rank > RN_MAX_RANK)
+        return rni_fail(RN_E_INVALID, "rank: expected 1 to %d, got %d", RN_MAX_RANK, (int)rank);
+    for (int32_t i = 0; i < rank; i++)
+        if (dims[i] < 1)
+            return rni_fail(RN_E_SHAPE, "dims[%d]: expected 1 or more, got %lld", (int)i, (long long)dims[i]);
+    *out = (rni_edge){.shape = {.rank = rank}, .from = "input"};
+    memcpy(out->shape.dims, dims, (size_t)rank * sizeof *dims);
+    return RN_OK;
+}
+
 rn_status rn_layer_output_shape(const rn_layer *layer, int32_t rank, const int64_t *dims, int32_t *out_rank,
                                 int64_t *out_dims)
 {
@@ -112,14 +124,9 @@ rn_status rn_layer_output_shape(const rn_layer *layer, int32_t rank, const int64
     RNI_REQUIRE(dims);
     RNI_REQUIRE(out_rank);
     RNI_REQUIRE(out_dims);
-    if (rank < 1 || rank > RN_MAX_RANK)
-        return rni_fail(RN_E_INVALID, "rank: expected 1 to %d, got %d", RN_MAX_RANK, (int)rank);
-    rni_edge in = {.shape = {.rank = rank}, .from = "input"}, out = {.value = 0};
-    memcpy(in.shape.dims, dims, (size_t)rank * sizeof *dims);
-    for (int32_t i = 0; i < rank; i++)
-        if (dims[i] < 1)
-            return rni_fail(RN_E_SHAPE, "dims[%d]: expected 1 or more, got %lld", (int)i, (long long)dims[i]);
+    rni_edge in, out;
     rni_visitor v = {.user = NULL};
+    RNI_TRY(rni_input_edge(rank, dims, &in));
     RNI_TRY(rni_layer_visit(layer, &v, "", &in, &out));
     *out_rank = out.shape.rank;
     memset(out_dims, 0, RN_MAX_RANK * sizeof *out_dims);

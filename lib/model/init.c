@@ -54,6 +54,15 @@ static rn_status init_state(rn_model *m, size_t index, uint64_t seed)
     return status;
 }
 
+rn_status rn_model_reset_statistics(rn_model *m)
+{
+    RNI_REQUIRE(m);
+    for (size_t i = 0; i < m->num_states; i++)
+        if (m->states[i].kind == RN_STATE_BUFFER)
+            RNI_TRY(init_state(m, i, 0)); /* constants: the seed has no say */
+    return RN_OK;
+}
+
 rn_status rn_model_init(rn_model *m, uint64_t seed)
 {
     RNI_REQUIRE(m);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Weights in safetensors files: saving, and loading with names mapped and everything checked before anything changes. */
+/* Weights in files: saving, and loading with names mapped and everything checked before anything changes. */
 #include "base/abi.h"
-#include "format/safetensors.h"
+#include "format/weights.h"
 #include "model/model.h"
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,7 @@ typedef struct loading {
     rn_model *m;
     const rn_load_options *options;
     const rn_allocator *allocator;
-    rni_st_file *file;
+    rni_weights *file;
     const rni_st_tensor **source; /* per state entry: where it comes from, or NULL */
     unsigned char *zero; /* per state entry: absent, taken as 0 */
     name_list missing, unexpected, misshapen;
@@ -70,29 +70,42 @@ static void list_name(name_list *list, const char *name)
     list->count++;
 }
 
+/* Where `from` stands in a name, or NULL: at its start, with a leading '*' anywhere. */
+static const char *find_from(const char *name, const char *from, size_t *length)
+{
+    const int anywhere = from[0] == '*';
+    *length = strlen(from + anywhere);
+    if (anywhere)
+        return strstr(name, from + 1);
+    return strncmp(name, from, *length) == 0 ? name : NULL;
+}
+
+/* A name with `length` bytes at `at` replaced by `to`. NULL without memory. */
+static char *replaced(const loading *l, const char *name, const char *at, size_t length, const char *to)
+{
+    rni_text text = {.allocator = l->allocator};
+    rni_text_append(&text, "%.*s%s%s", (int)(at - name), name, to, at + length);
+    if (!text.failed)
+        return text.data;
+    rni_text_free(&text);
+    return NULL;
+}
+
 /* After the prefix, the first pair that fits. NULL without memory. */
 static char *map_name(const loading *l, const char *name)
 {
-    const char *const prefix = l->options->strip_prefix, *to = "";
+    const char *const prefix = l->options->strip_prefix;
     const size_t strip = prefix ? strlen(prefix) : 0;
     if (strip && strncmp(name, prefix, strip) == 0)
         name += strip;
     for (size_t i = 0; i < l->options->num_renames; i++) {
         const rn_rename *const pair = &l->options->renames[i];
-        const size_t length = strlen(pair->from);
-        if (strncmp(name, pair->from, length) == 0) {
-            to = pair->to;
-            name += length;
-            break;
-        }
+        size_t length;
+        const char *const at = find_from(name, pair->from, &length);
+        if (at)
+            return replaced(l, name, at, length, pair->to);
     }
-    const size_t head = strlen(to), tail = strlen(name) + 1;
-    char *const mapped = rni_alloc(l->allocator, head + tail);
-    if (mapped) {
-        memcpy(mapped, to, head);
-        memcpy(mapped + head, name, tail);
-    }
-    return mapped;
+    return replaced(l, name, name, 0, "");
 }
 
 static rn_status match_shape(loading *l, const rni_st_tensor *t, const rni_state *s)
@@ -107,7 +120,7 @@ static rn_status match_shape(loading *l, const rni_st_tensor *t, const rni_state
     }
     if (rni_st_converts(t, v->dtype))
         return RN_OK;
-    return rni_fail(RN_E_DTYPE, "%s: %s is %s, which is not read as %s", rni_st_path(l->file),
+    return rni_fail(RN_E_DTYPE, "%s: %s is %s, which is not read as %s", rni_weights_path(l->file),
                     rni_st_name_text(safe, t->name), t->dtype_name, rn_dtype_name(v->dtype));
 }
 
@@ -125,7 +138,7 @@ static rn_status match_tensor(loading *l, const rni_st_tensor *t)
     const rni_state *const s = &l->m->states[index];
     if (l->source[index]) {
         char a[RNI_ST_NAME_TEXT], b[RNI_ST_NAME_TEXT];
-        return rni_fail(RN_E_INVALID, "%s: %s and %s both become %s", rni_st_path(l->file),
+        return rni_fail(RN_E_INVALID, "%s: %s and %s both become %s", rni_weights_path(l->file),
                         rni_st_name_text(a, l->source[index]->name), rni_st_name_text(b, t->name), s->name);
     }
     l->source[index] = t;
@@ -150,8 +163,8 @@ static int absent_counter(const loading *l, const rni_state *s)
 
 static rn_status match(loading *l)
 {
-    for (size_t i = 0; i < rni_st_count(l->file); i++)
-        RNI_TRY(match_tensor(l, rni_st_at(l->file, i)));
+    for (size_t i = 0; i < rni_weights_count(l->file); i++)
+        RNI_TRY(match_tensor(l, rni_weights_at(l->file, i)));
     for (size_t i = 0; i < l->m->num_states; i++) {
         if (l->source[i])
             continue;
@@ -184,7 +197,7 @@ static rn_status judge(const loading *l)
         return RN_OK;
     const int length = (int)strcspn(first->text.data, "\n");
     return rni_fail(l->misshapen.count ? RN_E_SHAPE : RN_E_NOT_FOUND,
-                    "%s: %zu names missing, %zu unexpected, %zu misshapen; the first: %s %.*s", rni_st_path(l->file),
+                    "%s: %zu names missing, %zu unexpected, %zu misshapen; the first: %s %.*s", rni_weights_path(l->file),
                     l->missing.count, l->unexpected.count, l->misshapen.count, what, length, first->text.data);
 }
 
@@ -200,7 +213,7 @@ static rn_status read_all(const loading *l, char *block)
     for (size_t i = 0; i < l->m->num_states; i++) {
         const rni_state *const s = &l->m->states[i];
         if (l->source[i])
-            RNI_TRY(rni_st_read_as(l->file, l->source[i], s->value->dtype, block + place));
+            RNI_TRY(rni_weights_read_as(l->file, l->source[i], s->value->dtype, block + place));
         else
             memset(block + place, 0, s->value->nbytes);
         place = place_after(place, s);
@@ -242,7 +255,7 @@ static rn_status load(loading *l, const char *path)
     l->zero = rni_calloc(l->allocator, l->m->num_states + 1, sizeof *l->zero);
     if (!l->source || !l->zero)
         return rni_nomem("loading weights", l->m->num_states * sizeof *l->source);
-    RNI_TRY(rni_st_open(l->allocator, path, &l->file));
+    RNI_TRY(rni_weights_open(l->allocator, path, &l->file));
     RNI_TRY(match(l));
     const rn_status judged = judge(l);
     l->refused = judged < 0 && judged != RN_E_NOMEM;
@@ -287,7 +300,7 @@ rn_status rn_model_load(rn_model *m, const char *path, rn_load_options *options)
     loading l = {.m = m, .options = &o, .allocator = &m->ctx->allocator};
     l.missing.text.allocator = l.unexpected.text.allocator = l.misshapen.text.allocator = &rni_default_allocator;
     const rn_status status = load(&l, path);
-    rni_st_close(l.file);
+    rni_weights_close(l.file);
     rni_free(l.allocator, l.source);
     rni_free(l.allocator, l.zero);
     give_lists(&l, status == RN_OK || l.refused, options);

@@ -3,7 +3,6 @@
 #include "layer/layer.h"
 #include "model/model.h"
 #include <stdio.h>
-#include <string.h>
 
 /* What the walk adds up. */
 typedef struct summary {
@@ -66,14 +65,8 @@ static rn_status walk(const rn_model *m, int32_t rank, const int64_t *dims, rni_
 {
     *s = (summary){m, text, 0};
     rni_visitor v = {.leaf = visit_leaf, .enter = enter_container, .main_first = 1, .user = s};
-    rni_edge in = {.from = "input"}, out;
-    if (rank < 1 || rank > RN_MAX_RANK)
-        return rni_fail(RN_E_INVALID, "rank: expected 1 to %d, got %d", RN_MAX_RANK, (int)rank);
-    for (int32_t i = 0; i < rank; i++)
-        if (dims[i] < 1)
-            return rni_fail(RN_E_SHAPE, "dims[%d]: expected 1 or more, got %lld", (int)i, (long long)dims[i]);
-    in.shape.rank = rank;
-    memcpy(in.shape.dims, dims, (size_t)rank * sizeof *dims);
+    rni_edge in, out;
+    RNI_TRY(rni_input_edge(rank, dims, &in));
     return rni_layer_visit(m->root, &v, "", &in, &out);
 }
 

@@ -85,7 +85,8 @@ static rn_status start_lowering(rn_plan *p)
     low->dtype = p->dtype;
     low->channel_dtype = host_dtype(p);
     low->image_layout = p->dev->info.activation_layout;
-    low->train = p->options.mode == RN_PLAN_TRAIN;
+    low->train = p->options.mode != RN_PLAN_INFER;
+    low->cumulative = p->options.mode == RN_PLAN_STATISTICS;
     low->direct = (p->options.flags & RN_PLAN_NO_WINOGRAD) != 0;
     low->min_batch = 1;
     low->state = state_value;
@@ -144,7 +145,7 @@ static rn_status lower_layers(rn_plan *p)
     RNI_TRY(rni_program_value(&p->low.p, host_dtype(p), RN_ROLE_Y, RN_LAYOUT_PLAIN, out.shape.rank, out.shape.dims, 1,
                               &p->y));
     RNI_TRY(rni_lower_op(&p->low, RNI_SECTION_OUTPUT, RN_OP_CONVERT, 0, &out.value, 1, &p->y, 1, NULL, 0, "output"));
-    p->target = RN_NO_VALUE;
+    p->target = p->soft_target = RN_NO_VALUE;
     return RN_OK;
 }
 
@@ -155,17 +156,35 @@ static uint32_t output_value(const rn_plan *p)
     return p->low.p.ops[op].in[0];
 }
 
-static rn_status lower_loss(rn_plan *p, uint32_t *dy)
+/* The loss for targets of a form. A device that has no soft targets goes without that section. */
+static rn_status append_loss(rn_plan *p, int form, uint32_t dy, int section, uint32_t *target)
 {
     rni_program *const prog = &p->low.p;
     const uint32_t first = prog->num_ops;
+    rn_op_info info;
+    RNI_TRY(rni_loss_append(p->loss, prog, form, output_value(p), dy, p->metrics, target));
+    if (rni_graph_ask(&p->low, &prog->ops[first], &info) == RN_E_UNSUPPORTED && section == RNI_SECTION_SOFT_LOSS) {
+        prog->num_ops = first;
+        *target = RN_NO_VALUE;
+    }
+    return rni_lower_tag(&p->low, first, section);
+}
+
+static rn_status lower_loss(rn_plan *p, uint32_t *dy)
+{
+    rni_program *const prog = &p->low.p;
     const int64_t bytes = sizeof(rn_step_metrics);
     RNI_TRY(rni_program_value(prog, RN_U8, RN_ROLE_METRICS, RN_LAYOUT_PLAIN, 1, &bytes, 0, &p->metrics));
     *dy = RN_NO_VALUE;
     if (!p->loss)
         return RN_OK;
-    RNI_TRY(rni_loss_append(p->loss, prog, output_value(p), p->metrics, p->low.train, &p->target, dy));
-    return rni_lower_tag(&p->low, first, RNI_SECTION_LOSS);
+    const rn_value y = prog->values[output_value(p)];
+    if (p->low.train)
+        RNI_TRY(rni_program_value(prog, y.dtype, RN_ROLE_ARENA, y.layout, y.rank, y.dims, 1, dy));
+    if (!rni_loss_takes(p->loss, RNI_TARGET_LABELS))
+        return append_loss(p, RNI_TARGET_VALUES, *dy, RNI_SECTION_LOSS, &p->target);
+    RNI_TRY(append_loss(p, RNI_TARGET_LABELS, *dy, RNI_SECTION_LOSS, &p->target));
+    return append_loss(p, RNI_TARGET_VALUES, *dy, RNI_SECTION_SOFT_LOSS, &p->soft_target);
 }
 
 /* Gradient of the output from the caller or the loss, back to parameters and input. */
@@ -204,7 +223,7 @@ rn_status rni_plan_compile(rn_plan *p)
     RNI_TRY(start_lowering(p));
     RNI_TRY(lower_layers(p));
     RNI_TRY(lower_loss(p, &dy));
-    if (p->low.train) {
+    if (p->options.mode == RN_PLAN_TRAIN) {
         RNI_TRY(lower_backward(p, dy));
         RNI_TRY(lower_update(p));
     }

@@ -14,14 +14,18 @@ rn_status rn_plan_options_init(rn_plan_options *options, size_t struct_size)
 
 static rn_status check_mode(const rn_plan_options *o)
 {
-    if (o->mode != RN_PLAN_INFER && o->mode != RN_PLAN_TRAIN)
-        return rni_fail(RN_E_INVALID, "options.mode: expected RN_PLAN_INFER or RN_PLAN_TRAIN, got %d", (int)o->mode);
+    if (o->mode != RN_PLAN_INFER && o->mode != RN_PLAN_TRAIN && o->mode != RN_PLAN_STATISTICS)
+        return rni_fail(RN_E_INVALID,
+                        "options.mode: expected RN_PLAN_INFER, RN_PLAN_TRAIN or RN_PLAN_STATISTICS, got %d",
+                        (int)o->mode);
     if (o->flags & ~(uint64_t)(RN_PLAN_NO_FUSION | RN_PLAN_INPUT_GRAD | RN_PLAN_NO_WINOGRAD))
         return rni_fail(RN_E_INVALID, "options.flags: unknown flag in %llu", (unsigned long long)o->flags);
     if ((o->flags & RN_PLAN_INPUT_GRAD) && o->mode != RN_PLAN_TRAIN)
         return rni_fail(RN_E_INVALID, "options.flags: RN_PLAN_INPUT_GRAD needs a TRAIN plan");
     if (o->optimizer && o->mode != RN_PLAN_TRAIN)
-        return rni_fail(RN_E_INVALID, "options.optimizer: an INFER plan takes none");
+        return rni_fail(RN_E_INVALID, "options.optimizer: only a TRAIN plan takes one");
+    if (o->loss && o->mode == RN_PLAN_STATISTICS)
+        return rni_fail(RN_E_INVALID, "options.loss: a STATISTICS plan takes none");
     if (o->optimizer && !o->loss)
         return rni_fail(RN_E_INVALID, "options.loss: an optimizer needs a loss");
     return RN_OK;
@@ -77,7 +81,7 @@ static void fill_memory(const rn_plan *p, rn_memory *out)
     out->derived = p->placement.derived;
     out->io = p->low.p.values[p->input].bytes + sizeof(rn_step_metrics);
     out->parameters = p->model->params->bytes + p->model->buffers->bytes;
-    out->gradients = p->low.train ? p->model->params->bytes : 0;
+    out->gradients = p->options.mode == RN_PLAN_TRAIN ? p->model->params->bytes : 0;
     out->optimizer = p->optimizer ? rni_optimizer_state_bytes(p->optimizer) : 0;
     out->total = out->arena + out->derived + out->io + out->parameters + out->gradients + out->optimizer;
 }
@@ -107,7 +111,7 @@ static rn_status allocate(rn_plan *p)
     RNI_TRY(rni_tensor_view(p->input_storage, 0, input->dtype, input->layout, input->rank, input->dims,
                             &p->input_tensor));
     RNI_TRY(rni_storage_create(p->dev, sizeof(rn_step_metrics), "the metrics of a plan", &p->metrics_storage));
-    if (p->low.train)
+    if (p->options.mode == RN_PLAN_TRAIN)
         RNI_TRY(rni_model_ensure_gradients(p->model));
     return RN_OK;
 }

@@ -31,6 +31,7 @@ struct rn_plan {
 
     uint32_t *param_of_state, *grad_of_state; /* values; RN_NO_VALUE until needed */
     uint32_t x, input, target, y, metrics;    /* values */
+    uint32_t soft_target;                     /* a value; RN_NO_VALUE: the loss or the device has no such form */
     int wants_dx;                             /* a DX section was made */
     uint64_t *made;      /* per PREPARE op: generation of its sources when it ran; 0: never */
     uint64_t *wanted;    /* per PREPARE op: scratch */

@@ -7,9 +7,10 @@
 static const char *const role_names[RN_ROLE_COUNT] = {
     "x",  "target", "y", "dy", "dx", "input", "arena", "param", "grad", "buffer", "state", "derived", "metrics",
 };
+static const char *const mode_names[] = {"infer", "train", "statistics"};
 static const char *const section_names[RNI_SECTION_COUNT] = {
-    "prepare (weights that changed)", "input", "forward", "output", "loss", "output gradient", "backward",
-    "input gradient", "update",
+    "prepare (weights that changed)", "input", "forward", "output", "loss", "loss of class probabilities",
+    "output gradient", "backward", "input gradient", "update",
 };
 
 static void add_value(rni_text *text, const rni_program *prog, uint32_t index)
@@ -72,7 +73,7 @@ rn_status rn_plan_describe(const rn_plan *p, rn_write_fn write, void *user)
     RNI_REQUIRE(write);
     RNI_TRY(rn_plan_memory(p, &memory));
     rni_text text = {.allocator = &p->ctx->allocator};
-    rni_text_append(&text, "%s plan on %s, %s, batch %lld: %u ops, %u values\n", p->low.train ? "train" : "infer",
+    rni_text_append(&text, "%s plan on %s, %s, batch %lld: %u ops, %u values\n", mode_names[p->options.mode],
                     rn_device_name(p->dev), rn_dtype_name(p->dtype), (long long)p->max_batch,
                     (unsigned)p->low.p.num_ops, (unsigned)p->low.p.num_values);
     rni_text_append(&text, "arena %llu bytes (lower bound %llu), derived weights %llu, total %llu\n",

@@ -109,7 +109,7 @@ static rn_status check_x(const rn_plan *p, const rn_tensor *x, int64_t *batch)
 
 static rn_status check_fresh(const rn_plan *p)
 {
-    if (p->low.train && p->trainable_clock != p->model->trainable_clock)
+    if (p->options.mode == RN_PLAN_TRAIN && p->trainable_clock != p->model->trainable_clock)
         return rni_fail(RN_E_STATE, "plan: rn_model_set_trainable() was called after it was made");
     return rni_device_check(p->dev);
 }
@@ -138,6 +138,12 @@ static rn_status run_forward(rn_plan *p, const rn_tensor *x, rn_run *run, void *
     return status;
 }
 
+static rn_status check_y(const rn_plan *p, const rn_tensor *y, int64_t *batch)
+{
+    RNI_TRY(check_tensor(p, y, p->y, "y", batch));
+    return check_plain(y, "y");
+}
+
 rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y)
 {
     void *base[RN_ROLE_COUNT];
@@ -145,24 +151,26 @@ rn_status rn_plan_forward(rn_plan *p, const rn_tensor *x, rn_tensor *y)
     int64_t n = 0;
     RNI_REQUIRE(p);
     RNI_REQUIRE(x);
-    RNI_REQUIRE(y);
+    if (p->options.mode != RN_PLAN_STATISTICS)
+        RNI_REQUIRE(y);
     RNI_TRY(check_fresh(p));
     RNI_TRY(check_x(p, x, &n));
-    RNI_TRY(check_tensor(p, y, p->y, "y", &n));
-    RNI_TRY(check_plain(y, "y"));
+    if (y)
+        RNI_TRY(check_y(p, y, &n));
     start_run(p, &run, base, n);
-    base[RN_ROLE_Y] = rni_tensor_address(y);
+    base[RN_ROLE_Y] = y ? rni_tensor_address(y) : NULL;
     p->last_batch = 0;
-    RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_OUTPUT));
+    RNI_TRY(run_forward(p, x, &run, base, y ? RNI_SECTION_OUTPUT : RNI_SECTION_FORWARD));
     p->last_batch = n;
-    rni_tensor_written(y);
+    if (y)
+        rni_tensor_written(y);
     return RN_OK;
 }
 
 static rn_status check_backward(const rn_plan *p, const rn_tensor *dx)
 {
-    if (!p->low.train)
-        return rni_fail(RN_E_STATE, "plan: an INFER plan has no backward");
+    if (p->options.mode != RN_PLAN_TRAIN)
+        return rni_fail(RN_E_STATE, "plan: %s plan has no backward", p->low.train ? "a STATISTICS" : "an INFER");
     if (!p->last_batch)
         return rni_fail(RN_E_STATE, "plan: backward without a forward before it");
     if (dx && !(p->options.flags & RN_PLAN_INPUT_GRAD))
@@ -199,16 +207,29 @@ rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx)
     return rni_plan_run_sections(p, &run, RNI_SECTION_DX, RNI_SECTION_DX);
 }
 
+/* Class probabilities instead of labels. */
+static int is_soft(const rn_plan *p, const rn_tensor *target)
+{
+    return p->soft_target != RN_NO_VALUE && target->dtype == p->low.p.values[p->soft_target].dtype;
+}
+
 /* x and target of a step; labels in host memory are looked at before anything changes. */
 static rn_status check_step(const rn_plan *p, const rn_tensor *x, const rn_tensor *target, int64_t *n)
 {
+    const int soft = is_soft(p, target);
     RNI_TRY(check_fresh(p));
     RNI_TRY(check_x(p, x, n));
-    RNI_TRY(check_tensor(p, target, p->target, "target", n));
+    RNI_TRY(check_tensor(p, target, soft ? p->soft_target : p->target, "target", n));
     RNI_TRY(check_plain(target, "target"));
-    if (p->loss->op != RN_OP_CROSS_ENTROPY || !p->dev->info.host_memory)
+    if (soft || p->loss->op != RN_OP_CROSS_ENTROPY || !p->dev->info.host_memory)
         return RN_OK;
     return rni_check_labels(rni_tensor_address(target), *n, p->low.p.values[p->y].dims[1]);
+}
+
+static rn_status run_loss(rn_plan *p, rn_run *run, const rn_tensor *target)
+{
+    const int section = is_soft(p, target) ? RNI_SECTION_SOFT_LOSS : RNI_SECTION_LOSS;
+    return rni_plan_run_sections(p, run, section, section);
 }
 
 /* Zeroes the gradients and the mark of a loss that is not finite, before the first micro-batch. */
@@ -250,7 +271,7 @@ rn_status rn_plan_train_step(rn_plan *p, const rn_tensor *x, const rn_tensor *ta
     base[RN_ROLE_TARGET] = rni_tensor_address(target);
     p->last_batch = 0;
     RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_FORWARD));
-    RNI_TRY(rni_plan_run_sections(p, &run, RNI_SECTION_LOSS, RNI_SECTION_LOSS));
+    RNI_TRY(run_loss(p, &run, target));
     RNI_TRY(rni_plan_run_sections(p, &run, RNI_SECTION_BACKWARD, RNI_SECTION_BACKWARD));
     p->micro++;
     if (p->micro < (int64_t)p->options.accumulate)
@@ -272,7 +293,7 @@ rn_status rn_plan_eval_step(rn_plan *p, const rn_tensor *x, const rn_tensor *tar
     start_run(p, &run, base, n);
     base[RN_ROLE_TARGET] = rni_tensor_address(target);
     RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_FORWARD));
-    return rni_plan_run_sections(p, &run, RNI_SECTION_LOSS, RNI_SECTION_LOSS);
+    return run_loss(p, &run, target);
 }
 
 static rn_status read_metrics(rn_plan *p, rn_step_metrics *out)

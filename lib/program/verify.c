@@ -42,11 +42,13 @@ static const kind_rule rules[RN_OP_COUNT_] = {
     [RN_OP_PAD_SHORTCUT] = {"pad_shortcut", 1, 1, 1, 1, sizeof(rn_pad_shortcut_params)},
     [RN_OP_PAD_SHORTCUT_BACKWARD] = {"pad_shortcut_backward", 1, 1, 1, 1, sizeof(rn_pad_shortcut_params)},
     [RN_OP_CROSS_ENTROPY] = {"cross_entropy", 2, 2, 2, 2, sizeof(rn_cross_entropy_params)},
+    [RN_OP_SOFT_CROSS_ENTROPY] = {"soft_cross_entropy", 2, 2, 2, 2, sizeof(rn_cross_entropy_params)},
     [RN_OP_MSE] = {"mse", 2, 2, 2, 2, 0},
     [RN_OP_GRAD_NORM] = {"grad_norm", 1, 1, 1, 1, sizeof(rn_segments_params)},
     [RN_OP_GRAD_CLIP] = {"grad_clip", 1, 1, 1, 1, sizeof(rn_segments_params)},
     [RN_OP_SGD] = {"sgd", 2, 2, 1, 2, sizeof(rn_sgd_params)},
     [RN_OP_ADAM] = {"adam", 2, 2, 2, 2, sizeof(rn_adam_params)},
+    [RN_OP_LERP] = {"lerp", 1, 1, 1, 1, 0},
 };
 
 const char *rni_op_name(int32_t kind)

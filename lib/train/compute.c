@@ -53,11 +53,18 @@ static rn_status check_pred(const rn_loss *loss, const rn_tensor *pred)
                     logits ? "[N, classes], not empty" : "at least one element");
 }
 
+/* Cross-entropy takes floating-point targets as class probabilities. */
+static int form_of(const rn_loss *loss, const rn_tensor *target)
+{
+    const int floats = target->dtype == RN_F32 || target->dtype == RN_F64;
+    return loss->op == RN_OP_CROSS_ENTROPY && !floats ? RNI_TARGET_LABELS : RNI_TARGET_VALUES;
+}
+
 static rn_status check_arguments(const rn_loss *loss, const rn_tensor *pred, const rn_tensor *target,
                                  const rn_tensor *dpred)
 {
     RNI_TRY(check_pred(loss, pred));
-    if (loss->op == RN_OP_CROSS_ENTROPY)
+    if (form_of(loss, target) == RNI_TARGET_LABELS)
         RNI_TRY(check_labels(target, pred, "rn_loss_compute: target"));
     else
         RNI_TRY(check_alike(target, pred, "rn_loss_compute: target"));
@@ -72,35 +79,36 @@ static void flat_shape(const rn_tensor *t, int64_t dims[2])
 }
 
 /* The program kept in the loss is for this call as well. */
-static int fits(const rn_loss *loss, const rn_tensor *pred, const int64_t dims[2], int with_grad)
+static int fits(const rn_loss *loss, int form, const rn_tensor *pred, const int64_t dims[2], int with_grad)
 {
-    if (!loss->own.compiled || loss->own.dev != pred->dev || loss->own_gradient != with_grad)
+    if (!loss->own.compiled || loss->own.dev != pred->dev || loss->own_gradient != with_grad || loss->own_form != form)
         return 0;
     const rn_value *const v = &loss->own.program.values[loss->own.metrics_value + 1];
     return v->dtype == pred->dtype && v->dims[0] == dims[0] && v->dims[1] == dims[1];
 }
 
-static rn_status fill_program(rn_loss *loss, rn_dtype dtype, const int64_t dims[2], int with_grad)
+static rn_status fill_program(rn_loss *loss, int form, rn_dtype dtype, const int64_t dims[2], int with_grad)
 {
     rni_program *const p = &loss->own.program;
-    uint32_t x, target, dpred;
+    uint32_t x, target, dpred = RN_NO_VALUE;
     RNI_TRY(rni_program_value(p, dtype, RN_ROLE_X, RN_LAYOUT_PLAIN, 2, dims, 1, &x));
-    RNI_TRY(rni_loss_append(loss, p, x, loss->own.metrics_value, with_grad, &target, &dpred));
     if (with_grad)
-        p->values[dpred].role = RN_ROLE_DX; /* goes to the caller, not into an arena */
+        RNI_TRY(rni_program_value(p, dtype, RN_ROLE_DX, RN_LAYOUT_PLAIN, 2, dims, 1, &dpred));
+    RNI_TRY(rni_loss_append(loss, p, form, x, dpred, loss->own.metrics_value, &target));
     return rni_own_compile(&loss->own);
 }
 
-static rn_status prepare(rn_loss *loss, const rn_tensor *pred, const int64_t dims[2], int with_grad)
+static rn_status prepare(rn_loss *loss, int form, const rn_tensor *pred, const int64_t dims[2], int with_grad)
 {
-    if (fits(loss, pred, dims, with_grad))
+    if (fits(loss, form, pred, dims, with_grad))
         return rni_device_check(pred->dev);
     rni_own_free(&loss->own);
     RNI_TRY(rni_own_begin(&loss->own, pred->dev));
-    const rn_status status = fill_program(loss, pred->dtype, dims, with_grad);
+    const rn_status status = fill_program(loss, form, pred->dtype, dims, with_grad);
     if (status < 0)
         rni_own_free(&loss->own);
     loss->own_gradient = with_grad;
+    loss->own_form = form;
     return status;
 }
 
@@ -112,7 +120,7 @@ rn_status rn_loss_compute(rn_loss *loss, const rn_tensor *pred, const rn_tensor 
     RNI_TRY(check_arguments(loss, pred, target, dpred));
     int64_t dims[2];
     flat_shape(pred, dims);
-    RNI_TRY(prepare(loss, pred, dims, dpred != NULL));
+    RNI_TRY(prepare(loss, form_of(loss, target), pred, dims, dpred != NULL));
     void *base[RN_ROLE_COUNT] = {NULL};
     base[RN_ROLE_X] = rni_tensor_address(pred);
     base[RN_ROLE_TARGET] = rni_tensor_address(target);

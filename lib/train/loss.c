@@ -70,36 +70,40 @@ void rn_loss_release(rn_loss *loss)
     rn_context_release(ctx);
 }
 
-/* labels i64 [N] for cross-entropy; values of pred's shape, in plain order, for MSE. */
-static rn_status append_target(const rn_loss *loss, rni_program *p, const rn_value *pred, uint32_t *target)
+int rni_loss_takes(const rn_loss *loss, int form)
 {
-    if (loss->op == RN_OP_MSE)
+    return form == RNI_TARGET_VALUES || loss->op == RN_OP_CROSS_ENTROPY;
+}
+
+static rn_status check_logits(const rn_value *pred)
+{
+    if (pred->rank == 2 && pred->dims[1] >= 1)
+        return RN_OK;
+    char text[RNI_SHAPE_TEXT];
+    return rni_fail(RN_E_SHAPE, "cross-entropy: got logits of shape %s, expected [N, classes]",
+                    rni_shape_text(text, pred->rank, pred->dims));
+}
+
+static rn_status append_target(rni_program *p, int form, const rn_value *pred, uint32_t *target)
+{
+    if (form == RNI_TARGET_VALUES)
         return rni_program_value(p, pred->dtype, RN_ROLE_TARGET, RN_LAYOUT_PLAIN, pred->rank, pred->dims, 1, target);
-    if (pred->rank != 2 || pred->dims[1] < 1) {
-        char text[RNI_SHAPE_TEXT];
-        return rni_fail(RN_E_SHAPE, "cross-entropy: got logits of shape %s, expected [N, classes]",
-                        rni_shape_text(text, pred->rank, pred->dims));
-    }
     return rni_program_value(p, RN_I64, RN_ROLE_TARGET, RN_LAYOUT_PLAIN, 1, pred->dims, 1, target);
 }
 
-rn_status rni_loss_append(const rn_loss *loss, rni_program *p, uint32_t pred, uint32_t metrics, int with_grad,
-                          uint32_t *target, uint32_t *dpred)
+rn_status rni_loss_append(const rn_loss *loss, rni_program *p, int form, uint32_t pred, uint32_t dpred,
+                          uint32_t metrics, uint32_t *target)
 {
     const rn_value v = p->values[pred]; /* a copy: the array may move */
-    uint32_t labels, gradient = RN_NO_VALUE;
-    RNI_TRY(append_target(loss, p, &v, &labels));
-    if (with_grad)
-        RNI_TRY(rni_program_value(p, v.dtype, RN_ROLE_ARENA, v.layout, v.rank, v.dims, 1, &gradient));
+    const int classes = loss->op == RN_OP_CROSS_ENTROPY;
+    const int32_t kind = classes && form == RNI_TARGET_VALUES ? RN_OP_SOFT_CROSS_ENTROPY : loss->op;
     const rn_cross_entropy_params params = {.label_smoothing = loss->label_smoothing};
-    const int has_params = loss->op == RN_OP_CROSS_ENTROPY;
-    const uint32_t in[] = {pred, labels}, out[] = {gradient, metrics};
-    RNI_TRY(rni_program_append(p, loss->op, with_grad ? 0 : RN_OPF_NO_GRAD, in, 2, out, 2, has_params ? &params : NULL,
-                               has_params ? sizeof params : 0, "loss"));
-    *target = labels;
-    if (dpred)
-        *dpred = gradient;
-    return RN_OK;
+    if (classes)
+        RNI_TRY(check_logits(&v));
+    RNI_TRY(append_target(p, form, &v, target));
+    const uint32_t in[] = {pred, *target}, out[] = {dpred, metrics};
+    return rni_program_append(p, kind, dpred == RN_NO_VALUE ? RN_OPF_NO_GRAD : 0, in, 2, out, 2,
+                              classes ? &params : NULL, classes ? sizeof params : 0, "loss");
 }
 
 rn_status rni_check_labels(const int64_t *labels, int64_t count, int64_t classes)

@@ -129,6 +129,84 @@ rn_status rn_optimizer_add_group(rn_optimizer *opt, const char *name_glob, const
     return add_group(opt, name_glob, &o);
 }
 
+/* A parameter of this group that is to lose its decay. */
+static int is_excluded(const rn_optimizer *opt, size_t state, size_t group, int32_t max_rank)
+{
+    const rni_state *const s = &opt->model->states[state];
+    return s->kind == RN_STATE_PARAMETER && opt->group_of[state] == group && s->value->rank <= max_rank &&
+           opt->groups[group].weight_decay > 0.0;
+}
+
+static size_t count_excluded(const rn_optimizer *opt, size_t group, int32_t max_rank)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < opt->model->num_states; i++)
+        count += is_excluded(opt, i, group, max_rank) != 0;
+    return count;
+}
+
+/* A group like another but without decay; its "glob" is for the identity in checkpoints only. */
+static rn_status add_twin(rn_optimizer *opt, size_t group, int32_t max_rank)
+{
+    const char *const glob = opt->groups[group].glob;
+    rni_text name = {.allocator = &opt->ctx->allocator};
+    rni_text_append(&name, "rank 0 to %d of %s", (int)max_rank, glob ? glob : "*");
+    char *const copy = name.failed ? NULL : rni_strdup(name.allocator, name.data);
+    rni_text_free(&name);
+    const rn_status status = copy ? grow_groups(opt) : rni_nomem("a parameter group", sizeof *opt->groups);
+    if (status < 0) {
+        rni_free(&opt->ctx->allocator, copy);
+        return status;
+    }
+    opt->groups[opt->num_groups++] = (rni_group){.lr_factor = opt->groups[group].lr_factor, .glob = copy};
+    return RN_OK;
+}
+
+/* One twin for each of the first `count` groups that needs one, in their order. */
+static rn_status add_twins(rn_optimizer *opt, size_t count, int32_t max_rank)
+{
+    for (size_t g = 0; g < count; g++)
+        if (count_excluded(opt, g, max_rank))
+            RNI_TRY(add_twin(opt, g, max_rank));
+    return RN_OK;
+}
+
+static size_t move_to_twins(rn_optimizer *opt, size_t count, int32_t max_rank)
+{
+    size_t moved = 0, twin = count;
+    for (size_t g = 0; g < count; g++) {
+        const size_t before = moved;
+        for (size_t i = 0; i < opt->model->num_states; i++) {
+            if (!is_excluded(opt, i, g, max_rank))
+                continue;
+            opt->group_of[i] = (uint32_t)twin;
+            moved++;
+        }
+        twin += moved > before;
+    }
+    return moved;
+}
+
+rn_status rn_optimizer_exclude_from_decay(rn_optimizer *opt, int32_t max_rank, size_t *excluded)
+{
+    RNI_REQUIRE(opt);
+    RNI_TRY(rni_option_at_least("rn_optimizer_exclude_from_decay: max_rank", max_rank, 0));
+    if (opt->frozen)
+        return rni_fail(RN_E_STATE,
+                        "rn_optimizer_exclude_from_decay: too late, a plan or a step already uses the optimizer");
+    const size_t count = opt->num_groups;
+    const rn_status status = add_twins(opt, count, max_rank);
+    if (status < 0) {
+        while (opt->num_groups > count)
+            rni_free(&opt->ctx->allocator, opt->groups[--opt->num_groups].glob);
+        return status;
+    }
+    const size_t moved = move_to_twins(opt, count, max_rank);
+    if (excluded)
+        *excluded = moved;
+    return RN_OK;
+}
+
 uint64_t rni_optimizer_state_bytes(const rn_optimizer *opt)
 {
     return opt && opt->state ? opt->state->bytes : 0;

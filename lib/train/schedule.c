@@ -89,3 +89,23 @@ size_t rni_schedule_put(rni_schedule_state *out, size_t capacity, size_t count, 
         out[count] = (rni_schedule_state){name, value};
     return count + 1;
 }
+
+size_t rni_schedule_put_inner(const rn_schedule *s, rni_schedule_state *out, size_t capacity, size_t count)
+{
+    const size_t used = count < capacity ? count : capacity;
+    return count + rni_schedule_settings(s->inner, out ? out + used : NULL, capacity - used);
+}
+
+rn_status rni_schedule_check_inner(const rn_context *ctx, const rn_schedule *inner, const char *call)
+{
+    if (inner->ctx != ctx)
+        return rni_fail(RN_E_INVALID, "%s: inner is of another context", call);
+    if (inner->class->observe)
+        return rni_fail(RN_E_INVALID, "%s: inner is a %s schedule, expected a function of the step", call,
+                        inner->class->kind);
+    int depth = 0;
+    for (const rn_schedule *s = inner; s->inner; s = s->inner)
+        if (++depth >= RNI_MAX_WARMUPS)
+            return rni_fail(RN_E_INVALID, "%s: inner is %d warm-ups deep, expected fewer", call, depth);
+    return RN_OK;
+}

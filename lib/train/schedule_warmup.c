@@ -25,27 +25,10 @@ static size_t settings(const rn_schedule *s, rni_schedule_state *out, size_t cap
 {
     size_t n = rni_schedule_put(out, capacity, 0, "warmup.start_factor", s->u.warmup.start_factor);
     n = rni_schedule_put(out, capacity, n, "warmup.steps", (double)s->u.warmup.steps);
-    const size_t used = n < capacity ? n : capacity;
-    return n + rni_schedule_settings(s->inner, out ? out + used : NULL, capacity - used);
+    return rni_schedule_put_inner(s, out, capacity, n);
 }
 
 static const rni_schedule_class warmup_class = {.kind = "warmup", .lr = lr, .settings = settings};
-
-static rn_status check_inner(const rn_context *ctx, const rn_schedule *inner)
-{
-    if (inner->ctx != ctx)
-        return rni_fail(RN_E_INVALID, "rn_warmup_schedule_create: inner is of another context");
-    if (inner->class->observe)
-        return rni_fail(RN_E_INVALID,
-                        "rn_warmup_schedule_create: inner is a %s schedule, expected a function of the step",
-                        inner->class->kind);
-    int depth = 0;
-    for (const rn_schedule *s = inner; s->inner; s = s->inner)
-        if (++depth >= RNI_MAX_WARMUPS)
-            return rni_fail(RN_E_INVALID, "rn_warmup_schedule_create: inner is %d warm-ups deep, expected fewer",
-                            depth);
-    return RN_OK;
-}
 
 rn_status rn_warmup_schedule_create(rn_context *ctx, rn_schedule *inner, const rn_warmup_schedule_options *options,
                                     rn_schedule **out)
@@ -59,7 +42,7 @@ rn_status rn_warmup_schedule_create(rn_context *ctx, rn_schedule *inner, const r
     RNI_TRY(rni_option(o.start_factor >= 0.0 && o.start_factor <= 1.0, "rn_warmup_schedule_options.start_factor",
                        o.start_factor, "0 to 1"));
     RNI_TRY(rni_option_at_least("rn_warmup_schedule_options.steps", o.steps, 1));
-    RNI_TRY(check_inner(ctx, inner));
+    RNI_TRY(rni_schedule_check_inner(ctx, inner, "rn_warmup_schedule_create"));
     rn_schedule *s;
     RNI_TRY(rni_schedule_new(ctx, &warmup_class, &s));
     s->inner = rn_schedule_retain(inner);

@@ -6,6 +6,7 @@
 #include "model/model.h"
 #include "program/program.h"
 #include "train/own.h"
+#include <resnet/ema.h>
 #include <resnet/loss.h>
 #include <resnet/optimizer.h>
 #include <resnet/schedule.h>
@@ -17,14 +18,21 @@ struct rn_loss {
     double label_smoothing;
     rni_own own; /* program of rn_loss_compute(), kept while device, types and shapes stay the same */
     int own_gradient; /* whether it writes dpred */
+    int own_form;     /* RNI_TARGET_* it compares with */
 };
 
+/* What a loss is compared with: labels i64 [N]; or values of pred's type and dims, for cross-entropy probabilities. */
+enum { RNI_TARGET_LABELS, RNI_TARGET_VALUES };
+
+/* Is there a form of the loss for such targets? */
+int rni_loss_takes(const rn_loss *loss, int form);
+
 /*
- * Lowers the loss: from `pred` (T, [N, K] or any) to metrics and, unless NO_GRAD, dpred. `target` is a TARGET
- * value made by this call: labels i64 [N], or pred's dims in plain layout. dims of target come from pred.
+ * Lowers the loss: from `pred` (T, [N, K] or any) to metrics and to `dpred`, like pred, unless that is RN_NO_VALUE.
+ * `target` is a TARGET value made by this call, in plain layout.
  */
-rn_status rni_loss_append(const rn_loss *loss, rni_program *p, uint32_t pred, uint32_t metrics, int with_grad,
-                          uint32_t *target, uint32_t *dpred);
+rn_status rni_loss_append(const rn_loss *loss, rni_program *p, int form, uint32_t pred, uint32_t dpred,
+                          uint32_t metrics, uint32_t *target);
 
 /* RN_E_INVALID naming index and value of the first label outside 0..classes-1 (host memory only). */
 rn_status rni_check_labels(const int64_t *labels, int64_t count, int64_t classes);
@@ -65,6 +73,16 @@ const double *rni_optimizer_lrs(rn_optimizer *opt);
 
 /* GRAD_NORM and GRAD_CLIP over the trainable parameters of a model (also for rn_model_clip_grad_norm). */
 rn_status rni_clip_append(rn_model *m, rni_program *p, double clip_norm, uint32_t metrics);
+
+struct rn_ema {
+    atomic_int references;
+    rn_context *ctx;          /* counted */
+    rn_model *model, *average; /* counted */
+    uint64_t flags;           /* RN_EMA_* */
+    double decay;
+    int64_t updates;
+    rni_own own;
+};
 
 /* State of a schedule as numbers, for checkpoints: name and value pairs. */
 typedef struct rni_schedule_state {

@@ -11,6 +11,7 @@
 #if defined(__x86_64__) && defined(__LP64__)
 
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed its size")
+#define AT_LEAST(type, bytes) _Static_assert(sizeof(type) > (bytes), #type " shrank")
 #define FIELD(type, field, offset, bytes)                                                                              \
     _Static_assert(offsetof(type, field) == (offset) && sizeof(((type *)0)->field) == (bytes), #type "." #field " moved")
 
@@ -22,7 +23,7 @@ FIELD(rn_allocator, free, 16, 8);
 FIELD(rn_allocator, user, 24, 8);
 
 /* resnet/checkpoint.h */
-SIZE(rn_checkpoint, 104);
+SIZE(rn_checkpoint, 112); /* first released: at least 104 */
 FIELD(rn_checkpoint, struct_size, 0, 8);
 FIELD(rn_checkpoint, flags, 8, 8);
 FIELD(rn_checkpoint, model, 16, 8);
@@ -33,6 +34,7 @@ FIELD(rn_checkpoint, plan, 48, 8);
 FIELD(rn_checkpoint, epoch, 56, 8);
 FIELD(rn_checkpoint, step, 64, 8);
 FIELD(rn_checkpoint, value, 72, 32);
+FIELD(rn_checkpoint, ema, 104, 8);
 
 /* resnet/context.h */
 SIZE(rn_context_options, 80);
@@ -64,7 +66,7 @@ FIELD(rn_dataset_vtable, struct_size, 0, 8);
 FIELD(rn_dataset_vtable, read, 8, 8);
 FIELD(rn_dataset_vtable, release, 16, 8);
 
-SIZE(rn_loader_options, 80);
+SIZE(rn_loader_options, 112); /* first released: at least 80 */
 FIELD(rn_loader_options, struct_size, 0, 8);
 FIELD(rn_loader_options, flags, 8, 8);
 FIELD(rn_loader_options, batch, 16, 8);
@@ -76,6 +78,16 @@ FIELD(rn_loader_options, transform, 48, 8);
 FIELD(rn_loader_options, plan, 56, 8);
 FIELD(rn_loader_options, shard, 64, 8);
 FIELD(rn_loader_options, num_shards, 72, 8);
+FIELD(rn_loader_options, mixup_alpha, 80, 8);
+FIELD(rn_loader_options, cutmix_alpha, 88, 8);
+FIELD(rn_loader_options, mix_probability, 96, 8);
+FIELD(rn_loader_options, cutmix_share, 104, 8);
+
+/* resnet/ema.h */
+SIZE(rn_ema_options, 24);
+FIELD(rn_ema_options, struct_size, 0, 8);
+FIELD(rn_ema_options, flags, 8, 8);
+FIELD(rn_ema_options, decay, 16, 8);
 
 /* resnet/image.h */
 SIZE(rn_image_options, 24);
@@ -171,6 +183,15 @@ SIZE(rn_rename, 16);
 FIELD(rn_rename, from, 0, 8);
 FIELD(rn_rename, to, 8, 8);
 
+SIZE(rn_dot_options, 24);
+FIELD(rn_dot_options, struct_size, 0, 8);
+FIELD(rn_dot_options, flags, 8, 8);
+FIELD(rn_dot_options, name, 16, 8);
+
+SIZE(rn_onnx_options, 16);
+FIELD(rn_onnx_options, struct_size, 0, 8);
+FIELD(rn_onnx_options, flags, 8, 8);
+
 SIZE(rn_load_options, 64);
 FIELD(rn_load_options, struct_size, 0, 8);
 FIELD(rn_load_options, flags, 8, 8);
@@ -254,6 +275,12 @@ FIELD(rn_cosine_schedule_options, flags, 8, 8);
 FIELD(rn_cosine_schedule_options, lr, 16, 8);
 FIELD(rn_cosine_schedule_options, min_lr, 24, 8);
 FIELD(rn_cosine_schedule_options, steps, 32, 8);
+
+SIZE(rn_hold_schedule_options, 32);
+FIELD(rn_hold_schedule_options, struct_size, 0, 8);
+FIELD(rn_hold_schedule_options, flags, 8, 8);
+FIELD(rn_hold_schedule_options, factor, 16, 8);
+FIELD(rn_hold_schedule_options, threshold, 24, 8);
 
 SIZE(rn_warmup_schedule_options, 32);
 FIELD(rn_warmup_schedule_options, struct_size, 0, 8);
@@ -472,7 +499,7 @@ FIELD(rn_zoo_options, flags, 8, 8);
 FIELD(rn_zoo_options, classes, 16, 8);
 FIELD(rn_zoo_options, in_channels, 24, 8);
 
-SIZE(rn_cifar_resnet_options, 48);
+AT_LEAST(rn_cifar_resnet_options, 48);
 FIELD(rn_cifar_resnet_options, struct_size, 0, 8);
 FIELD(rn_cifar_resnet_options, flags, 8, 8);
 FIELD(rn_cifar_resnet_options, depth, 16, 8);
@@ -480,6 +507,22 @@ FIELD(rn_cifar_resnet_options, classes, 24, 8);
 FIELD(rn_cifar_resnet_options, in_channels, 32, 8);
 FIELD(rn_cifar_resnet_options, shortcut, 40, 4);
 FIELD(rn_cifar_resnet_options, init, 44, 4);
+FIELD(rn_cifar_resnet_options, width, 48, 8);
+
+SIZE(rn_resnet_options, 112);
+FIELD(rn_resnet_options, struct_size, 0, 8);
+FIELD(rn_resnet_options, flags, 8, 8);
+FIELD(rn_resnet_options, depth, 16, 8);
+FIELD(rn_resnet_options, blocks, 24, 32);
+FIELD(rn_resnet_options, classes, 56, 8);
+FIELD(rn_resnet_options, in_channels, 64, 8);
+FIELD(rn_resnet_options, width, 72, 8);
+FIELD(rn_resnet_options, groups, 80, 8);
+FIELD(rn_resnet_options, width_per_group, 88, 8);
+FIELD(rn_resnet_options, block, 96, 4);
+FIELD(rn_resnet_options, shortcut, 100, 4);
+FIELD(rn_resnet_options, init, 104, 4);
+FIELD(rn_resnet_options, reserved, 108, 4);
 
 #endif
 

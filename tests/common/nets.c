@@ -60,6 +60,13 @@ static rn_layer *net_gap(rn_context *ctx)
     return made(rn_global_avgpool2d_create(ctx, &layer), &layer);
 }
 
+/* Seven pixels from five are repeated, three from six average. */
+static rn_layer *adaptive(rn_context *ctx)
+{
+    rn_layer *layer = NULL;
+    return made(rn_adaptive_avgpool2d_create(ctx, 4, 7, &layer), &layer);
+}
+
 static rn_layer *net_flatten(rn_context *ctx)
 {
     rn_layer *layer = NULL;
@@ -183,6 +190,25 @@ static rn_layer *batchnorm_plain(rn_context *ctx)
     return made(rn_batchnorm2d_create(ctx, &o, &layer), &layer);
 }
 
+/* Normalises with what it has, also in training. */
+static rn_layer *net_frozen(rn_context *ctx, int64_t channels)
+{
+    rn_layer *layer = NULL;
+    rn_batchnorm2d_options o = RN_BATCHNORM2D_OPTIONS_INIT;
+    o.channels = channels;
+    o.flags = RN_BATCHNORM_FROZEN;
+    return made(rn_batchnorm2d_create(ctx, &o, &layer), &layer);
+}
+
+static rn_layer *batchnorm_frozen(rn_context *ctx) { return net_frozen(ctx, 3); }
+
+static rn_layer *block_frozen(rn_context *ctx)
+{
+    rn_layer *branch = CHAIN(ctx, net_conv(ctx, 3, 4, 3, 2, 1, 0), net_frozen(ctx, 4), net_relu(ctx),
+                             net_conv(ctx, 4, 4, 3, 1, 1, 0), net_frozen(ctx, 4));
+    return residual(ctx, branch, CHAIN(ctx, net_conv(ctx, 3, 4, 1, 2, 1, 0), net_frozen(ctx, 4)), 0);
+}
+
 static rn_layer *flatten_linear(rn_context *ctx)
 {
     return CHAIN(ctx, net_flatten(ctx), net_linear(ctx, 24, 3));
@@ -212,12 +238,14 @@ const net_case net_cases[] = {
     {"conv groups, bias", conv_groups, 4, {2, 4, 4, 5}, 0},
     {"batchnorm", batchnorm, 4, {3, 3, 4, 3}, 0},
     {"batchnorm not affine, cumulative", batchnorm_plain, 4, {3, 3, 2, 3}, 0},
+    {"batchnorm frozen", batchnorm_frozen, 4, {3, 3, 4, 3}, 0},
     {"relu", net_relu, 4, {2, 3, 4, 4}, 0},
     {"relu flat", net_relu, 2, {3, 7}, 0},
     {"max pool", maxpool, 4, {2, 3, 6, 5}, 0},
     {"average pool", avgpool, 4, {2, 3, 6, 5}, 0},
     {"average pool, padding excluded", avgpool_exclude, 4, {2, 3, 6, 5}, 0},
     {"global average pool", net_gap, 4, {2, 3, 4, 5}, 0},
+    {"adaptive average pool", adaptive, 4, {2, 3, 6, 5}, 0},
     {"linear", linear, 2, {3, 7}, 0},
     {"flatten, linear", flatten_linear, 4, {3, 2, 3, 4}, 0},
     {"softmax", net_softmax, 2, {3, 6}, 0},
@@ -231,6 +259,7 @@ const net_case net_cases[] = {
     {"block, 3x3 projection", block_3x3, 4, {3, 3, 6, 5}, 0},
     {"block, 1x1 projection", block_1x1, 4, {3, 3, 6, 6}, 0},
     {"block, option A", block_a, 4, {3, 3, 6, 6}, 0},
+    {"block, frozen", block_frozen, 4, {3, 3, 6, 5}, 0},
     {"block without bn", block_convs, 4, {2, 3, 4, 4}, 0},
     {"block in a block", block_in_block, 4, {3, 3, 4, 4}, 0},
     {"small net", small_net, 4, {3, 3, 8, 8}, 0},

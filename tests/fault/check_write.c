@@ -35,7 +35,21 @@ static rn_status save_checkpoint(const saving *s, const char *path)
     return rn_checkpoint_save(s->ctx, path, &c);
 }
 
-static const way ways[] = {{"rn_model_save", save_model}, {"rn_checkpoint_save", save_checkpoint}};
+static rn_status save_torch(const saving *s, const char *path)
+{
+    return rn_optimizer_save_torch(s->opt, path);
+}
+
+static rn_status export_onnx(const saving *s, const char *path)
+{
+    const int64_t dims[2] = {1, 200};
+    return rn_model_export_onnx(s->model, 2, dims, NULL, path);
+}
+
+static const way ways[] = {{"rn_model_save", save_model},
+                            {"rn_checkpoint_save", save_checkpoint},
+                            {"rn_optimizer_save_torch", save_torch},
+                            {"rn_model_export_onnx", export_onnx}};
 
 static void must(rn_status status, const char *what)
 {

@@ -244,6 +244,7 @@ static rn_status models(const fault_run *run)
     STEP(rn_model_copy(b.model, b.cpu, &copy));
     STEP(rn_model_set_trainable(copy, "0.*", 0, NULL));
     STEP(rn_model_summary(copy, 4, dims, swallow, NULL));
+    STEP(rn_model_write_dot(copy, 4, dims, NULL, swallow, NULL));
     STEP(rn_cifar_resnet_create(b.ctx, NULL, &other));
 done:
     rn_layer_release(other);
@@ -317,6 +318,7 @@ static rn_status make_training(const fault_run *run, int adam, training *t)
     STEP(adam ? rn_adam_create(t->b.model, NULL, &t->opt) : rn_sgd_create(t->b.model, NULL, &t->opt));
     group.lr_factor = 0.5;
     STEP(rn_optimizer_add_group(t->opt, "*.bias", &group));
+    STEP(rn_optimizer_exclude_from_decay(t->opt, 1, NULL));
     o = plan_options(RN_PLAN_TRAIN, t->loss, t->opt);
     o.clip_norm = 1;
     STEP(rn_plan_create(t->b.model, &o, &t->plan));
@@ -412,6 +414,7 @@ static rn_status load_epochs(const fault_run *run, int32_t workers)
     o.batch = 3;
     o.workers = workers;
     o.transform = transform;
+    o.mixup_alpha = workers ? 1 : 0;
     STEP(rn_loader_create(part, &o, &loader));
     for (int i = 0; i < 8; i++)
         STEP(rn_loader_next(loader, &x, &y));
@@ -509,7 +512,7 @@ static rn_status schedules(const fault_run *run)
     const int64_t milestones[2] = {10, 20};
     rn_context *ctx = NULL;
     rn_device *cpu;
-    rn_schedule *inner = NULL, *outer = NULL, *plateau = NULL;
+    rn_schedule *inner = NULL, *outer = NULL, *hold = NULL, *plateau = NULL;
     rn_multistep_schedule_options o = RN_MULTISTEP_SCHEDULE_OPTIONS_INIT;
     double lr;
     rn_status status;
@@ -518,11 +521,13 @@ static rn_status schedules(const fault_run *run)
     o.num_milestones = 2;
     STEP(rn_multistep_schedule_create(ctx, &o, &inner));
     STEP(rn_warmup_schedule_create(ctx, inner, NULL, &outer));
-    STEP(rn_schedule_lr(outer, 3, &lr));
+    STEP(rn_hold_schedule_create(ctx, outer, NULL, &hold));
+    STEP(rn_schedule_lr(hold, 3, &lr));
     STEP(rn_plateau_schedule_create(ctx, NULL, &plateau));
     STEP(rn_schedule_observe(plateau, 1));
 done:
     rn_schedule_release(plateau);
+    rn_schedule_release(hold);
     rn_schedule_release(outer);
     rn_schedule_release(inner);
     rn_context_release(ctx);
@@ -544,8 +549,27 @@ static rn_status weights_in_files(const fault_run *run)
     o.renames = renames;
     o.num_renames = 1;
     STEP(rn_model_load(b.model, path, &o));
+    STEP(rn_model_save_torch(b.model, path));
+    STEP(rn_model_load(b.model, path, NULL));
 done:
     rn_load_report_release(&o);
+    end_bench(&b);
+    return status;
+}
+
+static rn_status onnx_files(const fault_run *run)
+{
+    const int64_t dims[4] = {BATCH, 3, 8, 8};
+    char path[200];
+    bench b = {0};
+    rn_onnx_options o = RN_ONNX_OPTIONS_INIT;
+    rn_status status;
+    snprintf(path, sizeof path, "%s/model.onnx", run->folder);
+    PASS(make_bench(run, &b));
+    STEP(rn_model_export_onnx(b.model, 4, dims, NULL, path));
+    o.flags = RN_ONNX_FOLD_BATCHNORM;
+    STEP(rn_model_export_onnx(b.model, 4, dims, &o, path));
+done:
     end_bench(&b);
     return status;
 }
@@ -566,16 +590,48 @@ static rn_status checkpoints(const fault_run *run)
     STEP(rn_loader_create(ds, &o, &c.loader));
     STEP(rn_plan_train_step(t.plan, t.b.x, t.b.labels));
     STEP(rn_plateau_schedule_create(t.b.ctx, NULL, &c.schedule));
+    STEP(rn_ema_create(t.b.model, NULL, &c.ema));
+    STEP(rn_ema_update(c.ema));
+    STEP(rn_ema_update(c.ema));
     c.model = t.b.model;
     c.optimizer = t.opt;
     c.plan = t.plan;
     STEP(rn_checkpoint_save(t.b.ctx, path, &c));
     STEP(rn_checkpoint_load(t.b.ctx, path, &c));
 done:
+    rn_ema_release(c.ema);
     rn_schedule_release(c.schedule);
     rn_loader_release(c.loader);
     rn_dataset_release(ds);
     end_training(&t);
+    return status;
+}
+
+static rn_status networks(const fault_run *run)
+{
+    rn_context *ctx = NULL;
+    rn_device *cpu = NULL;
+    rn_layer *tutorial = NULL, *vgg = NULL, *resnet = NULL;
+    rn_resnet_options o = RN_RESNET_OPTIONS_INIT;
+    rn_status status;
+    PASS(make_context(run, 1, &ctx, &cpu));
+    o.depth = 0;
+    o.block = RN_BLOCK_BOTTLENECK;
+    for (int i = 0; i < 4; i++)
+        o.blocks[i] = 1;
+    STEP(rn_zoo_create(ctx, "tutorial", NULL, &tutorial));
+    STEP(rn_zoo_create(ctx, "vgg19_bn", NULL, &vgg));
+    o.shortcut = RN_SHORTCUT_A;
+    STEP(rn_resnet_create(ctx, &o, &resnet));
+    rn_layer_release(resnet);
+    resnet = NULL;
+    o.flags = RN_RESNET_PLAIN;
+    STEP(rn_resnet_create(ctx, &o, &resnet));
+done:
+    rn_layer_release(tutorial);
+    rn_layer_release(vgg);
+    rn_layer_release(resnet);
+    rn_context_release(ctx);
     return status;
 }
 
@@ -584,6 +640,7 @@ const fault_scenario fault_scenarios[] = {
     {"tensors", tensors},
     {"exchange", exchange},
     {"models", models},
+    {"networks", networks},
     {"infer", infer},
     {"train", train},
     {"train_by_hand", train_by_hand},
@@ -592,6 +649,7 @@ const fault_scenario fault_scenarios[] = {
     {"pictures", pictures},
     {"schedules", schedules},
     {"weights_in_files", weights_in_files},
+    {"onnx_files", onnx_files},
     {"checkpoints", checkpoints},
     {NULL, NULL},
 };

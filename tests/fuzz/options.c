@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(buffer, 0, sizeof buffer);
     memcpy(buffer, data + 1, size - 1 < sizeof buffer ? size - 1 : sizeof buffer);
 
-    switch (data[0] % 11) {
+    switch (data[0] % 13) {
     case 0: status = rn_conv2d_create(ctx, (void *)buffer, &layer); break;
     case 1: status = rn_batchnorm2d_create(ctx, (void *)buffer, &layer); break;
     case 2: status = rn_maxpool2d_create(ctx, (void *)buffer, &layer); break;
@@ -50,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 7: status = rn_cosine_schedule_create(ctx, (void *)buffer, &schedule); break;
     case 8: status = rn_one_cycle_schedule_create(ctx, (void *)buffer, &schedule); break;
     case 9: status = rn_plateau_schedule_create(ctx, (void *)buffer, &schedule); break;
+    case 10: status = rn_cifar_resnet_create(ctx, (void *)buffer, &layer); break;
+    case 11: status = rn_resnet_create(ctx, (void *)buffer, &layer); break;
     default: status = rn_cross_entropy_create(ctx, (void *)buffer, &loss); break;
     }
     fuzz_check(status);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A published CIFAR-10 ResNet-20 (option A, zeros on both sides), trained by others with PyTorch, on a thousand test
- * images: every logit within 1e-4 of PyTorch's, as many images right.
+ * images: every logit within 1e-4 of PyTorch's, as many images right. The weights come from the file as it was published,
+ * in torch.save()'s older form, and from a safetensors file.
  *
- * check_pretrained DIR: holds pretrained/resnet20.safetensors, pretrained/resnet20_logits_exact1000.safetensors and
- * cifar-10-batches-bin/test_exact_1000.bin.
+ * check_pretrained DIR: holds pretrained/resnet20-12fca82f.th, pretrained/resnet20.safetensors,
+ * pretrained/resnet20_logits_exact1000.safetensors and cifar-10-batches-bin/test_exact_1000.bin.
  */
 #include "golden_net.h"
 
@@ -20,13 +21,18 @@ typedef struct way {
     rn_dtype dtype;
     uint64_t flags;
     int64_t batch; /* 77: the last batch is not full */
+    const char *weights;
 } way;
 
+#define PUBLISHED "pretrained/resnet20-12fca82f.th"
+#define SAFETENSORS "pretrained/resnet20.safetensors"
+
 static const way ways[] = {
-    {"f32", RN_F32, 0, 100},
-    {"f32, unfused", RN_F32, RN_PLAN_NO_FUSION, 77},
-    {"f32, direct", RN_F32, RN_PLAN_NO_WINOGRAD, 100},
-    {"f64", RN_F64, 0, 250},
+    {"f32", RN_F32, 0, 100, PUBLISHED},
+    {"f32, safetensors", RN_F32, 0, 100, SAFETENSORS},
+    {"f32, unfused", RN_F32, RN_PLAN_NO_FUSION, 77, PUBLISHED},
+    {"f32, direct", RN_F32, RN_PLAN_NO_WINOGRAD, 100, SAFETENSORS},
+    {"f64", RN_F64, 0, 250, PUBLISHED},
 };
 
 typedef struct fixture {
@@ -44,15 +50,14 @@ static void join(char *path, size_t size, const char *dir, const char *name)
     snprintf(path, size, "%s/%s", dir, name);
 }
 
-static rn_status load_model(fixture *f)
+static rn_status load_model(fixture *f, const char *weights)
 {
     char path[4096];
     rn_layer *layer = NULL;
-    const rn_rename rename = {"linear", "fc"};
     rn_load_options o = RN_LOAD_OPTIONS_INIT;
-    o.renames = &rename;
-    o.num_renames = 1;
-    join(path, sizeof path, f->dir, "pretrained/resnet20.safetensors");
+    o.strip_prefix = "module.";
+    TRY(rn_zoo_renames("akamaster", &o.renames, &o.num_renames));
+    join(path, sizeof path, f->dir, weights);
     TRY(rn_zoo_create(f->ctx, "cifar_resnet20", NULL, &layer));
     rn_status status = rn_model_create(f->ctx, layer, rn_context_device(f->ctx, 0), &f->model);
     rn_layer_release(layer);
@@ -91,7 +96,7 @@ static rn_status set_up(fixture *f, const way *w)
     const int64_t all[] = {IMAGES, CLASSES};
     rn_plan_options o = RN_PLAN_OPTIONS_INIT;
     TRY(rn_context_create(NULL, &f->ctx));
-    TRY(load_model(f));
+    TRY(load_model(f, w->weights));
     TRY(open_images(f, w->batch));
     TRY(rn_tensor_create(rn_context_device(f->ctx, 0), RN_F32, 2, all, &f->logits));
     TRY(rn_tensor_create(rn_context_device(f->ctx, 0), RN_I64, 1, all, &f->labels));

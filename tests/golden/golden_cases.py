@@ -5,6 +5,8 @@ from golden_nets import (basic_block, batchnorm, cifar_resnet20, conv2d, linear,
 
 CE = {"kind": "cross_entropy", "smoothing": 0.0}
 SMOOTHED = {"kind": "cross_entropy", "smoothing": 0.1}
+SOFT = {"kind": "soft_cross_entropy", "smoothing": 0.0}
+SOFT_SMOOTHED = {"kind": "soft_cross_entropy", "smoothing": 0.1}
 MSE = {"kind": "mse"}
 
 
@@ -48,6 +50,8 @@ def pointwise():
         layer("batchnorm_eps", batchnorm(4, 0.3, 1, 1e-2), [2, 4, 3, 3], warm=1),
         layer("batchnorm_not_affine", batchnorm(6, affine=0), [3, 6, 4, 4]),
         layer("batchnorm_one_pixel", batchnorm(9), [5, 9, 1, 1]),
+        layer("batchnorm_frozen", batchnorm(6, frozen=1), [3, 6, 5, 7], warm=1),
+        layer("batchnorm_frozen_one", batchnorm(4, affine=0, frozen=1), [1, 4, 1, 1]),
         layer("relu", simple("relu"), [2, 5, 7, 3]),
         layer("relu_flat", simple("relu"), [3, 11]),
         layer("maxpool_3x3_s2", pool("maxpool2d", 3, 2, 1), [2, 6, 9, 10]),
@@ -57,6 +61,10 @@ def pointwise():
         layer("avgpool_3x3_pad", pool("avgpool2d", 3, 2, 1), [2, 4, 9, 8]),
         layer("avgpool_3x3_exclude", pool("avgpool2d", 3, 2, 1, 1), [2, 4, 9, 8]),
         layer("global_avgpool", simple("global_avgpool2d"), [3, 7, 5, 6]),
+        layer("adaptive_avgpool_down", simple("adaptive_avgpool2d", output=[3, 4]), [3, 7, 5, 10]),
+        layer("adaptive_avgpool_up", simple("adaptive_avgpool2d", output=[7, 7]), [2, 18, 2, 5]),
+        layer("adaptive_avgpool_same", simple("adaptive_avgpool2d", output=[3, 4]), [2, 3, 3, 4]),
+        layer("adaptive_avgpool_one", simple("adaptive_avgpool2d", output=[1, 1]), [2, 3, 3, 4]),
         layer("linear", linear(13, 7), [5, 13]),
         layer("linear_no_bias", linear(64, 10, 0), [4, 64]),
         layer("flatten_linear", numbered(simple("flatten"), linear(3 * 4 * 5, 6)), [3, 3, 4, 5]),
@@ -75,6 +83,8 @@ def losses():
         layer("cross_entropy", flat, [6, 10], -4.0, 4.0, loss=CE),
         layer("cross_entropy_smoothed", flat, [5, 7], -4.0, 4.0, loss=SMOOTHED),
         layer("cross_entropy_large", flat, [4, 100], -80.0, 80.0, loss=SMOOTHED),
+        layer("cross_entropy_soft", flat, [6, 10], -4.0, 4.0, loss=SOFT),
+        layer("cross_entropy_soft_smoothed", flat, [5, 7], -4.0, 4.0, loss=SOFT_SMOOTHED),
         layer("mse", flat, [5, 6], loss=MSE),
         layer("mse_images", numbered(conv2d(3, 4)), [2, 3, 5, 6], loss=MSE),
     ]
@@ -85,6 +95,14 @@ def bottleneck(inputs, width, outputs, stride):
                       conv2=conv2d(width, width, stride=stride), bn2=batchnorm(width), relu2=simple("relu"),
                       conv3=conv2d(width, outputs, 1), bn3=batchnorm(outputs))
     return residual(main, projection(inputs, outputs, 1, stride))
+
+
+def frozen_block(inputs, outputs):
+    def norm():
+        return batchnorm(outputs, frozen=1)
+    main = sequential(conv1=conv2d(inputs, outputs, stride=2), bn1=norm(), relu=simple("relu"),
+                      conv2=conv2d(outputs, outputs), bn2=norm())
+    return residual(main, numbered(conv2d(inputs, outputs, 1, 2), norm()))
 
 
 def blocks():
@@ -98,6 +116,7 @@ def blocks():
         layer("block_zeros_after", basic_block(8, 16, 2, pad_shortcut(2, 0, 8)), [3, 8, 7, 7]),
         layer("block_bottleneck", bottleneck(16, 8, 32, 2), [4, 16, 8, 8]),
         layer("block_convs_only", residual(numbered(conv2d(5, 5, bias=1), simple("relu"), conv2d(5, 5))), [2, 5, 6, 7]),
+        layer("block_frozen", frozen_block(16, 24), [4, 16, 8, 9], warm=1),
         layer("conv_bias_bn", numbered(conv2d(4, 6), batchnorm(6), simple("relu"), conv2d(6, 5, bias=1)), [3, 4, 6, 6]),
         layer("nested_residual", residual(basic_block(8, 8), relu=1), [3, 8, 6, 6]),
         layer("imagenet_stem", sequential(conv1=conv2d(3, 16, 7, 2), bn1=batchnorm(16), relu=simple("relu"),
@@ -154,6 +173,15 @@ def trainings():
         training("adamw", adam(1e-3, 5e-2, 1)),
         training("adamw_groups", adam(1e-3, 5e-2, 1, [group("*.bias", 2.0, 0.0)])),
         training("mse", sgd(0.02, 0.9), loss=MSE),
+        training("vectors", dict(sgd(0.05, 0.9, 0.0, 1e-2, 1, [group("fc.*", 0.5, 5e-3)]), exclude_rank=1)),
+        training("ema", sgd(0.05, 0.9), ema={"decay": 0.8, "buffers": 0, "update_bn": 1}),
+        training("ema_buffers", sgd(0.05, 0.9), ema={"decay": 0.4, "buffers": 1, "update_bn": 0}),
+        training("accumulated", sgd(0.05, 0.9, 0.0, 1e-3), steps=9, accumulate=3, clip=0.5),
+        training("soft", sgd(0.02, 0.9, 0.0, 1e-3), loss=SOFT_SMOOTHED),
+        # After `split` steps PyTorch's float32 training is also saved as PyTorch does, for check_exchange.c to go on from.
+        training("split_sgd", sgd(0.05, 0.9, 0.0, 1e-3, 1, [group("*bn*", 1.0, 0.0)]), steps=15, split=5),
+        training("split_adam", adam(1e-3, 1e-2), steps=15, split=5),
+        training("split_adamw", adam(1e-3, 5e-2, 1, [group("*.bias", 2.0, 0.0)]), steps=15, split=5),
         training("tutorial_adam_8px", adam(1e-3), tutorial(), (4, 3, 8, 8), 0.0, 1.0, zoo="tutorial", margin=3e-6),
         training("resnet20_sgd_8px", sgd(0.02, 0.9, 0.0, 1e-4), cifar_resnet20(), (4, 3, 8, 8), -2.0, 2.0,
                  zoo="cifar_resnet20", margin=3e-6),

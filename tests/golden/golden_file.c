@@ -175,11 +175,19 @@ static double double_share(const char *key)
     return kept_in_float ? 2e-7 : 1e-12;
 }
 
+double golden_bound(double torch_error, double size, int precision)
+{
+    return (precision == GOLDEN_WINOGRAD ? 4 : 1) * fmax(2 * torch_error, 1e-6 * size);
+}
+
 static double bound_of(const char *key, double torch_error, double size, int precision)
 {
-    if (precision == GOLDEN_F64)
-        return double_share(key) * size;
-    return (precision == GOLDEN_WINOGRAD ? 4 : 1) * fmax(2 * torch_error, 1e-6 * size);
+    return precision == GOLDEN_F64 ? double_share(key) * size : golden_bound(torch_error, size, precision);
+}
+
+void golden_used(double share)
+{
+    worst_share = fmax(worst_share, share);
 }
 
 int golden_compare(const golden *g, const char *key, const double *ours, size_t count, int precision, const char *how)
@@ -199,7 +207,8 @@ int golden_compare(const golden *g, const char *key, const double *ours, size_t 
     double whole = golden_number(tensor, "norm");
     double drift = fabs(norm(ours, NULL, count, 1) - whole);
     double drift_bound = bound_of(key, golden_number(tensor, "full_error"), whole, precision);
-    worst_share = fmax(worst_share, fmax(bound > 0 ? error / bound : 0, drift_bound > 0 ? drift / drift_bound : 0));
+    golden_used(bound > 0 ? error / bound : 0);
+    golden_used(drift_bound > 0 ? drift / drift_bound : 0);
     if (error <= bound && drift <= drift_bound)
         return 0;
     printf("FAIL %s (%s) %s: error %.3e, bound %.3e; norm off by %.3e, bound %.3e; norm %.3e\n", g->name, how, key,

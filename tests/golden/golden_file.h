@@ -45,6 +45,11 @@ size_t golden_count(const golden *g, const char *key);
 /* Compares with a whole tensor of ours. 0 when it keeps the rule, else 1 and a line on stdout. */
 int golden_compare(const golden *g, const char *key, const double *ours, size_t count, int precision, const char *how);
 
+/* What a tensor of norm `size` may be off by in float32, where PyTorch is off by `torch_error`. */
+double golden_bound(double torch_error, double size, int precision);
+
+/* Counts a comparison that needed this share of its bound. */
+void golden_used(double share);
 /* The largest share of its bound that any comparison so far needed. */
 double golden_worst(void);
 

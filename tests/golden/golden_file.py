@@ -6,6 +6,7 @@ import struct
 import numpy as np
 
 MASK = (1 << 64) - 1
+GOLDEN_RATIO = 0x9E3779B97F4A7C15
 SAMPLE = 1024  # tensors with more elements are stored as every stride-th of them
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103)
 
@@ -21,7 +22,7 @@ def hash_name(text):
 def splitmix(seed, count):
     """The first `count` outputs of splitmix64 started at `seed`."""
     with np.errstate(over="ignore"):
-        z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(GOLDEN_RATIO)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))
@@ -36,6 +37,20 @@ def uniform(name, dims, low, high, salt):
 
 def labels(name, count, classes, salt):
     return (splitmix(hash_name(name) ^ salt, count) % np.uint64(classes)).astype(np.int64)
+
+
+def signed_sums(value, block=1 << 22):
+    """Two sums of all elements with random signs: bit e % 64 of number e / 64 of a stream says that element e is negative."""
+    flat, sums = np.asarray(value, dtype=np.float64).ravel(), []
+    for seed in (1, 2):
+        total = 0.0
+        for first in range(0, flat.size, block):
+            part = flat[first:first + block]
+            words = splitmix(seed + (first // 64) * GOLDEN_RATIO & MASK, -(-part.size // 64))
+            bits = np.unpackbits(words.view(np.uint8), bitorder="little")[:part.size]
+            total += float(np.sum(np.where(bits, -part, part)))
+        sums.append(total)
+    return np.array(sums)
 
 
 def stride_for(count):
@@ -61,15 +76,16 @@ def entry(exact, rounded):
 
 
 def write(path, case, tensors):
-    """tensors: {name: 1-d float64 array}."""
+    """tensors: {name: 1-d array of float64 or float32}."""
     header, offset = {"__metadata__": {"case": json.dumps(case, separators=(",", ":"))}}, 0
     for name in sorted(tensors):
         size = tensors[name].nbytes
-        header[name] = {"dtype": "F64", "shape": [tensors[name].size], "data_offsets": [offset, offset + size]}
+        dtype = "F32" if tensors[name].dtype == np.float32 else "F64"
+        header[name] = {"dtype": dtype, "shape": [tensors[name].size], "data_offsets": [offset, offset + size]}
         offset += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as out:
         out.write(struct.pack("<Q", len(text)) + text)
         for name in sorted(tensors):
-            out.write(tensors[name].astype("<f8").tobytes())
+            out.write(tensors[name].astype("<f4" if tensors[name].dtype == np.float32 else "<f8").tobytes())

@@ -38,6 +38,8 @@ static rn_status build_batchnorm2d(rn_context *ctx, const json_t *spec, rn_layer
         o.momentum = golden_number(spec, "momentum");
     if (!golden_integer(spec, "affine"))
         o.flags |= RN_BATCHNORM_NOT_AFFINE;
+    if (golden_integer(spec, "frozen"))
+        o.flags |= RN_BATCHNORM_FROZEN;
     return rn_batchnorm2d_create(ctx, &o, out);
 }
 
@@ -117,6 +119,13 @@ static rn_status build_dropout(rn_context *ctx, const json_t *spec, rn_layer **o
     return rn_dropout_create(ctx, golden_number(spec, "p"), out);
 }
 
+static rn_status build_adaptive_avgpool2d(rn_context *ctx, const json_t *spec, rn_layer **out)
+{
+    int64_t output[2];
+    get_pair(spec, "output", output);
+    return rn_adaptive_avgpool2d_create(ctx, output[0], output[1], out);
+}
+
 #define PLAIN(kind)                                                                                                    \
     static rn_status build_##kind(rn_context *ctx, const json_t *spec, rn_layer **out)                                 \
     {                                                                                                                  \
@@ -140,6 +149,7 @@ static rn_status build(rn_context *ctx, const json_t *spec, rn_layer **out)
         {"sequential", build_sequential}, {"residual", build_residual},       {"dropout", build_dropout},
         {"relu", build_relu},             {"flatten", build_flatten},         {"softmax", build_softmax},
         {"identity", build_identity},     {"global_avgpool2d", build_global_avgpool2d},
+        {"adaptive_avgpool2d", build_adaptive_avgpool2d},
     };
     const char *kind = json_string_value(json_object_get(spec, "kind"));
     for (size_t i = 0; kind && i < sizeof kinds / sizeof *kinds; i++)
@@ -211,16 +221,16 @@ rn_status golden_model(rn_context *ctx, const golden *g, rn_model **out)
     return status;
 }
 
-static int is_mse(const golden *g)
+static int is_loss(const golden *g, const char *name)
 {
     const json_t *kind = json_object_get(json_object_get(g->spec, "loss"), "kind");
-    return kind && !strcmp(json_string_value(kind), "mse");
+    return kind && !strcmp(json_string_value(kind), name);
 }
 
 rn_status golden_loss(rn_context *ctx, const golden *g, rn_loss **out)
 {
     rn_cross_entropy_options o = RN_CROSS_ENTROPY_OPTIONS_INIT;
-    if (is_mse(g))
+    if (is_loss(g, "mse"))
         return rn_mse_create(ctx, NULL, out);
     o.label_smoothing = golden_number(json_object_get(g->spec, "loss"), "smoothing");
     return rn_cross_entropy_create(ctx, &o, out);
@@ -264,8 +274,14 @@ rn_status golden_optimizer(rn_model *m, const golden *g, rn_optimizer **out)
             return status;
         }
     }
-    *out = optimizer;
-    return RN_OK;
+    rn_status status = RN_OK;
+    if (json_object_get(o, "exclude_rank"))
+        status = rn_optimizer_exclude_from_decay(optimizer, (int32_t)golden_integer(o, "exclude_rank"), NULL);
+    if (status == RN_OK)
+        *out = optimizer;
+    else
+        rn_optimizer_release(optimizer);
+    return status;
 }
 
 rn_status golden_tensor(rn_device *dev, const golden *g, const char *what, rn_dtype dtype, int32_t rank,
@@ -290,8 +306,10 @@ rn_status golden_target(rn_device *dev, const golden *g, int64_t step, rn_dtype 
 {
     char what[32];
     snprintf(what, sizeof what, "target%d", (int)step);
-    if (is_mse(g))
+    if (is_loss(g, "mse"))
         return golden_tensor(dev, g, what, dtype, rank, dims, -1, 1, out);
+    if (is_loss(g, "soft_cross_entropy")) /* rows sum to anything: PyTorch takes them as they are */
+        return golden_tensor(dev, g, what, dtype, rank, dims, 0, 1, out);
     TRY(rn_tensor_create(dev, RN_I64, 1, dims, out));
     golden_labels(g, what, (size_t)dims[0], (uint64_t)dims[1], rn_tensor_data(*out));
     return RN_OK;

@@ -20,9 +20,10 @@ def conv2d(inputs, outputs, kernel=3, stride=1, padding=None, dilation=1, groups
             "padding": pair(padding), "dilation": pair(dilation), "groups": groups, "bias": bias}
 
 
-def batchnorm(channels, momentum=0.1, affine=1, eps=1e-5):
-    """momentum None: the cumulative average."""
-    return {"kind": "batchnorm2d", "channels": channels, "momentum": momentum, "affine": affine, "eps": eps}
+def batchnorm(channels, momentum=0.1, affine=1, eps=1e-5, frozen=0):
+    """momentum None: the cumulative average. frozen 1: running statistics in training, too."""
+    return {"kind": "batchnorm2d", "channels": channels, "momentum": momentum, "affine": affine, "eps": eps,
+            "frozen": frozen}
 
 
 def pool(kind, kernel, stride=0, padding=0, exclude_padding=0):
@@ -35,7 +36,7 @@ def linear(inputs, outputs, bias=1):
 
 
 def simple(kind, **more):
-    """relu, flatten, softmax, identity, global_avgpool2d; dropout with p."""
+    """relu, flatten, softmax, identity, global_avgpool2d; dropout with p; adaptive_avgpool2d with output."""
     return {"kind": kind, **more}
 
 
@@ -107,6 +108,11 @@ class Residual(nn.Module):
         return self.relu(self.main(x) + self.downsample(x))
 
 
+class FrozenBatchNorm2d(nn.BatchNorm2d):
+    def train(self, mode=True):
+        return super().train(False)
+
+
 class PadShortcut(nn.Module):
     def __init__(self, spec):
         super().__init__()
@@ -127,7 +133,8 @@ def module(spec):
         return nn.Conv2d(spec["in"], spec["out"], spec["kernel"], spec["stride"], spec["padding"], spec["dilation"],
                          spec["groups"], bool(spec["bias"]))
     if kind == "batchnorm2d":
-        return nn.BatchNorm2d(spec["channels"], spec["eps"], spec["momentum"], bool(spec["affine"]))
+        kind = FrozenBatchNorm2d if spec["frozen"] else nn.BatchNorm2d
+        return kind(spec["channels"], spec["eps"], spec["momentum"], bool(spec["affine"]))
     if kind == "maxpool2d":
         return nn.MaxPool2d(spec["kernel"], spec["stride"] if spec["stride"][0] else None, spec["padding"])
     if kind == "avgpool2d":
@@ -139,6 +146,7 @@ def module(spec):
         return PadShortcut(spec)
     return {"relu": nn.ReLU, "flatten": nn.Flatten, "softmax": lambda: nn.Softmax(1), "identity": nn.Identity,
             "global_avgpool2d": lambda: nn.AdaptiveAvgPool2d(1),
+            "adaptive_avgpool2d": lambda: nn.AdaptiveAvgPool2d(spec["output"]),
             "dropout": lambda: nn.Dropout(spec["p"])}[kind]()
 
 

@@ -15,6 +15,7 @@ make_goldens.py [--only GLOB] [--out DIR] [--spread]
 import argparse
 import fnmatch
 import pathlib
+from collections import OrderedDict
 
 import numpy as np
 import torch
@@ -102,6 +103,9 @@ def loss_of(case, way, y, step=0):
     tag = "%s/target%d" % (case["name"], step)
     if loss["kind"] == "mse":
         return F.mse_loss(y, way.tensor(golden_file.uniform(tag, list(y.shape), -1, 1, case["salt"])))
+    if loss["kind"] == "soft_cross_entropy":
+        target = way.tensor(golden_file.uniform(tag, list(y.shape), 0, 1, case["salt"]))
+        return F.cross_entropy(y, target, label_smoothing=loss["smoothing"])
     target = torch.from_numpy(golden_file.labels(tag, y.shape[0], y.shape[1], case["salt"]))
     return F.cross_entropy(y, target, label_smoothing=loss["smoothing"])
 
@@ -139,6 +143,14 @@ def run_layer(case, way, make_model=make_model):
         return out
 
 
+def excluded(groups, rank):
+    """Takes parameters of up to `rank` dimensions out of groups: into groups like theirs, without weight decay."""
+    moved = [dict(g, params=[p for p in g["params"] if p.dim() <= rank], weight_decay=0.0) for g in groups]
+    for group in groups:
+        group["params"] = [p for p in group["params"] if p.dim() > rank]
+    return moved
+
+
 def optimizer_of(case, model):
     o, plain = case["optimizer"], {}
     groups = [{"params": [], "weight_decay": o["weight_decay"], "lr": o["lr"]}]
@@ -147,6 +159,7 @@ def optimizer_of(case, model):
     for name, value in model.named_parameters():
         index = max([0] + [i + 1 for i, g in enumerate(o["groups"]) if fnmatch.fnmatch(nets.state_name(name), g["glob"])])
         groups[index]["params"].append(value)
+    groups += excluded(groups, o["exclude_rank"]) if "exclude_rank" in o else []
     if o["kind"] == "sgd":
         plain = {"momentum": o["momentum"], "dampening": o["dampening"], "nesterov": bool(o["nesterov"])}
         return torch.optim.SGD(groups, lr=o["lr"], **plain)
@@ -154,25 +167,71 @@ def optimizer_of(case, model):
     return kind(groups, lr=o["lr"], betas=(o["beta1"], o["beta2"]), eps=o["eps"])
 
 
+def average_of(case, model):
+    """The average of a case's weights, or None."""
+    if "ema" not in case:
+        return None
+    decay = case["ema"]["decay"]
+    return torch.optim.swa_utils.AveragedModel(model, avg_fn=lambda ema, now, _: decay * ema + (1 - decay) * now,
+                                               use_buffers=bool(case["ema"]["buffers"]))
+
+
+def averages(case, ema, model):
+    """Weights and running statistics of the average; without use_buffers the model's, as PyTorch 2 has it."""
+    found, own = {}, dict(model.named_buffers())
+    for name, value in ema.module.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            value = own[name] if name in own and not case["ema"]["buffers"] else value
+            found["ema." + nets.state_name(name)] = array(value)
+    return found
+
+
 def run_training(case, way, make_model=make_model):
-    """The losses of some steps, and weights and buffers after them."""
+    """The losses of some steps, and weights and buffers after them. With accumulate k every k-th step updates."""
+    micro = case.get("accumulate", 1)
     with way:
         model = make_model(case, way).train()
         optimizer, losses, norms = optimizer_of(case, model), [], []
+        ema = average_of(case, model)
         for step in range(case["steps"]):
             x = way.tensor(draw(case, "x%d" % step, *case["range"], case["x"]))
-            optimizer.zero_grad()
+            if step % micro == 0:
+                optimizer.zero_grad()
             loss = loss_of(case, way, model(x), step)
-            loss.backward()
+            (loss / micro).backward()
+            losses.append(array(loss))
+            if step % micro != micro - 1:
+                continue
             if case["clip"] > 0:
                 norms.append(array(nn.utils.clip_grad_norm_(model.parameters(), case["clip"])))
             optimizer.step()
-            losses.append(array(loss))
+            if ema:
+                ema.update_parameters(model)
         out = {"losses": np.array(losses)}
         if norms:
             out["grad_norms"] = np.array(norms)
         out.update(("after." + nets.state_name(name), array(value)) for name, value in model.state_dict().items())
+        if ema:
+            out.update(averages(case, ema, model))
+            if case["ema"]["update_bn"]:
+                inputs = [way.tensor(draw(case, "x%d" % i, *case["range"], case["x"])) for i in range(case["steps"])]
+                torch.optim.swa_utils.update_bn(inputs, ema.module)
+                for name, value in ema.module.named_buffers():
+                    out["exact." + nets.state_name(name)] = array(value)
         return out
+
+
+def save_split(case, path):
+    """What a training script saves after some steps, in float32: {"model", "optimizer", "epoch"}."""
+    with Way(torch.float32, *WAYS[0]) as way:
+        model = make_model(case, way).train()
+        optimizer = optimizer_of(case, model)
+        for step in range(case["split"]):
+            optimizer.zero_grad()
+            loss_of(case, way, model(way.tensor(draw(case, "x%d" % step, *case["range"], case["x"]))), step).backward()
+            optimizer.step()
+        state = OrderedDict((nets.state_name(name), value) for name, value in model.state_dict().items())
+        torch.save({"model": state, "optimizer": optimizer.state_dict(), "epoch": 1}, path)
 
 
 def relu_margin(case, run):
@@ -221,6 +280,8 @@ def make(case, out, show_spread):
     if case.get("zoo"):
         case = {key: value for key, value in case.items() if key != "layer"}
     golden_file.write(out / (case["name"] + ".safetensors"), case, tensors)
+    if case.get("split"):
+        save_split(case, out / (case["name"] + ".pth"))
 
 
 def main():

@@ -17,6 +17,7 @@
     } while (0)
 
 enum { BATCH = 4, CLASSES = 5 };
+enum { LABELS, SOFT, MSE };
 static const int64_t flat_dims[] = {BATCH, CLASSES}, image_dims[] = {BATCH, 3, 6, 6};
 static const double h = 0x1p-17, bound = 1e-6;
 
@@ -32,21 +33,29 @@ typedef struct fixture {
     int failed;
 } fixture;
 
-static rn_status make_loss(fixture *f, int mse, double smoothing)
+static rn_status make_loss(fixture *f, int kind, double smoothing)
 {
     rn_cross_entropy_options o = RN_CROSS_ENTROPY_OPTIONS_INIT;
     f->dev = rn_context_device(f->ctx, 0);
-    if (mse) {
+    if (kind == MSE) {
         TRY(rn_tensor_create(f->dev, RN_F64, 2, flat_dims, &f->target));
         net_input(rn_tensor_data(f->target), BATCH * CLASSES, 9);
         return rn_mse_create(f->ctx, NULL, &f->loss);
+    }
+    o.label_smoothing = smoothing;
+    TRY(rn_cross_entropy_create(f->ctx, &o, &f->loss));
+    if (kind == SOFT) {
+        TRY(rn_tensor_create(f->dev, RN_F64, 2, flat_dims, &f->target));
+        double *probabilities = rn_tensor_data(f->target);
+        for (int i = 0; i < BATCH * CLASSES; i++)
+            probabilities[i] = 0.1 * ((3 * i + i / CLASSES) % 4); /* rows need not sum to 1 */
+        return RN_OK;
     }
     TRY(rn_tensor_create(f->dev, RN_I64, 1, flat_dims, &f->target));
     int64_t *labels = rn_tensor_data(f->target);
     for (int i = 0; i < BATCH; i++)
         labels[i] = (3 * i + 1) % CLASSES;
-    o.label_smoothing = smoothing;
-    return rn_cross_entropy_create(f->ctx, &o, &f->loss);
+    return RN_OK;
 }
 
 static rn_status make_model(fixture *f, rn_layer *layer)
@@ -105,12 +114,12 @@ static void compare(fixture *f, const char *what, size_t index, double gradient,
     f->failed++;
 }
 
-static rn_status check_predictions(fixture *f, int mse, double smoothing)
+static rn_status check_predictions(fixture *f, int kind, double smoothing)
 {
     rn_layer *identity = NULL;
     float value = 0;
     double stated = 0, above = 0, below = 0;
-    TRY(make_loss(f, mse, smoothing));
+    TRY(make_loss(f, kind, smoothing));
     TRY(rn_identity_create(f->ctx, &identity));
     TRY(make_model(f, identity));
     TRY(make_plan(f, RN_PLAN_INFER, 2, flat_dims));
@@ -154,9 +163,9 @@ static rn_status check_weight(fixture *f, const rn_state_entry *entry, size_t i)
     return RN_OK;
 }
 
-static rn_status check_step(fixture *f, int mse, double smoothing)
+static rn_status check_step(fixture *f, int kind, double smoothing)
 {
-    TRY(make_loss(f, mse, smoothing));
+    TRY(make_loss(f, kind, smoothing));
     TRY(make_model(f, net_small(f->ctx, CLASSES, 0)));
     TRY(make_plan(f, RN_PLAN_TRAIN, 4, image_dims));
     for (size_t s = 0; s < rn_model_state_count(f->model); s++) {
@@ -171,11 +180,11 @@ static rn_status check_step(fixture *f, int mse, double smoothing)
     return RN_OK;
 }
 
-static int check(rn_context *ctx, const char *name, rn_status (*run)(fixture *, int, double), int mse,
+static int check(rn_context *ctx, const char *name, rn_status (*run)(fixture *, int, double), int kind,
                  double smoothing)
 {
     fixture f = {.name = name, .ctx = ctx};
-    if (run(&f, mse, smoothing) != RN_OK) {
+    if (run(&f, kind, smoothing) != RN_OK) {
         printf("FAIL %s: %s\n", name, rn_error_message());
         f.failed++;
     }
@@ -190,11 +199,14 @@ int main(void)
     int failed = 0;
     if (rn_context_create(NULL, &ctx) != RN_OK)
         return 2;
-    failed += check(ctx, "cross-entropy", check_predictions, 0, 0.0);
-    failed += check(ctx, "cross-entropy, smoothed", check_predictions, 0, 0.2);
-    failed += check(ctx, "MSE", check_predictions, 1, 0.0);
-    failed += check(ctx, "train step, cross-entropy", check_step, 0, 0.1);
-    failed += check(ctx, "train step, MSE", check_step, 1, 0.0);
+    failed += check(ctx, "cross-entropy", check_predictions, LABELS, 0.0);
+    failed += check(ctx, "cross-entropy, smoothed", check_predictions, LABELS, 0.2);
+    failed += check(ctx, "cross-entropy, probabilities", check_predictions, SOFT, 0.0);
+    failed += check(ctx, "cross-entropy, probabilities, smoothed", check_predictions, SOFT, 0.2);
+    failed += check(ctx, "MSE", check_predictions, MSE, 0.0);
+    failed += check(ctx, "train step, cross-entropy", check_step, LABELS, 0.1);
+    failed += check(ctx, "train step, probabilities", check_step, SOFT, 0.1);
+    failed += check(ctx, "train step, MSE", check_step, MSE, 0.0);
     rn_context_release(ctx);
     return failed > 0;
 }

@@ -77,6 +77,53 @@ static void cross_entropy_of(oc_case *c, oc_rng *rng, int64_t rows, int64_t k, i
     c->bytes = 8.0 * (double)(rows * k);
 }
 
+/* Targets that sum to 1, and in every fourth case to something else. */
+static uint32_t probabilities(oc_case *c, oc_rng *rng, int64_t rows, int64_t k, int index)
+{
+    const uint32_t t = oc_matrix(c, rng, rows, k, OC_POSITIVE);
+    for (int64_t r = 0; index % 4 != 3 && r < rows; r++) {
+        double sum = 0;
+        for (int64_t j = 0; j < k; j++)
+            sum += c->values[t].data[r * k + j];
+        for (int64_t j = 0; j < k; j++)
+            c->values[t].data[r * k + j] = (double)(float)(c->values[t].data[r * k + j] / sum);
+    }
+    return t;
+}
+
+static void soft_cross_entropy_of(oc_case *c, oc_rng *rng, int64_t rows, int64_t k, int index)
+{
+    const int no_grad = index % 3 == 2;
+    begin(c, no_grad ? "soft_cross_entropy no_grad" : "soft_cross_entropy");
+    oc_op(c, RN_OP_SOFT_CROSS_ENTROPY, no_grad ? RN_OPF_NO_GRAD : 0, sizeof(rn_cross_entropy_params));
+    c->params.cross_entropy.label_smoothing = index % 2 ? 0.1 : 0;
+    c->run.grad_scale = index % 4 == 1 ? 128 : 1;
+    oc_in(c, oc_matrix(c, rng, rows, k, index % 5 == 4 ? OC_TIES : OC_NORMAL));
+    oc_in(c, probabilities(c, rng, rows, k, index));
+    const uint32_t dx = no_grad ? RN_NO_VALUE : oc_matrix(c, rng, rows, k, OC_UNSET);
+    oc_out(c, dx, OC_BOUND);
+    if (!no_grad) /* the softmax times the sum of targets, which are at most 2, minus a target */
+        fill_scale(c, dx, c->run.grad_scale / (double)c->run.batch * (index % 4 == 3 ? 2.0 * (double)k + 2 : 2));
+    oc_out(c, oc_metrics(c, rng), OC_METRICS);
+    c->bytes = 12.0 * (double)(rows * k);
+}
+
+static void make_soft_cross_entropy(oc_case *c, oc_rng *rng, int index)
+{
+    const int64_t rows = index % 8 == 7 ? oc_range(rng, 100, 300) : oc_range(rng, 1, 9);
+    c->run.batch = oc_range(rng, 1, rows);
+    soft_cross_entropy_of(c, rng, rows, index + 1, index);
+}
+
+static int bench_soft_cross_entropy(oc_case *c, oc_rng *rng, int index)
+{
+    if (index > 0)
+        return 0;
+    c->run.batch = 256;
+    soft_cross_entropy_of(c, rng, 256, 1000, 0);
+    return 1;
+}
+
 static void make_cross_entropy(oc_case *c, oc_rng *rng, int index)
 {
     const int64_t rows = index % 8 == 7 ? oc_range(rng, 100, 300) : oc_range(rng, 1, 9);
@@ -119,6 +166,7 @@ const oc_family oc_loss_families[] = {
     {"softmax", make_softmax, NULL},
     {"softmax_backward", make_softmax_backward, NULL},
     {"cross_entropy", make_cross_entropy, bench_cross_entropy},
+    {"soft_cross_entropy", make_soft_cross_entropy, bench_soft_cross_entropy},
     {"mse", make_mse, NULL},
     {NULL, NULL, NULL},
 };

@@ -2,6 +2,7 @@
 /* Batch normalisation and per-channel sums. */
 #include "op_case.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Shapes of the tutorial net at batch 100 and of a ResNet-50's ends. */
@@ -164,6 +165,8 @@ static void name_flags(oc_case *c, uint32_t flags)
         strcat(c->name, " relu");
     if (flags & RN_OPF_ACCUMULATE)
         strcat(c->name, " accumulate");
+    if (flags & RN_OPF_FROZEN)
+        strcat(c->name, " frozen");
 }
 
 static void apply_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t flags, int affine)
@@ -196,7 +199,8 @@ static void make_apply(oc_case *c, oc_rng *rng, int index)
 {
     int64_t dims[4];
     oc_shape(c, rng, index, dims);
-    apply_of(c, rng, dims, (index & 1 ? RN_OPF_ADD : 0) | (index & 2 ? RN_OPF_RELU : 0), index % 5 != 4);
+    apply_of(c, rng, dims, (index & 1 ? RN_OPF_ADD : 0) | (index & 2 ? RN_OPF_RELU : 0) | (index & 4 ? RN_OPF_FROZEN : 0),
+             index % 5 != 4);
 }
 
 static int bench_apply(oc_case *c, oc_rng *rng, int index)
@@ -273,7 +277,7 @@ typedef struct backward_operands {
     uint32_t dy, x, y, dx, dgamma, dbeta, dres;
     channel_operands channels;
     int64_t dims[4];
-    int relu, from_x;
+    int relu, from_x, frozen;
 } backward_operands;
 
 /* What y is made of when beta is given. */
@@ -299,37 +303,56 @@ static double masked(const oc_case *c, const backward_operands *o, size_t i)
     return o->relu && !(c->values[o->y].data[i] > 0) ? 0 : c->values[o->dy].data[i];
 }
 
-static void backward_scales(oc_case *c, const backward_operands *o)
+/* Sums of |g| and |g d| per channel: g1, g2. */
+static void channel_sums(const oc_case *c, const backward_operands *o, double *g1, double *g2)
 {
-    const size_t n = used(c, o->dims), channels = (size_t)o->dims[1];
-    const double count = (double)n / (double)channels;
-    double *const dx = oc_scale(c, o->dx);
-    double *const g1 = oc_scale(c, o->dbeta), *const g2 = oc_scale(c, o->dgamma);
-    double *const dres = o->dres == RN_NO_VALUE ? NULL : oc_scale(c, o->dres);
+    const size_t n = used(c, o->dims);
     for (size_t i = 0; i < n; i++) {
         const size_t k = channel_of(o->dims, i);
         const double g = fabs(masked(c, o, i)), d = c->values[o->x].data[i] - c->values[o->channels.mean].data[k];
         g1[k] += g;
         g2[k] += g * fabs(d);
     }
+}
+
+static void image_scales(oc_case *c, const backward_operands *o, const double *g1, const double *g2)
+{
+    const size_t n = used(c, o->dims);
+    const double count = (double)n / (double)o->dims[1];
+    double *const dx = oc_scale(c, o->dx);
+    double *const dres = o->dres == RN_NO_VALUE ? NULL : oc_scale(c, o->dres);
     for (size_t i = 0; i < n; i++) {
         const size_t k = channel_of(o->dims, i);
         const double r = 1 / sqrt(c->values[o->channels.var].data[k] + 1e-5), g = fabs(masked(c, o, i));
         const double d = c->values[o->x].data[i] - c->values[o->channels.mean].data[k];
-        dx[i] = fabs(at(c, o->channels.gamma, k, 1)) * r * (g + g1[k] / count + fabs(d) * r * r * g2[k] / count);
+        const double follows = o->frozen ? 0 : g1[k] / count + fabs(d) * r * r * g2[k] / count;
+        dx[i] = fabs(at(c, o->channels.gamma, k, 1)) * r * (g + follows);
         if (dres)
             dres[i] = fabs(c->values[o->dres].data[i]) + g;
     }
-    for (size_t k = 0; k < channels; k++) {
-        g1[k] += fabs(c->values[o->dbeta].data[k]);
-        g2[k] = g2[k] / sqrt(c->values[o->channels.var].data[k] + 1e-5) + fabs(c->values[o->dgamma].data[k]);
-    }
 }
 
-static void backward_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t flags, int affine, int from_x)
+static void backward_scales(oc_case *c, const backward_operands *o)
+{
+    const size_t channels = (size_t)o->dims[1];
+    double *const g1 = calloc(channels, sizeof *g1), *const g2 = calloc(channels, sizeof *g2);
+    channel_sums(c, o, g1, g2);
+    image_scales(c, o, g1, g2);
+    double *const dbeta = o->dbeta == RN_NO_VALUE ? NULL : oc_scale(c, o->dbeta);
+    double *const dgamma = o->dgamma == RN_NO_VALUE ? NULL : oc_scale(c, o->dgamma);
+    for (size_t k = 0; dbeta && k < channels; k++) {
+        dbeta[k] = g1[k] + fabs(c->values[o->dbeta].data[k]);
+        dgamma[k] = g2[k] / sqrt(c->values[o->channels.var].data[k] + 1e-5) + fabs(c->values[o->dgamma].data[k]);
+    }
+    free(g1);
+    free(g2);
+}
+
+static void backward_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t flags, int affine, int from_x,
+                        int trained)
 {
     const int64_t batch = c->run.batch;
-    backward_operands o = {.relu = (flags & RN_OPF_RELU) != 0, .from_x = from_x};
+    backward_operands o = {.relu = (flags & RN_OPF_RELU) != 0, .from_x = from_x, .frozen = (flags & RN_OPF_FROZEN) != 0};
     memcpy(o.dims, dims, sizeof o.dims);
     oc_begin(c, "bn_backward");
     name_flags(c, flags);
@@ -345,8 +368,8 @@ static void backward_of(oc_case *c, oc_rng *rng, const int64_t dims[4], uint32_t
     if (from_x)
         clear_signs(c, &o);
     oc_out(c, o.dx = oc_image(c, rng, dims, OC_UNSET), OC_BOUND);
-    oc_out(c, o.dgamma = oc_vector(c, rng, RN_F32, dims[1], OC_NORMAL), OC_BOUND);
-    oc_out(c, o.dbeta = oc_vector(c, rng, RN_F32, dims[1], OC_NORMAL), OC_BOUND);
+    oc_out(c, o.dgamma = trained ? oc_vector(c, rng, RN_F32, dims[1], OC_NORMAL) : RN_NO_VALUE, OC_BOUND);
+    oc_out(c, o.dbeta = trained ? oc_vector(c, rng, RN_F32, dims[1], OC_NORMAL) : RN_NO_VALUE, OC_BOUND);
     o.dres = flags & RN_OPF_ADD ? oc_image(c, rng, dims, flags & RN_OPF_ACCUMULATE ? OC_NORMAL : OC_UNSET)
                                 : RN_NO_VALUE;
     oc_out(c, o.dres, flags & RN_OPF_ACCUMULATE ? OC_BOUND : OC_EXACT);
@@ -363,8 +386,9 @@ static void make_backward(oc_case *c, oc_rng *rng, int index)
                                      RN_OPF_RELU | RN_OPF_ADD | RN_OPF_ACCUMULATE};
     int64_t dims[4];
     oc_shape(c, rng, index, dims);
-    const int affine = index % 7 != 6;
-    backward_of(c, rng, dims, flags[index % 6], affine, affine && flags[index % 6] == RN_OPF_RELU && index % 12 > 5);
+    const int affine = index % 7 != 6, frozen = index % 5 > 2;
+    backward_of(c, rng, dims, flags[index % 6] | (frozen ? RN_OPF_FROZEN : 0), affine,
+                affine && flags[index % 6] == RN_OPF_RELU && index % 12 > 5, index % 5 != 4);
 }
 
 static int bench_backward(oc_case *c, oc_rng *rng, int index)
@@ -372,7 +396,7 @@ static int bench_backward(oc_case *c, oc_rng *rng, int index)
     int64_t dims[4];
     if (!bench_shape(c, index / 2, dims))
         return 0;
-    backward_of(c, rng, dims, RN_OPF_RELU | (index & 1 ? RN_OPF_ADD : 0), 1, !(index & 1));
+    backward_of(c, rng, dims, RN_OPF_RELU | (index & 1 ? RN_OPF_ADD : 0), 1, !(index & 1), 1);
     return 1;
 }
 

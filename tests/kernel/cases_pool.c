@@ -143,6 +143,16 @@ static void make_global(oc_case *c, oc_rng *rng, int index)
     average_of(c, rng, &s, index & 1, 1, 0);
 }
 
+/* Any sizes: windows that overlap, and outputs that repeat pixels. */
+static void make_adaptive(oc_case *c, oc_rng *rng, int index)
+{
+    shapes s;
+    begin(c, rng, index, index & 1 ? "adaptive_avgpool_backward" : "adaptive_avgpool", &s);
+    for (int i = 2; i < 4; i++)
+        s.out[i] = oc_range(rng, 1, 9);
+    average_of(c, rng, &s, index & 1, 0, RN_OPF_ADAPTIVE);
+}
+
 static int bench_global(oc_case *c, oc_rng *rng, int index)
 {
     static const shapes all[] = {{{100, 64, 8, 8}, {100, 64, 1, 1}}, {{8, 2048, 7, 7}, {8, 2048, 1, 1}}};
@@ -159,5 +169,6 @@ const oc_family oc_pool_families[] = {
     {"maxpool_backward", make_maxpool_backward, bench_maxpool_backward},
     {"avgpool", make_avgpool, bench_avgpool},
     {"global_avgpool", make_global, bench_global},
+    {"adaptive_avgpool", make_adaptive, NULL},
     {NULL, NULL, NULL},
 };

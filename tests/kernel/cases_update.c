@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Gradient norm, clipping and optimizer steps over segments of flat buffers. */
+/* Gradient norm, clipping and optimizer steps over segments of flat buffers; averages of weights. */
 #include "op_case.h"
 #include <math.h>
 #include <string.h>
@@ -194,10 +194,39 @@ static int bench_clip(oc_case *c, oc_rng *rng, int index)
     return 1;
 }
 
+static void lerp_of(oc_case *c, oc_rng *rng, int64_t length, double weight)
+{
+    oc_begin(c, "lerp");
+    c->lr[0] = weight;
+    oc_op(c, RN_OP_LERP, 0, 0);
+    const uint32_t b = oc_vector(c, rng, RN_F32, length, OC_NORMAL), a = oc_vector(c, rng, RN_F32, length, OC_NORMAL);
+    oc_in(c, b);
+    oc_out(c, a, weight == 1 ? OC_EXACT : OC_BOUND);
+    double *const scale = oc_scale(c, a);
+    for (size_t i = 0; i < c->values[a].count; i++)
+        scale[i] = fabs(c->values[a].data[i]) + fabs(c->values[b].data[i]);
+    c->bytes = 12.0 * (double)length;
+}
+
+static void make_lerp(oc_case *c, oc_rng *rng, int index)
+{
+    static const double weights[] = {1e-4, 0.1, 0.5, 0.9, 1};
+    lerp_of(c, rng, index % 8 == 7 ? oc_range(rng, 20000, 60000) : index + 1, weights[index % 5]);
+}
+
+static int bench_lerp(oc_case *c, oc_rng *rng, int index)
+{
+    if (index > 0)
+        return 0;
+    lerp_of(c, rng, 11700000, 1e-3);
+    return 1;
+}
+
 const oc_family oc_update_families[] = {
     {"grad_norm", make_norm, bench_norm},
     {"grad_clip", make_clip, bench_clip},
     {"sgd", make_sgd, bench_sgd},
     {"adam", make_adam, bench_adam},
+    {"lerp", make_lerp, bench_lerp},
     {NULL, NULL, NULL},
 };

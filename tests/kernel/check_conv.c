@@ -98,8 +98,31 @@ static rn_conv_params winograd_params(oc_rng *rng, int index)
     return p;
 }
 
+/* Few pixels and many weights, which are gathered. */
+static rn_conv_params gathered_params(oc_rng *rng)
+{
+    rn_conv_params p;
+    memset(&p, 0, sizeof p);
+    p.groups = 1;
+    p.in_channels = oc_range(rng, 60, 90);
+    p.out_channels = oc_range(rng, 230, 260);
+    for (int axis = 0; axis < 2; axis++) {
+        p.kernel[axis] = oc_range(rng, 3, 4);
+        p.stride[axis] = oc_range(rng, 1, 2);
+        p.dilation[axis] = oc_range(rng, 1, 2);
+        p.padding[axis] = oc_range(rng, 0, 3);
+    }
+    p.in_height = oc_range(rng, 1, 9);
+    p.in_width = oc_range(rng, 1, 6);
+    settle(&p);
+    p.batch = oc_range(rng, 1, 2);
+    return p;
+}
+
 static rn_conv_params any_params(oc_rng *rng, int index)
 {
+    if (index % 16 == 5)
+        return gathered_params(rng);
     return index % 4 == 3 ? winograd_params(rng, index / 4) : random_params(rng, index);
 }
 

@@ -127,7 +127,7 @@ static double masked(const formula *f, size_t i)
     return has(f, RN_OPF_RELU) && !(in(f, 5)[i] > 0) ? 0 : in(f, 0)[i];
 }
 
-/* One channel: with xhat = (x - mean) / std, dx = gamma / std (g - mean(g) - xhat mean(g xhat)). */
+/* One channel: with xhat = (x - mean) / std, dx = gamma / std (g - mean(g) - xhat mean(g xhat)); frozen gamma / std g. */
 static void bn_backward_channel(const formula *f, size_t k)
 {
     const double deviation = sqrt(in(f, 3)[k] + f->c->params.bn.eps), gamma = in(f, 4) ? in(f, 4)[k] : 1;
@@ -143,10 +143,13 @@ static void bn_backward_channel(const formula *f, size_t k)
         if (channel(f, i) != k)
             continue;
         const double xhat = (in(f, 1)[i] - in(f, 2)[k]) / deviation;
-        out(f, 0)[i] = gamma / deviation * (masked(f, i) - sum_g / n - xhat * sum_gx / n);
+        const double follows = has(f, RN_OPF_FROZEN) ? 0 : sum_g / n + xhat * sum_gx / n;
+        out(f, 0)[i] = gamma / deviation * (masked(f, i) - follows);
     }
-    out(f, 1)[k] += sum_gx;
-    out(f, 2)[k] += sum_g;
+    if (out(f, 1))
+        out(f, 1)[k] += sum_gx;
+    if (out(f, 2))
+        out(f, 2)[k] += sum_g;
 }
 
 static void bn_backward(const formula *f)
@@ -266,8 +269,42 @@ static void maxpool_backward(const formula *f)
     }
 }
 
+/* Adaptive pooling along an axis: pixel i is part of output o when floor(o I / O) <= i < ceil((o + 1) I / O). */
+static double axis_share(int64_t i, int64_t inputs, int64_t o, int64_t outputs)
+{
+    const double first = floor((double)(o * inputs) / (double)outputs);
+    const double end = ceil((double)((o + 1) * inputs) / (double)outputs);
+    return (double)i >= first && (double)i < end ? 1 / (end - first) : 0;
+}
+
+/* Every pixel with every output. */
+static void adaptive_avgpool(const formula *f, int backward)
+{
+    const int64_t *const in_dims = (backward ? out_value(f, 0) : in_value(f, 0))->dims;
+    const int64_t *const out_dims = (backward ? in_value(f, 0) : out_value(f, 0))->dims;
+    const size_t inputs = (size_t)(in_dims[2] * in_dims[3]), outputs = (size_t)(out_dims[2] * out_dims[3]);
+    memset(out(f, 0), 0, f->images * f->channels * (backward ? inputs : outputs) * sizeof(double));
+    for (size_t plane = 0; plane < f->images * f->channels; plane++) {
+        for (size_t i = 0; i < inputs; i++) {
+            for (size_t o = 0; o < outputs; o++) {
+                const double share =
+                    axis_share((int64_t)i / in_dims[3], in_dims[2], (int64_t)o / out_dims[3], out_dims[2]) *
+                    axis_share((int64_t)i % in_dims[3], in_dims[3], (int64_t)o % out_dims[3], out_dims[3]);
+                if (backward)
+                    out(f, 0)[plane * inputs + i] += share * in(f, 0)[plane * outputs + o];
+                else
+                    out(f, 0)[plane * outputs + o] += share * in(f, 0)[plane * inputs + i];
+            }
+        }
+    }
+}
+
 static void avgpool(const formula *f)
 {
+    if (has(f, RN_OPF_ADAPTIVE)) {
+        adaptive_avgpool(f, 0);
+        return;
+    }
     const window w = window_of(f, in_value(f, 0), out_value(f, 0));
     const size_t outputs = w.out_height * w.out_width;
     for (size_t i = 0; i < f->images * f->channels * outputs; i++) {
@@ -282,6 +319,10 @@ static void avgpool(const formula *f)
 
 static void avgpool_backward(const formula *f)
 {
+    if (has(f, RN_OPF_ADAPTIVE)) {
+        adaptive_avgpool(f, 1);
+        return;
+    }
     const window w = window_of(f, out_value(f, 0), in_value(f, 0));
     const size_t outputs = w.out_height * w.out_width, inputs = w.height * w.width;
     memset(out(f, 0), 0, f->images * f->channels * inputs * sizeof(double));
@@ -385,6 +426,31 @@ static void cross_entropy(const formula *f)
     add_metrics(out(f, 1), loss, n, correct);
 }
 
+static void soft_cross_entropy(const formula *f)
+{
+    const double e = f->c->params.cross_entropy.label_smoothing, k = (double)f->channels, n = (double)f->images;
+    double loss = 0, correct = 0;
+    for (size_t i = 0; i < f->images; i++) {
+        const double *const x = in(f, 0) + i * f->channels, *const target = in(f, 1) + i * f->channels;
+        double sum = 0, total = 0;
+        size_t best = 0, wanted = 0;
+        for (size_t j = 0; j < f->channels; j++) {
+            sum += exp(x[j]);
+            total += (1 - e) * target[j] + e / k;
+            best = x[j] > x[best] ? j : best;
+            wanted = target[j] > target[wanted] ? j : wanted;
+        }
+        for (size_t j = 0; j < f->channels; j++) {
+            const double p = exp(x[j]) / sum, t = (1 - e) * target[j] + e / k;
+            loss -= t * log(p) / n;
+            if (out(f, 0))
+                out(f, 0)[i * f->channels + j] = (p * total - t) / n * f->c->run.grad_scale;
+        }
+        correct += best == wanted;
+    }
+    add_metrics(out(f, 1), loss, n, correct);
+}
+
 static void mse(const formula *f)
 {
     double loss = 0;
@@ -479,6 +545,13 @@ static void adam(const formula *f)
     }
 }
 
+static void lerp(const formula *f)
+{
+    const double weight = f->c->lr[0];
+    for (uint64_t i = 0; i < (uint64_t)in_value(f, 0)->dims[0]; i++)
+        out(f, 0)[i] += weight * (in(f, 0)[i] - out(f, 0)[i]);
+}
+
 static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_CONVERT] = elementwise,
     [RN_OP_FILL] = fill,
@@ -509,11 +582,13 @@ static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_PAD_SHORTCUT] = pad_shortcut,
     [RN_OP_PAD_SHORTCUT_BACKWARD] = pad_shortcut,
     [RN_OP_CROSS_ENTROPY] = cross_entropy,
+    [RN_OP_SOFT_CROSS_ENTROPY] = soft_cross_entropy,
     [RN_OP_MSE] = mse,
     [RN_OP_GRAD_NORM] = grad_norm,
     [RN_OP_GRAD_CLIP] = grad_clip,
     [RN_OP_SGD] = sgd,
     [RN_OP_ADAM] = adam,
+    [RN_OP_LERP] = lerp,
 };
 
 static void measure(formula *f)

@@ -241,6 +241,8 @@ class Use(WithContext):
             self.assertEqual(model["fc.bias"].value.shape, (10,))
             self.assertFalse(model["layer1.0.conv1.weight"].trainable)
             self.assertIn("269722", model.summary((1, 3, 32, 32)).replace(",", ""))
+            picture = model.dot((1, 3, 32, 32), name="net", flags=resnet.DOT_NAMES)
+            self.assertIn('label="3x3 conv, 64, /2\\nlayer3.0.conv1"', picture)
             self.assertAlmostEqual(model.macs((1, 3, 32, 32)) / 1e6, 40.55, delta=0.1)
             twin = model.copy()
             model.init(99)
@@ -258,6 +260,9 @@ class Use(WithContext):
         value, gradient = self.ctx.cross_entropy().compute(np.zeros((1, 2), np.float64), [1], self.cpu)
         self.assertAlmostEqual(value, np.log(2), places=6)
         self.assertEqual(gradient.tolist(), [[0.5, -0.5]])
+        value, gradient = self.ctx.cross_entropy().compute(np.zeros((1, 2), np.float32), [[0.25, 0.75]], self.cpu)
+        self.assertAlmostEqual(value, np.log(2), places=6)
+        self.assertEqual(gradient.tolist(), [[0.25, -0.25]])
 
     def test_own_loop(self):
         with resnet.Model(self.small_net()) as model:
@@ -289,6 +294,16 @@ class Use(WithContext):
             source.write(np.ones((2, 3, 8, 8)))
             np.testing.assert_array_equal(plan.forward(source), plan.forward(np.ones((2, 3, 8, 8))))
 
+    def test_statistics(self):
+        with resnet.Model(self.small_net()) as model, resnet.Plan(model, SHAPE, statistics=True) as plan:
+            batches = np.random.default_rng(1).normal(size=(3,) + SHAPE).astype(np.float32)
+            plan.update_statistics(batches[0])
+            model.reset_statistics()
+            for batch in batches:
+                plan.update_statistics(batch)
+            counts = [state.value.read() for state in model if state.name.endswith("num_batches_tracked")]
+            self.assertEqual(set(map(int, counts)), {3})
+
     def test_schedules(self):
         with resnet.Model(self.ctx.linear(1, 1)) as model:
             optimizer = model.sgd()
@@ -296,6 +311,11 @@ class Use(WithContext):
             self.assertEqual([steps.lr(i) for i in range(5)], [1, 1, 0.5, 0.25, 0.25])
             self.ctx.warmup(steps, start_factor=0.5, steps=2).apply(1, optimizer)
             self.assertEqual(optimizer.lr, 0.75)
+            hold = self.ctx.hold(steps, factor=0.25)
+            self.assertEqual(hold.lr(0), 0.25)
+            hold.observe(0.7)
+            self.assertEqual(hold.lr(0), 1)
+            self.assertEqual(model.sgd().exclude_from_decay(), 1)
             plateau = self.ctx.schedule("plateau", lr=1.0, factor=0.1, patience=0)
             for metric in (1.0, 2.0):
                 plateau.observe(metric)
@@ -314,6 +334,10 @@ class Use(WithContext):
             self.assertEqual(np.concatenate([y for _, y in batches]).tolist(), [0, 1, 2, 1, 0])
         loader.seek(0, 2)
         self.assertEqual(loader.next()[1].numpy().tolist(), [0])
+        x, y = dataset.loader(2, mixup=0.5).next()
+        own = y.numpy()[0, 0]  # images 0 and 1, labels 0 and 1
+        np.testing.assert_allclose(y.numpy(), [[own, 1 - own, 0], [1 - own, own, 0]], atol=1e-6)
+        np.testing.assert_allclose(x.numpy()[1], own * images[1] + (1 - own) * images[0], rtol=1e-5)
         image, label = dataset.take(3).read(2)
         self.assertEqual((label, image.tolist()), (2, images[2].tolist()))
 
@@ -329,9 +353,16 @@ class Use(WithContext):
             plan = resnet.Plan(model, SHAPE, train=True, loss=self.ctx.cross_entropy(), optimizer=optimizer)
             plan.train_step(np.ones(SHAPE), [0, 1, 2, 3])
             kept = model["fc.weight"].value.read()
-            resnet.save_checkpoint(path, self.ctx, model, optimizer, plan=plan, epoch=4, step=1, values=[0.5])
+            ema = resnet.Ema(model, decay=0.5)
+            ema.update()
+            resnet.save_checkpoint(path, self.ctx, model, optimizer, plan=plan, epoch=4, step=1, values=[0.5], ema=ema)
             plan.train_step(np.ones(SHAPE), [0, 1, 2, 3])
-            epoch, step, values = resnet.load_checkpoint(path, self.ctx, model, optimizer, plan=plan)
+            ema.update()
+            between = (kept + model["fc.weight"].value.read()) / 2
+            np.testing.assert_allclose(ema.model["fc.weight"].value.read(), between, rtol=1e-5, atol=1e-7)
+            epoch, step, values = resnet.load_checkpoint(path, self.ctx, model, optimizer, plan=plan, ema=ema)
+            self.assertEqual(ema.updates, 1)
+            np.testing.assert_array_equal(kept, ema.model["fc.weight"].value.read())
             self.assertEqual((epoch, step, values[0], optimizer.steps), (4, 1, 0.5, 1))
             np.testing.assert_array_equal(kept, model["fc.weight"].value.read())
 

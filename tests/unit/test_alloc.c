@@ -87,6 +87,30 @@ START_TEST(no_memory_says_what_for)
 }
 END_TEST
 
+START_TEST(arrays_grow)
+{
+    counting c = {0};
+    const rn_allocator a = counting_allocator(&c);
+    int *array = NULL;
+    size_t count = 0, capacity = 0;
+    for (; count < 1000; count++) {
+        ck_ok(rni_grow(&a, (void **)&array, count, &capacity, sizeof *array, "numbers"));
+        ck_assert_uint_gt(capacity, count);
+        array[count] = (int)count;
+    }
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(array[i], i);
+    count = capacity;
+    c.fail_at = c.calls + 1;
+    ck_fails(rni_grow(&a, (void **)&array, count, &capacity, sizeof *array, "numbers"), RN_E_NOMEM,
+             "out of memory: numbers needs");
+    ck_assert_uint_eq(capacity, count); /* what there was is there still */
+    ck_assert_int_eq(array[999], 999);
+    rni_free(&a, array);
+    ck_settled(&c);
+}
+END_TEST
+
 START_TEST(texts_grow)
 {
     counting c = {0};
@@ -120,4 +144,4 @@ START_TEST(texts_remember_that_memory_ran_out)
 END_TEST
 
 SUPPORT_MAIN("alloc", blocks_are_aligned_and_accounted, the_default_allocator, overflow_is_no_memory, realloc_keeps_bytes,
-             no_memory_says_what_for, texts_grow, texts_remember_that_memory_ran_out)
+             no_memory_says_what_for, arrays_grow, texts_grow, texts_remember_that_memory_ran_out)

@@ -363,6 +363,38 @@ START_TEST(another_kind_of_schedule)
 }
 END_TEST
 
+START_TEST(a_released_hold_comes_back)
+{
+    rn_schedule *inner = NULL, *saved = NULL, *loaded = NULL, *other = NULL;
+    rn_hold_schedule_options o = RN_HOLD_SCHEDULE_OPTIONS_INIT;
+    training t = begin(&usual, 1);
+    rn_checkpoint c = RN_CHECKPOINT_INIT;
+    double lr = -1;
+    ck_ok(rn_multistep_schedule_create(t.ctx, NULL, &inner)); /* 0.1 for ever */
+    ck_ok(rn_hold_schedule_create(t.ctx, inner, &o, &saved));
+    ck_ok(rn_hold_schedule_create(t.ctx, inner, &o, &loaded));
+    o.threshold = 0.7;
+    ck_ok(rn_hold_schedule_create(t.ctx, inner, &o, &other));
+    ck_ok(rn_schedule_observe(saved, 0.5));
+    c.model = t.model;
+    c.schedule = saved;
+    ck_ok(rn_checkpoint_save(t.ctx, path, &c));
+    c.schedule = loaded;
+    ck_ok(rn_checkpoint_load(t.ctx, path, &c));
+    ck_ok(rn_schedule_lr(loaded, 0, &lr));
+    ck_assert_double_eq(lr, 0.1);
+    c.schedule = other;
+    ck_fails(rn_checkpoint_load(t.ctx, path, &c), RN_E_STATE,
+             "schedule.hold.threshold is \"0.8\" in the checkpoint and \"0.7\" here");
+    rn_schedule_release(inner);
+    rn_schedule_release(saved);
+    rn_schedule_release(loaded);
+    rn_schedule_release(other);
+    end(&t);
+    unlink(path);
+}
+END_TEST
+
 /* A file that has the right names but not the right contents. */
 static void write_odd(training *t, const char *name, rn_dtype dtype, int64_t count, const void *data)
 {
@@ -516,5 +548,5 @@ START_TEST(numbers_as_texts)
 END_TEST
 
 SUPPORT_MAIN("checkpoint", everything_comes_back, parts_are_optional, another_net, another_training,
-             another_kind_of_schedule, impossible_contents, no_checkpoint, a_failed_save_keeps_the_old_file,
-             numbers_as_texts)
+             another_kind_of_schedule, a_released_hold_comes_back, impossible_contents, no_checkpoint,
+             a_failed_save_keeps_the_old_file, numbers_as_texts)

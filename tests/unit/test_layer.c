@@ -67,8 +67,8 @@ START_TEST(conv_options_are_checked)
     o.init = 9;
     ck_fails(rn_conv2d_create(ctx, &o, &layer), RN_E_INVALID, "init");
     o.init = 0;
-    o.flags = 1;
-    ck_fails(rn_conv2d_create(ctx, &o, &layer), RN_E_INVALID, "flags");
+    o.flags = 2;
+    ck_fails(rn_conv2d_create(ctx, &o, &layer), RN_E_INVALID, "options.flags: unknown flag in 2");
     o.flags = 0;
     o.struct_size = 0;
     ck_fails(rn_conv2d_create(ctx, &o, &layer), RN_E_VERSION, "rn_conv2d_options");
@@ -97,6 +97,9 @@ START_TEST(other_shapes)
     rn_layer_release(layer);
     layer = support_plain(ctx, rn_global_avgpool2d_create);
     check_shape(layer, 4, image, 4, (int64_t[]){2, 3, 1, 1});
+    rn_layer_release(layer);
+    ck_ok(rn_adaptive_avgpool2d_create(ctx, 7, 5, &layer));
+    check_shape(layer, 4, image, 4, (int64_t[]){2, 3, 7, 5});
     rn_layer_release(layer);
     layer = support_plain(ctx, rn_flatten_create);
     check_shape(layer, 4, image, 2, (int64_t[]){2, 3 * 32 * 30});
@@ -133,6 +136,8 @@ START_TEST(options_of_the_others_are_checked)
     bn.momentum = 0.1;
     bn.flags = 64;
     ck_fails(rn_batchnorm2d_create(ctx, &bn, &layer), RN_E_INVALID, "flags");
+    bn.flags = RN_BATCHNORM_NOT_AFFINE | RN_BATCHNORM_ZERO_INIT;
+    ck_fails(rn_batchnorm2d_create(ctx, &bn, &layer), RN_E_INVALID, "options.flags: RN_BATCHNORM_ZERO_INIT, but there is no weight");
     rn_pool2d_options pool = RN_POOL2D_OPTIONS_INIT;
     pool.padding[0] = 2;
     ck_fails(rn_maxpool2d_create(ctx, &pool, &layer), RN_E_INVALID, "padding");
@@ -145,10 +150,15 @@ START_TEST(options_of_the_others_are_checked)
     pool.flags = 0;
     pool.stride[1] = -2;
     ck_fails(rn_maxpool2d_create(ctx, &pool, &layer), RN_E_INVALID, "stride");
+    ck_fails(rn_adaptive_avgpool2d_create(ctx, 0, 7, &layer), RN_E_INVALID, "height: expected 1 or more, got 0");
+    ck_fails(rn_adaptive_avgpool2d_create(ctx, 7, -1, &layer), RN_E_INVALID, "width: expected 1 or more, got -1");
     rn_linear_options linear = RN_LINEAR_OPTIONS_INIT;
     ck_fails(rn_linear_create(ctx, &linear, &layer), RN_E_INVALID, "in_features");
     linear.in_features = 3;
     ck_fails(rn_linear_create(ctx, &linear, &layer), RN_E_INVALID, "out_features");
+    linear.out_features = 4;
+    linear.flags = 2;
+    ck_fails(rn_linear_create(ctx, &linear, &layer), RN_E_INVALID, "options.flags: unknown flag in 2");
     rn_pad_shortcut_options pad = RN_PAD_SHORTCUT_OPTIONS_INIT;
     pad.stride[0] = 0;
     ck_fails(rn_pad_shortcut_create(ctx, &pad, &layer), RN_E_INVALID, "stride");

@@ -564,8 +564,8 @@ START_TEST(identities)
     rn_loader_options base = RN_LOADER_OPTIONS_INIT;
     base.transform = f.t;
     char *const expected = identity(&f, &base);
-    rn_loader_options o[8];
-    for (int i = 0; i < 8; i++)
+    rn_loader_options o[12];
+    for (int i = 0; i < 12; i++)
         o[i] = base;
     o[0].workers = 3, o[0].prefetch = 5, o[0].seed = 7; /* the context's seed */
     o[1].batch = 64;
@@ -575,11 +575,15 @@ START_TEST(identities)
     o[5].num_shards = 2;
     o[6].num_shards = 2, o[6].shard = 1;
     o[7].transform = NULL;
-    char *texts[8];
-    for (int i = 0; i < 8; i++)
+    o[8].mixup_alpha = 0.2;
+    o[9].cutmix_alpha = 0.2;
+    o[10].mixup_alpha = 0.2, o[10].mix_probability = 0.5;
+    o[11].mixup_alpha = 0.2, o[11].cutmix_share = 0.25;
+    char *texts[12];
+    for (int i = 0; i < 12; i++)
         texts[i] = identity(&f, &o[i]);
     ck_assert_str_eq(texts[0], expected);
-    for (int i = 1; i < 8; i++)
+    for (int i = 1; i < 12; i++)
         for (int j = 0; j < i; j++)
             ck_assert_str_ne(texts[i], texts[j]);
     ck_ok(rn_transform_random_hflip(f.t, 0.1));
@@ -590,7 +594,7 @@ START_TEST(identities)
     base.transform = NULL;
     char *const other = identity(&f, &base);
     ck_assert_str_ne(other, texts[7]);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 12; i++)
         free(texts[i]);
     free(expected);
     free(more);

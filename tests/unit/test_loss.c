@@ -100,6 +100,82 @@ START_TEST(cross_entropy_values)
 }
 END_TEST
 
+/* sum_k(-t log p), t = target (1-e) + e/K, its mean over rows, and the gradient of that. */
+static double expected_soft_loss(const rn_tensor *x, const rn_tensor *target, double e, double gradient[N * K])
+{
+    double total = 0;
+    for (int n = 0; n < N; n++) {
+        double sum = 0, mass = 0;
+        for (int k = 0; k < K; k++) {
+            sum += exp(at(x, n * K + k));
+            mass += at(target, n * K + k) * (1 - e) + e / K;
+        }
+        for (int k = 0; k < K; k++) {
+            const double logp = at(x, n * K + k) - log(sum), t = at(target, n * K + k) * (1 - e) + e / K;
+            total -= t * logp;
+            gradient[n * K + k] = (exp(logp) * mass - t) / N;
+        }
+    }
+    return total / N;
+}
+
+static void check_soft_cross_entropy(rn_dtype dtype, double smoothing, double tolerance)
+{
+    static const int64_t dims[] = {N, K};
+    rn_tensor *x = make(dtype, 2, dims, 3, 3), *dx = make(dtype, 2, dims, 9, 1), *target = make(dtype, 2, dims, 5, 1);
+    double gradient[N * K];
+    float value = -1;
+    rn_loss *loss = cross_entropy(smoothing);
+    ck_ok(rn_loss_compute(loss, x, target, dx, &value));
+    const double expected = expected_soft_loss(x, target, smoothing, gradient);
+    ck_assert_double_eq_tol((double)value, expected, 1e-6 * (1 + fabs(expected)));
+    for (int i = 0; i < N * K; i++)
+        ck_assert_double_eq_tol(at(dx, i), gradient[i], tolerance);
+    rn_loss_release(loss);
+    rn_tensor_release(x);
+    rn_tensor_release(dx);
+    rn_tensor_release(target);
+}
+
+START_TEST(soft_cross_entropy_values)
+{
+    ctx = support_context(&cpu);
+    check_soft_cross_entropy(RN_F32, 0.0, 2e-7);
+    check_soft_cross_entropy(RN_F64, 0.0, 1e-15);
+    check_soft_cross_entropy(RN_F32, 0.1, 2e-7);
+    check_soft_cross_entropy(RN_F64, 0.3, 1e-15);
+    rn_context_release(ctx);
+}
+END_TEST
+
+/* A probability of 1 is a label, to the bit; and one loss takes both, in any order. */
+START_TEST(one_hot_targets_are_labels)
+{
+    static const int64_t dims[] = {N, K};
+    ctx = support_context(&cpu);
+    rn_tensor *x = make(RN_F32, 2, dims, 3, 3), *labels = support_labels(cpu, N, K), *hot = make(RN_F32, 2, dims, 1, 0),
+              *dx[2] = {make(RN_F32, 2, dims, 9, 1), make(RN_F32, 2, dims, 9, 1)};
+    rn_loss *loss = cross_entropy(0);
+    for (int i = 0; i < N; i++)
+        ((float *)rn_tensor_data(hot))[i * K + ((int64_t *)rn_tensor_data(labels))[i]] = 1;
+    for (int round = 0; round < 2; round++) {
+        float value[2] = {-1, -2};
+        ck_ok(rn_loss_compute(loss, x, labels, dx[0], &value[0]));
+        ck_ok(rn_loss_compute(loss, x, hot, dx[1], &value[1]));
+        ck_assert_float_eq(value[0], value[1]);
+        for (int i = 0; i < N * K; i++)
+            ck_assert_double_eq(at(dx[0], i), at(dx[1], i));
+    }
+    rn_loss_release(loss);
+    rn_tensor_release(x);
+    rn_tensor_release(labels);
+    rn_tensor_release(hot);
+    rn_tensor_release(dx[0]);
+    rn_tensor_release(dx[1]);
+    rn_context_release(ctx);
+}
+END_TEST
+
 static void check_mse(rn_dtype dtype, int32_t rank, const int64_t *dims, double tolerance)
 {
     rn_tensor *x = make(dtype, rank, dims, 1, 2), *y = make(dtype, rank, dims, 2, 1),
@@ -185,15 +261,20 @@ START_TEST(loss_refuses)
     float value = 42;
     ctx = support_context(&cpu);
     rn_tensor *x = make(RN_F32, 2, dims, 1, 1), *x64 = make(RN_F64, 2, dims, 1, 1), *labels = support_labels(cpu, N, K);
-    rn_tensor *short_labels = support_labels(cpu, 4, K), *short_x = make(RN_F32, 2, four, 1, 1), *none = NULL, *cubic;
+    rn_tensor *short_labels = support_labels(cpu, 4, K), *short_x = make(RN_F32, 2, four, 1, 1), *none = NULL, *cubic,
+              *bytes = NULL;
     rn_loss *loss = cross_entropy(0), *square = mse();
     ck_ok(rn_tensor_create(cpu, RN_F32, 2, empty, &none));
     ck_ok(rn_tensor_create(cpu, RN_F32, 3, cube, &cubic));
+    ck_ok(rn_tensor_create(cpu, RN_U8, 1, dims, &bytes));
     ck_fails(rn_loss_compute(NULL, x, labels, NULL, &value), RN_E_INVALID, "loss is NULL");
     ck_fails(rn_loss_compute(loss, NULL, labels, NULL, &value), RN_E_INVALID, "pred is NULL");
     ck_fails(rn_loss_compute(loss, x, NULL, NULL, &value), RN_E_INVALID, "target is NULL");
     ck_fails(rn_loss_compute(loss, labels, labels, NULL, &value), RN_E_DTYPE, "pred is i64, expected f32 or f64");
-    ck_fails(rn_loss_compute(loss, x, x, NULL, &value), RN_E_DTYPE, "target");
+    ck_fails(rn_loss_compute(loss, x, x64, NULL, &value), RN_E_DTYPE, "target: expected f32, got f64");
+    ck_fails(rn_loss_compute(loss, x64, x, NULL, &value), RN_E_DTYPE, "target: expected f64, got f32");
+    ck_fails(rn_loss_compute(loss, x, bytes, NULL, &value), RN_E_DTYPE, "target: expected i64, got u8");
+    ck_fails(rn_loss_compute(loss, x, short_x, NULL, &value), RN_E_SHAPE, "target has shape [4, 7], expected [5, 7]");
     ck_fails(rn_loss_compute(loss, x, short_labels, NULL, &value), RN_E_SHAPE, "target has shape [4], expected [5]");
     ck_fails(rn_loss_compute(loss, none, labels, NULL, &value), RN_E_SHAPE, "pred has shape [0, 7]");
     ck_fails(rn_loss_compute(loss, cubic, labels, NULL, &value), RN_E_SHAPE, "pred has shape [2, 2, 2]");
@@ -217,6 +298,7 @@ START_TEST(loss_refuses)
     rn_tensor_release(short_x);
     rn_tensor_release(none);
     rn_tensor_release(cubic);
+    rn_tensor_release(bytes);
     rn_context_release(ctx);
 }
 END_TEST
@@ -326,5 +408,5 @@ START_TEST(topk_counts)
 }
 END_TEST
 
-SUPPORT_MAIN("loss", cross_entropy_values, mse_values, one_loss_many_shapes, nonfinite_loss_is_told, loss_refuses,
-             options_refuse, softmax_values, topk_counts)
+SUPPORT_MAIN("loss", cross_entropy_values, soft_cross_entropy_values, one_hot_targets_are_labels, mse_values,
+             one_loss_many_shapes, nonfinite_loss_is_told, loss_refuses, options_refuse, softmax_values, topk_counts)

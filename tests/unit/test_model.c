@@ -77,14 +77,15 @@ START_TEST(initial_values)
 }
 END_TEST
 
-START_TEST(kaiming_has_its_variance)
+START_TEST(rules_have_their_variance)
 {
     start();
     static const struct {
         int32_t init;
         double variance;
-    } rules[] = {{RN_INIT_KAIMING_FAN_IN, 2.0 / (64 * 9)}, {RN_INIT_KAIMING_FAN_OUT, 2.0 / (32 * 9)}};
-    for (size_t k = 0; k < 2; k++) {
+    } rules[] = {{RN_INIT_KAIMING_FAN_IN, 2.0 / (64 * 9)}, {RN_INIT_KAIMING_FAN_OUT, 2.0 / (32 * 9)},
+                 {RN_INIT_NORMAL_001, 1e-4}};
+    for (size_t k = 0; k < 3; k++) {
         rn_conv2d_options o = RN_CONV2D_OPTIONS_INIT;
         rn_layer *layer = NULL;
         rn_model *m = NULL;
@@ -105,6 +106,36 @@ START_TEST(kaiming_has_its_variance)
         ck_assert_double_lt(fabs(squares / n / rules[k].variance - 1), 5 * sqrt(2.0 / n));
         rn_model_release(m);
         rn_layer_release(layer);
+    }
+    stop();
+}
+END_TEST
+
+/* Biases, and the weight of a batch normalisation, that begin at 0. */
+START_TEST(zeros_at_first)
+{
+    start();
+    rn_conv2d_options conv = RN_CONV2D_OPTIONS_INIT;
+    rn_linear_options linear = RN_LINEAR_OPTIONS_INIT;
+    rn_batchnorm2d_options bn = RN_BATCHNORM2D_OPTIONS_INIT;
+    rn_layer *layers[3] = {NULL};
+    conv.in_channels = conv.out_channels = linear.in_features = linear.out_features = bn.channels = 3;
+    conv.bias = 1;
+    conv.flags = RN_CONV2D_ZERO_BIAS;
+    linear.flags = RN_LINEAR_ZERO_BIAS;
+    bn.flags = RN_BATCHNORM_ZERO_INIT;
+    ck_ok(rn_conv2d_create(ctx, &conv, &layers[0]));
+    ck_ok(rn_linear_create(ctx, &linear, &layers[1]));
+    ck_ok(rn_batchnorm2d_create(ctx, &bn, &layers[2]));
+    for (int i = 0; i < 3; i++) {
+        rn_state_entry e = RN_STATE_ENTRY_INIT;
+        rn_model *m = NULL;
+        ck_ok(rn_model_create(ctx, layers[i], cpu, &m));
+        ck_ok(rn_model_find_state(m, i < 2 ? "bias" : "weight", &e));
+        for (int k = 0; k < 3; k++)
+            ck_assert(((const float *)rn_tensor_data(e.value))[k] == 0);
+        rn_model_release(m);
+        rn_layer_release(layers[i]);
     }
     stop();
 }
@@ -225,6 +256,6 @@ START_TEST(a_writers_status_comes_back)
 }
 END_TEST
 
-SUPPORT_MAIN("model", names_follow_the_tree, initial_values, kaiming_has_its_variance, seeds_decide,
+SUPPORT_MAIN("model", names_follow_the_tree, initial_values, rules_have_their_variance, zeros_at_first, seeds_decide,
              same_names_are_refused, freezing, copies_are_independent, tensors_may_outlive_the_model, summary_table,
              a_writers_status_comes_back)

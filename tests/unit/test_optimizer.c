@@ -214,6 +214,55 @@ START_TEST(groups_have_their_own_settings)
 }
 END_TEST
 
+/* Biases lose their decay, keep their group's lr_factor, and share nothing else. */
+static void check_exclusion(const recipe *r)
+{
+    const double decay = r->adam ? r->adam_options.weight_decay : r->sgd.weight_decay;
+    twin t[STATES];
+    size_t excluded = 99;
+    rn_group_options o = RN_GROUP_OPTIONS_INIT;
+    start();
+    init_twins(t, decay);
+    rn_optimizer *opt = make(r);
+    o.lr_factor = 0.25;
+    o.weight_decay = 0.7;
+    ck_ok(rn_optimizer_add_group(opt, "b.*", &o));
+    ck_ok(rn_optimizer_exclude_from_decay(opt, 0, &excluded)); /* scalars: there are none */
+    ck_assert_uint_eq(excluded, 0);
+    ck_assert_uint_eq(opt->num_groups, 2);
+    ck_ok(rn_optimizer_exclude_from_decay(opt, 1, &excluded));
+    ck_assert_uint_eq(excluded, 2);
+    ck_assert_uint_eq(opt->num_groups, 4);
+    ck_assert_str_eq(opt->groups[2].glob, "rank 0 to 1 of *");
+    ck_assert_str_eq(opt->groups[3].glob, "rank 0 to 1 of b.*");
+    ck_ok(rn_optimizer_exclude_from_decay(opt, 1, &excluded)); /* nothing is left to do */
+    ck_assert_uint_eq(excluded, 0);
+    ck_assert_uint_eq(opt->num_groups, 4);
+    t[1].weight_decay = t[3].weight_decay = 0.0;
+    t[2].lr_factor = t[3].lr_factor = 0.25;
+    t[2].weight_decay = 0.7;
+    run_steps(opt, t, r, 1, STEPS);
+    ck_fails(rn_optimizer_exclude_from_decay(opt, 1, &excluded), RN_E_STATE, "too late");
+    rn_optimizer_release(opt);
+    stop();
+}
+
+START_TEST(vectors_lose_their_decay)
+{
+    const recipe sgd = sgd_recipe(RN_SGD_NESTEROV, 0.9, 0, 0.1), adamw = adam_recipe(RN_ADAM_DECOUPLED, 0.1);
+    check_exclusion(&sgd);
+    check_exclusion(&adamw);
+    start();
+    rn_optimizer *opt = make(&sgd);
+    ck_fails(rn_optimizer_exclude_from_decay(NULL, 1, NULL), RN_E_INVALID, "opt is NULL");
+    ck_fails(rn_optimizer_exclude_from_decay(opt, -1, NULL), RN_E_INVALID, "max_rank is -1, expected 0 or more");
+    ck_ok(rn_optimizer_exclude_from_decay(opt, 8, NULL)); /* of everything */
+    ck_assert_uint_eq(opt->num_groups, 2);
+    rn_optimizer_release(opt);
+    stop();
+}
+END_TEST
+
 START_TEST(frozen_parameters_stay)
 {
     const recipe r = adam_recipe(0, 0.1);
@@ -432,5 +481,5 @@ START_TEST(adam_and_groups_refuse)
 END_TEST
 
 SUPPORT_MAIN("optimizer", sgd_follows_the_formula, adam_follows_the_formula, groups_have_their_own_settings,
-             frozen_parameters_stay, segments_are_merged, clipping_scales_the_joint_norm, a_step_tells_the_model,
-             no_gradients_yet, sgd_refuses, adam_and_groups_refuse)
+             vectors_lose_their_decay, frozen_parameters_stay, segments_are_merged, clipping_scales_the_joint_norm,
+             a_step_tells_the_model, no_gradients_yet, sgd_refuses, adam_and_groups_refuse)

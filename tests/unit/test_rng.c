@@ -104,6 +104,79 @@ START_TEST(below_is_even)
 }
 END_TEST
 
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* How far the empirical distribution of rni_beta(a, b) is from a true one, times sqrt(n). */
+static double beta_distance(double a, double b, double (*cdf)(double))
+{
+    enum { DRAWS = 4000 };
+    static double x[DRAWS];
+    double most = 0;
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        x[i] = rni_beta(12, RNI_STREAM_MIX, 2, i, 5, a, b);
+        ck_assert(x[i] >= 0 && x[i] <= 1);
+    }
+    qsort(x, DRAWS, sizeof *x, ascending);
+    for (int i = 0; i < DRAWS; i++)
+        most = fmax(most, fmax(fabs(cdf(x[i]) - (double)i / DRAWS), fabs(cdf(x[i]) - (double)(i + 1) / DRAWS)));
+    return most * sqrt(DRAWS);
+}
+
+static double cdf_1_1(double x)
+{
+    return x;
+}
+
+static double cdf_half_half(double x)
+{
+    return 2 / 3.14159265358979323846 * asin(sqrt(x));
+}
+
+static double cdf_2_1(double x)
+{
+    return x * x;
+}
+
+static double cdf_3_3(double x)
+{
+    return x * x * x * (10 - 15 * x + 6 * x * x);
+}
+
+/* Kolmogorov and Smirnov: 1.95 is exceeded once in a thousand. */
+START_TEST(beta_has_its_distribution)
+{
+    ck_assert_double_lt(beta_distance(1, 1, cdf_1_1), 1.95);
+    ck_assert_double_lt(beta_distance(0.5, 0.5, cdf_half_half), 1.95);
+    ck_assert_double_lt(beta_distance(2, 1, cdf_2_1), 1.95);
+    ck_assert_double_lt(beta_distance(3, 3, cdf_3_3), 1.95);
+    ck_assert_double_gt(beta_distance(3, 3, cdf_1_1), 1.95);
+}
+END_TEST
+
+/* Small shapes are near 0 or 1 and never NaN; the same numbers come again. */
+START_TEST(beta_of_small_and_large_shapes)
+{
+    enum { DRAWS = 4000 };
+    double mean = 0, square = 0;
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        const double x = rni_beta(1, RNI_STREAM_MIX, 0, i, 0, 0.2, 0.2);
+        ck_assert_double_eq(x, rni_beta(1, RNI_STREAM_MIX, 0, i, 0, 0.2, 0.2));
+        mean += x / DRAWS;
+        square += (x - 0.5) * (x - 0.5) / DRAWS;
+        const double tiny = rni_beta(1, RNI_STREAM_MIX, 1, i, 0, 1e-3, 1e-3);
+        const double huge = rni_beta(1, RNI_STREAM_MIX, 2, i, 0, 1e6, 1e6);
+        ck_assert(tiny >= 0 && tiny <= 1);
+        ck_assert_double_eq_tol(huge, 0.5, 0.01);
+    }
+    ck_assert_double_eq_tol(mean, 0.5, 5 * 0.42 / sqrt(DRAWS));
+    ck_assert_double_eq_tol(square, 1 / (4 * 1.4), 5 * 0.08 / sqrt(DRAWS)); /* the variance of Beta(a, a): 1 / (4 (2 a + 1)) */
+}
+END_TEST
+
 enum { ITEMS = 1000 };
 
 static void ck_permutation(const int64_t *order)
@@ -150,4 +223,5 @@ START_TEST(permutations_are_even)
 END_TEST
 
 SUPPORT_MAIN("rng", known_answers, uniform_is_below_one, normals_are_finite_at_the_ends, normals_have_the_moments,
-             below_is_the_upper_half_of_a_product, below_is_even, permutations, permutations_are_even)
+             below_is_the_upper_half_of_a_product, below_is_even, beta_has_its_distribution,
+             beta_of_small_and_large_shapes, permutations, permutations_are_even)

@@ -189,6 +189,97 @@ START_TEST(plateau_is_ReduceLROnPlateau)
 }
 END_TEST
 
+static rn_schedule *hold_schedule(rn_schedule *inner, uint64_t flags, double factor, double threshold)
+{
+    rn_hold_schedule_options o = RN_HOLD_SCHEDULE_OPTIONS_INIT;
+    rn_schedule *s = NULL;
+    o.flags = flags;
+    o.factor = factor;
+    o.threshold = threshold;
+    ck_ok(rn_hold_schedule_create(ctx, inner, &o, &s));
+    rn_schedule_release(inner);
+    return s;
+}
+
+/* The paper's training of 110 layers, with milestones that count from the beginning. */
+START_TEST(hold_ends_when_training_works)
+{
+    static const double errors[] = {0.9, 0.81, NAN, 0.8};
+    ctx = support_context(&cpu);
+    rn_schedule *s = NULL, *inner = step_schedule(0.1, 0.1, 5);
+    ck_ok(rn_hold_schedule_create(ctx, inner, NULL, &s));
+    rn_schedule_release(inner);
+    for (int i = 0; i < 4; i++) {
+        ck_ok(rn_schedule_observe(s, errors[i]));
+        ck_assert_double_eq_tol(lr_at(s, i), 0.01, 1e-17);
+    }
+    ck_ok(rn_schedule_observe(s, 0.79));
+    ck_assert_double_eq_tol(lr_at(s, 4), 0.1, 1e-17);
+    ck_ok(rn_schedule_observe(s, 0.95)); /* for good */
+    ck_assert_double_eq_tol(lr_at(s, 4), 0.1, 1e-17);
+    ck_assert_double_eq_tol(lr_at(s, 5), 0.01, 1e-17);
+    rn_schedule_release(s);
+    s = hold_schedule(step_schedule(1.0, 0.5, 10), RN_HOLD_UNTIL_ABOVE, 0.25, 0.2);
+    ck_ok(rn_schedule_observe(s, 0.2));
+    ck_assert_double_eq(lr_at(s, 0), 0.25);
+    ck_ok(rn_schedule_observe(s, 0.21));
+    ck_assert_double_eq(lr_at(s, 0), 1.0);
+    rn_schedule_release(s);
+    rn_context_release(ctx);
+}
+END_TEST
+
+START_TEST(hold_state_comes_back)
+{
+    rni_schedule_state state[8];
+    double released = 1, odd = 0.5;
+    ctx = support_context(&cpu);
+    rn_schedule *a = hold_schedule(step_schedule(1.0, 0.5, 10), 0, 0.5, 0.3);
+    rn_schedule *b = hold_schedule(step_schedule(1.0, 0.5, 10), 0, 0.5, 0.3);
+    ck_assert_uint_eq(rni_schedule_settings(a, state, 8), 6); /* its own three and the inner's */
+    ck_assert_str_eq(state[2].name, "hold.threshold");
+    ck_assert_double_eq(state[2].value, 0.3);
+    ck_assert_str_eq(state[5].name, "step.period");
+    ck_ok(rn_schedule_observe(a, 0.1));
+    ck_assert_uint_eq(rni_schedule_progress(a, state, 8), 1);
+    ck_assert_double_eq(state[0].value, 1.0);
+    ck_fails(rni_schedule_set_progress(b, &odd, 1), RN_E_FORMAT, "the progress of a hold schedule is 0.5");
+    ck_assert_double_eq(lr_at(b, 0), 0.5);
+    ck_ok(rni_schedule_set_progress(b, &released, 1));
+    ck_assert_double_eq(lr_at(b, 0), 1.0);
+    rn_schedule_release(a);
+    rn_schedule_release(b);
+    rn_context_release(ctx);
+}
+END_TEST
+
+START_TEST(hold_refuses)
+{
+    rn_hold_schedule_options o = RN_HOLD_SCHEDULE_OPTIONS_INIT;
+    rn_schedule *s = NULL, *plateau = NULL, *inner;
+    ctx = support_context(&cpu);
+    inner = step_schedule(0.1, 0.1, 1);
+    ck_ok(rn_plateau_schedule_create(ctx, NULL, &plateau));
+    ck_fails(rn_hold_schedule_create(ctx, plateau, &o, &s), RN_E_INVALID,
+             "rn_hold_schedule_create: inner is a plateau schedule, expected a function of the step");
+    ck_fails(rn_hold_schedule_create(ctx, NULL, &o, &s), RN_E_INVALID, "inner is NULL");
+    o.factor = 1.5;
+    ck_fails(rn_hold_schedule_create(ctx, inner, &o, &s), RN_E_INVALID, "factor is 1.5, expected 0 to 1");
+    o.factor = 0.5;
+    o.threshold = INFINITY;
+    ck_fails(rn_hold_schedule_create(ctx, inner, &o, &s), RN_E_INVALID, "threshold is inf, expected a finite number");
+    o.threshold = 0.5;
+    o.flags = 2;
+    ck_fails(rn_hold_schedule_create(ctx, inner, &o, &s), RN_E_INVALID, "rn_hold_schedule_options.flags");
+    ck_assert_ptr_null(s);
+    s = hold_schedule(inner, 0, 0.1, 0.8);
+    ck_fails(rn_warmup_schedule_create(ctx, s, NULL, &inner), RN_E_INVALID, "inner is a hold schedule");
+    rn_schedule_release(s);
+    rn_schedule_release(plateau);
+    rn_context_release(ctx);
+}
+END_TEST
+
 START_TEST(plateau_state_comes_back)
 {
     rn_plateau_schedule_options o = RN_PLATEAU_SCHEDULE_OPTIONS_INIT;
@@ -356,5 +447,5 @@ END_TEST
 
 SUPPORT_MAIN("schedule", step_is_StepLR, multistep_is_MultiStepLR, cosine_is_CosineAnnealingLR,
              warmup_is_LinearLR_times_inner, one_cycle_is_OneCycleLR, plateau_is_ReduceLROnPlateau,
-             plateau_state_comes_back, apply_sets_the_optimizer, impossible_options, more_impossible_options,
-             warmup_refuses)
+             plateau_state_comes_back, hold_ends_when_training_works, hold_state_comes_back, hold_refuses,
+             apply_sets_the_optimizer, impossible_options, more_impossible_options, warmup_refuses)

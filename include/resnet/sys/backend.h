@@ -70,6 +70,8 @@ typedef struct rn_value {
 #define RN_OPF_BACKWARD_DATA 64u /**< RN_OP_PACK: for RN_OP_CONV_BACKWARD_DATA */
 #define RN_OPF_EXCLUDE_PADDING 128u /**< average pooling */
 #define RN_OPF_NO_GRAD 256u  /**< loss ops: metrics only, no gradient output */
+#define RN_OPF_FROZEN 512u   /**< batch normalisation: mean and var are constants, not those of x */
+#define RN_OPF_ADAPTIVE 1024u /**< average pooling: windows follow from the sizes, see there */
 
 /**
  * Kinds of ops with their operands. `[x]` marks an optional operand (RN_NO_VALUE when absent). T is the compute dtype
@@ -98,12 +100,13 @@ enum {
      * rn_bn_params. Takes the unbiased variance: var * count / (count - 1), count = n * params.pixels.
      */
     RN_OP_BN_RUNNING,
-    /** in: x, mean, var, [gamma f32], [beta f32], [residual]. out: y. params rn_bn_params. ADD RELU */
+    /** in: x, mean, var, [gamma f32], [beta f32], [residual]. out: y. params rn_bn_params. ADD RELU FROZEN */
     RN_OP_BN_APPLY,
     /**
      * in: dy, x, mean, var, [gamma f32], [y for RELU], [beta f32 for RELU without ADD]. out: dx, [dgamma f32, adds], [dbeta f32, adds], [dres for ADD].
      * params rn_bn_params. RELU: dy is masked by y > 0 first;
      * given beta instead of y, y is made from x again, to the bit as RN_OP_BN_APPLY made it. ADD: dres = masked dy (adds to it with ACCUMULATE).
+     * FROZEN: dx = gamma / sqrt(var + eps) masked dy; the others as without.
      */
     RN_OP_BN_BACKWARD,
     /**
@@ -125,9 +128,12 @@ enum {
     RN_OP_MAXPOOL,
     /** in: dy, x, y. out: dx (overwritten). The first maximum of a window, row by row, gets the gradient. */
     RN_OP_MAXPOOL_BACKWARD,
-    /** in: x. out: y. params rn_pool_params. EXCLUDE_PADDING */
+    /**
+     * in: x. out: y. params rn_pool_params. EXCLUDE_PADDING. ADAPTIVE, without params' windows: with I pixels in and O out on an
+     * axis, output o is the average of pixels floor(o I / O) to ceil((o + 1) I / O) - 1.
+     */
     RN_OP_AVGPOOL,
-    /** in: dy. out: dx (overwritten). params rn_pool_params. EXCLUDE_PADDING */
+    /** in: dy. out: dx (overwritten). params rn_pool_params. EXCLUDE_PADDING ADAPTIVE */
     RN_OP_AVGPOOL_BACKWARD,
     /** in: x [N,C,H,W]. out: y [N,C,1,1]. */
     RN_OP_GLOBAL_AVGPOOL,
@@ -166,6 +172,14 @@ enum {
     RN_OP_SGD,
     /** in: grads, metrics. out: params, state (m, then v). params rn_adam_params then segments. Skipped as SGD. */
     RN_OP_ADAM,
+    /**
+     * in: logits T [N,K], target T [N,K]. out and params as RN_OP_CROSS_ENTROPY: the sum over classes of -t log p with
+     * t = target (1 - label_smoothing) + label_smoothing / K; correct when the largest logit and the largest target are
+     * of one class.
+     */
+    RN_OP_SOFT_CROSS_ENTROPY,
+    /** in: b f32. out: a f32, as many elements. a += lr[0] (b - a); a is b when lr[0] is 1. For averages of weights. */
+    RN_OP_LERP,
     RN_OP_COUNT_
 };
 

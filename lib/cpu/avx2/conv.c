@@ -5,7 +5,7 @@
 enum { MAX_PIXELS = 12, MAX_VECTORS = 2, MAX_CHANNELS = 12 };
 #define LIST_1 UP_TO_12
 #define LIST_2 UP_TO_6
-#include "cpu/vec/conv_band.h"
+#include "cpu/vec/conv_product.h"
 #include "cpu/vec/conv_filter.h"
 #include "cpu/vec/conv_moments.h"
 #include "cpu/vec/conv_windows.h"
@@ -37,5 +37,5 @@ const rni_winograd_products rni_winograd_products_avx2 = {winograd_weights, wino
                                                           winograd_taps};
 
 const rni_conv_kernels rni_conv_kernels_avx2 = {
-    sizeof(elem), STEP, 0, LANES, 2, 1, 2, windows, filter, band, moments, NULL,
+    sizeof(elem), STEP, 0, LANES, 2, 1, 2, windows, filter, product, copy_rows, moments, NULL,
     {winograd_input, winograd_gradient, winograd_output}, &rni_winograd_products_avx2};

@@ -5,7 +5,7 @@
 enum { MAX_PIXELS = 16, MAX_VECTORS = 2, MAX_CHANNELS = 16 };
 #define LIST_1 UP_TO_16
 #define LIST_2 UP_TO_12
-#include "cpu/vec/conv_band.h"
+#include "cpu/vec/conv_product.h"
 #include "cpu/vec/conv_filter.h"
 #include "cpu/vec/conv_moments.h"
 #include "cpu/vec/conv_windows.h"
@@ -38,5 +38,5 @@ const rni_winograd_products rni_winograd_products_avx512 = {winograd_weights, wi
                                                           winograd_taps};
 
 const rni_conv_kernels rni_conv_kernels_avx512 = {
-    sizeof(elem), STEP, 0, LANES, 2, 2, 1, windows, filter, band, moments, NULL,
+    sizeof(elem), STEP, 0, LANES, 2, 2, 1, windows, filter, product, copy_rows, moments, NULL,
     {winograd_input, winograd_gradient, winograd_output}, &rni_winograd_products_avx512};

@@ -69,6 +69,40 @@ static double cross_entropy(const void *vx, const int64_t *labels, size_t rows, 
     return loss;
 }
 
+/* sum_k(-t log p), t = target (1 - e) + e / k; gradient (softmax sum(t) - t) times factor. */
+static double soft_cross_entropy_row(const T *x, const T *target, size_t k, double e, double factor, T *dx,
+                                     int64_t *correct)
+{
+    double largest, loss = 0, total = 0;
+    const double s = row_exp_sum(x, k, &largest), log_sum = largest + log(s);
+    size_t best = 0, wanted = 0;
+    for (size_t j = 0; j < k; j++) {
+        const double t = (double)target[j] * (1 - e) + e / (double)k;
+        loss += t * (log_sum - (double)x[j]);
+        total += t;
+        if (x[j] > x[best])
+            best = j;
+        if (target[j] > target[wanted])
+            wanted = j;
+    }
+    *correct += best == wanted;
+    for (size_t j = 0; dx && j < k; j++) {
+        const double t = (double)target[j] * (1 - e) + e / (double)k;
+        dx[j] = (T)((exp((double)x[j] - largest) / s * total - t) * factor);
+    }
+    return loss;
+}
+
+static double soft_cross_entropy(const void *vx, const void *vtarget, size_t rows, size_t k, double smoothing,
+                                 double factor, void *vdx, int64_t *correct)
+{
+    double loss = 0;
+    for (size_t r = 0; r < rows; r++)
+        loss += soft_cross_entropy_row((const T *)vx + r * k, (const T *)vtarget + r * k, k, smoothing, factor,
+                                       vdx ? (T *)vdx + r * k : NULL, correct);
+    return loss;
+}
+
 /* Pixels first..last-1 of one image: the prediction is [pixels][channels], the target [channels][pixels]. */
 static double squared_error(const void *vx, const void *vtarget, size_t channels, size_t pixels, size_t first,
                             size_t last, double factor, void *vdx)

@@ -35,6 +35,7 @@ static void fill_table(rni_typed_kernels *k)
         .softmax = softmax,
         .softmax_backward = softmax_backward,
         .cross_entropy = cross_entropy,
+        .soft_cross_entropy = soft_cross_entropy,
         .squared_error = squared_error,
         .dropout = dropout,
     };

@@ -32,11 +32,17 @@ static void adam(const rni_adam *a, float *p, const float *g, float *m, float *v
     }
 }
 
+static void lerp(double weight, float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] = (float)((1 - weight) * (double)a[i] + weight * (double)b[i]);
+}
+
 void rni_kernels_base(struct rni_cpu_kernels *k)
 {
     rni_kernels_ref_f32(&k->f32);
     rni_kernels_ref_f64(&k->f64);
     k->bf16 = (rni_typed_kernels){.sum = NULL};
     rni_kernels_ref_bf16(&k->convert);
-    k->update = (rni_update_kernels){.sgd = sgd, .adam = adam};
+    k->update = (rni_update_kernels){.sgd = sgd, .adam = adam, .lerp = lerp};
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The bf16 kernels of one level, whose file defines RNI_BF16 and the sizes of tiles. */
-#include "cpu/vec/conv_band.h"
+#include "cpu/vec/conv_product.h"
 #include "cpu/vec/conv_filter.h"
 #include "cpu/vec/conv_moments.h"
 #include "cpu/vec/conv_windows.h"
@@ -40,5 +40,5 @@ enum { HAS_DOTS = 0 };
 
 #define CONV_KERNELS_BF16(NAME, PRODUCTS)                                                                       \
     const rni_conv_kernels NAME = {                                                                             \
-        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, band, moments, pack_pairs,               \
+        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, product, copy_rows, moments, pack_pairs,               \
         {winograd_input, winograd_gradient, winograd_output}, &PRODUCTS};

@@ -40,13 +40,34 @@ RNI_INLINE void add_tap(sums *t, const int P, const int V, const int lo, const i
         add_step(t, P, V, lo, hi, x + i, pixel, weight, 1);
 }
 
-/* add_tap() for all pixels; a cache line of each is followed by asking for the one that lies `ahead` of it. */
-RNI_INLINE void add_tap_ahead(sums *t, const int P, const int V, const elem *x, int64_t pixel, const elem *weight,
-                              int64_t n, int64_t ahead)
+/* Lines that a tile asks for: its share of the weights that come next, spread over its channels. */
+typedef struct next_weights {
+    const char *at;
+    int64_t left, step;
+} next_weights;
+
+RNI_INLINE next_weights weights_of(const rni_conv_windows *g, const int P, int64_t column)
 {
+    const int64_t first = g->weight_lines * column / g->out_width, last = g->weight_lines * (column + P) / g->out_width;
+    const int64_t steps = (g->channels + LINE - 1) / LINE;
+    return (next_weights){(const char *)g->weight_ahead + first * 64, last - first, (last - first + steps - 1) / steps};
+}
+
+/*
+ * add_tap() for all pixels; a cache line of each is followed by asking for the one that lies `ahead` of it, and for some of
+ * the weights that come next.
+ */
+RNI_INLINE void add_tap_ahead(sums *t, const int P, const int V, const elem *x, const elem *weight, const rni_conv_windows *g,
+                              int64_t column)
+{
+    const int64_t pixel = g->in_pixel, n = g->channels;
+    next_weights next = weights_of(g, P, column);
     for (int64_t i = 0; i < n; i += LINE) {
-        UNROLL for (int p = 0; p < P; p++)
-            __builtin_prefetch(x + p * pixel + i + ahead, 0, 2);
+        if (g->ahead)
+            UNROLL for (int p = 0; p < P; p++)
+                __builtin_prefetch(x + p * pixel + i + g->ahead, 0, 2);
+        for (int64_t k = 0; k < next.step && next.left > 0; k++, next.left--, next.at += 64)
+            __builtin_prefetch(next.at, 0, 2);
         add_tap(t, P, V, 0, P, x + i, pixel, weight + i * V * LANES, n - i < LINE ? n - i : LINE);
     }
 }
@@ -105,8 +126,8 @@ RNI_INLINE void sum_taps(sums *t, const int P, const int V, const rni_conv_windo
     const int dense = inside && g->dense;
     const elem *x = at->x, *weight = at->weight;
     for (int64_t r = 0; r < at->rows; r++, x += row, weight += g->taps[1] * tap) {
-        if (g->ahead)
-            add_tap_ahead(t, P, V, x, pixel, weight, g->channels, g->ahead);
+        if (g->ahead || g->weight_lines)
+            add_tap_ahead(t, P, V, x, weight, g, at->column);
         else if (dense)
             add_tap(t, P, V, 0, P, x, pixel, weight, g->taps[1] * g->channels);
         else

@@ -17,4 +17,5 @@ static void fill_table(struct rni_cpu_kernels *k)
     f->transpose = transpose;
     k->update.sgd = sgd;
     k->update.adam = adam;
+    k->update.lerp = lerp;
 }

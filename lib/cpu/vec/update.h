@@ -38,6 +38,18 @@ static void adam(const rni_adam *a, float *p, const float *g, float *m, float *v
     }
 }
 
+/* As torch.lerp: from the nearer end, so that a weight of 1 gives b itself. */
+static void lerp(double weight, float *a, const float *b, size_t n)
+{
+    const int far = weight >= 0.5;
+    const vec step = v_set((float)(far ? weight - 1 : weight));
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t lanes = n - i;
+        const vec from = v_load_n(a + i, lanes), to = v_load_n(b + i, lanes);
+        v_store_n(a + i, v_fma(step, v_sub(to, from), far ? to : from), lanes);
+    }
+}
+
 static void scale(void *vx, double factor, size_t n)
 {
     float *const x = vx;
