@@ -90,7 +90,7 @@ RN_API const char *rn_dataset_item_name(const rn_dataset *ds, int64_t index);
  * @return RN_E_UNSUPPORTED where images differ in size
  */
 RN_API rn_status rn_dataset_read(rn_dataset *ds, int64_t index, void *image, size_t nbytes, int64_t *label);
-/** Reads one stored image of any kind of dataset and its label. @param image [out] [C, H, W] of its dtype, on the CPU */
+/** Reads one stored image of any dataset and its label. @param image [out] [C, H, W] of its dtype, on the CPU */
 RN_API rn_status rn_dataset_read_image(rn_dataset *ds, int64_t index, rn_tensor **image, int64_t *label);
 /**
  * The mean of all images, for rn_transform_subtract(). @param out [out] f32 [C, H, W]; of bytes x / 255
@@ -145,9 +145,9 @@ RN_API void rn_loader_release(rn_loader *l);
 
 /**
  * The next batch: images f32 [n, C, H, W] and labels i64 [n], borrowed until the next call. (With options.plan of an
- * f64 plan, f64 images.) A loader that mixes gives class probabilities [n, classes] instead of labels, f32 or f64. A transform
- * with a ten-crop makes ten rows of each image, one after another. After an error the loader stands where it stood: the next call tries the same batch again, and
- * rn_loader_seek() can go past it.
+ * f64 plan, f64 images.) A loader that mixes gives class probabilities [n, classes] instead of labels, f32 or f64. A
+ * transform with a ten-crop makes ten rows of each image, one after another. After an error the loader stands where it
+ * stood: the next call tries the same batch again, and rn_loader_seek() can go past it.
  * @return RN_END after the last batch; the call after that begins the next epoch; RN_E_INVALID for a label outside
  *         0..classes-1; what a dataset of the host's returned
  */

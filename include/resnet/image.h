@@ -4,7 +4,7 @@
  * Pictures in JPEG and PNG files, folders of them as datasets, and resizing.
  *
  * What a picture is made of becomes 8-bit RGB: grey is repeated, CMYK and YCCK are converted as Pillow does, palettes
- * are looked up, 16 bits are cut to 8, transparency is dropped. The kind is found out from the bytes, not from the name.
+ * are looked up, 16 bits are cut to 8, transparency is dropped. The kind is told by the bytes, not by the name.
  *
  * JPEG and PNG are an optional part of the library (rn_build_info(RN_BUILD_FEATURES) holds "images"). Without it, all
  * functions that decode return RN_E_UNSUPPORTED.
@@ -19,8 +19,8 @@
 extern "C" {
 #endif
 
-/** Flags of reading. */
-#define RN_IMAGE_AS_STORED 1u /**< leaves pictures as the camera held them: as torchvision, which does not look at EXIF's orientation */
+/** Flag of reading: EXIF's orientation is not looked at, as by torchvision. Without it pictures are upright. */
+#define RN_IMAGE_AS_STORED 1u
 
 typedef struct rn_image_options {
     size_t struct_size;
@@ -51,14 +51,14 @@ RN_API rn_status rn_image_decode(rn_context *ctx, const void *data, size_t size,
 RN_API rn_status rn_image_resize(const rn_tensor *image, int64_t height, int64_t width, rn_tensor **out);
 
 /** Flags of image folders, besides RN_IMAGE_AS_STORED. */
-#define RN_IMAGE_FOLDER_SKIP_BROKEN 2u /**< a file that cannot be read is left out of its batch and logged as a warning */
-#define RN_IMAGE_FOLDER_FULL_SIZE 4u   /**< decodes at full size, exact and slower, where a reduced one would be enough */
+#define RN_IMAGE_FOLDER_SKIP_BROKEN 2u /**< leaves a file that cannot be read out of its batch, and logs a warning */
+#define RN_IMAGE_FOLDER_FULL_SIZE 4u   /**< decodes at full size, exact and slower, where a reduced one is enough */
 
 typedef struct rn_image_folder_options {
     size_t struct_size;
     uint64_t flags;         /**< RN_IMAGE_FOLDER_*, RN_IMAGE_AS_STORED */
     int64_t max_pixels;     /**< as in rn_image_options */
-    rn_dataset *classes_of; /**< [optional] labels as in this dataset, by its class names; NULL: by the folders' order */
+    rn_dataset *classes_of; /**< [optional] labels by this dataset's class names; NULL: by the order of folders */
 } rn_image_folder_options;
 #define RN_IMAGE_FOLDER_OPTIONS_INIT {sizeof(rn_image_folder_options), 0, 67108864, NULL}
 RN_API rn_status rn_image_folder_options_init(rn_image_folder_options *options, size_t struct_size);
@@ -74,8 +74,8 @@ RN_API rn_status rn_image_folder_options_init(rn_image_folder_options *options, 
  *
  * When a loader meets a file that cannot be read, rn_loader_next() fails with a message that begins with its path, or
  * leaves it out: batches are then shorter, and one without any image does not appear.
- * @return RN_E_NOT_FOUND for no such folder, no pictures, or a class without any; RN_E_INVALID for less than two classes
- *         (unless classes_of is set) or a folder that is none of classes_of's classes; RN_E_IO
+ * @return RN_E_NOT_FOUND for no such folder, no pictures, or a class without any; RN_E_INVALID for less than two
+ *         classes (unless classes_of is set) or a folder that is none of classes_of's classes; RN_E_IO
  */
 RN_API rn_status rn_image_folder_open(rn_context *ctx, const char *dir, const rn_image_folder_options *options,
                                       rn_dataset **out);
@@ -88,7 +88,7 @@ RN_API rn_status rn_image_folder_open(rn_context *ctx, const char *dir, const rn
 RN_API rn_status rn_image_files_open(rn_context *ctx, const char *const *paths, const int64_t *labels, size_t count,
                                      int64_t classes, const rn_image_folder_options *options, rn_dataset **out);
 
-/** @return how many files have been left out so far for RN_IMAGE_FOLDER_SKIP_BROKEN, each counted once; 0 for other datasets. */
+/** @return how many files RN_IMAGE_FOLDER_SKIP_BROKEN has left out so far, each counted once; 0 for other datasets. */
 RN_API int64_t rn_image_folder_broken(const rn_dataset *ds);
 
 #ifdef __cplusplus

@@ -43,8 +43,8 @@ RN_API rn_status rn_transform_center_crop(rn_transform *t, int64_t height, int64
 RN_API rn_status rn_transform_ten_crop(rn_transform *t, int64_t height, int64_t width);
 
 /**
- * Makes the shorter side a random length, each from `shortest` to `longest` equally likely (He et al. 2015: 256 to 480);
- * equal numbers for a fixed one. The other side follows. Bilinear with antialiasing, see rn_image_resize().
+ * Makes the shorter side a random length, each from `shortest` to `longest` equally likely (He et al. 2015: 256 to
+ * 480); equal numbers for a fixed one. The other side follows. Bilinear with antialiasing, see rn_image_resize().
  */
 RN_API rn_status rn_transform_short_side(rn_transform *t, int64_t shortest, int64_t longest);
 
@@ -52,8 +52,8 @@ RN_API rn_status rn_transform_short_side(rn_transform *t, int64_t shortest, int6
 RN_API rn_status rn_transform_resize(rn_transform *t, int64_t height, int64_t width);
 
 /**
- * Cuts out a box of random area, shape and place and resizes it to height x width: torchvision's RandomResizedCrop, with
- * ten attempts and then the middle.
+ * Cuts out a box of random area, shape and place and resizes it to height x width: torchvision's RandomResizedCrop,
+ * with ten attempts and then the middle.
  * @param area  [in, optional] smallest and largest part of the image's area; NULL: 0.08 and 1
  * @param ratio [in, optional] smallest and largest width / height, above 0; NULL: 3/4 and 4/3
  */
@@ -74,8 +74,9 @@ RN_API rn_status rn_transform_normalize(rn_transform *t, int32_t channels, const
  * eigenvalues[i] times the i-th eigenvector of the covariance of RGB values, a[i] normal with mean 0. Belongs before
  * normalize, for x in [0, 1].
  * @param stddev of a[i], 0 or more; 0.1 in the paper
- * @param eigenvalues [in, optional] 3  @param eigenvectors [in, optional] 3 x 3, row by row: rows are red, green and blue,
- *        columns the vectors; NULL: ImageNet's
+ * @param eigenvalues [in, optional] 3
+ * @param eigenvectors [in, optional] 3 x 3, row by row: rows are red, green and blue, columns the vectors
+ * Without them, ImageNet's.
  */
 RN_API rn_status rn_transform_pca_color(rn_transform *t, double stddev, const double *eigenvalues,
                                         const double *eigenvectors);

@@ -38,7 +38,8 @@ static rn_status make_views(const rni_pipeline *p, const rn_tensor *image, uint6
     rn_tensor *t = NULL;
     RNI_TRY(rn_tensor_create(image->dev, RN_F32, 4, dims, &t));
     char *const scratch = rni_alloc(p->allocator, bytes);
-    const rn_status status = scratch ? run_views(p, image, seed, scratch, rn_tensor_data(t)) : rni_nomem("image", bytes);
+    const rn_status status =
+        scratch ? run_views(p, image, seed, scratch, rn_tensor_data(t)) : rni_nomem("image", bytes);
     rni_free(p->allocator, scratch);
     if (status < 0) {
         rn_tensor_release(t);

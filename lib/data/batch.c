@@ -105,8 +105,8 @@ rn_status rni_slot_choose(rn_loader *l, rni_slot *slot, rn_tensor **images, rn_t
 }
 
 /*
- * The index lists of the pipeline, one stored image of a custom dataset, one that a frame has made, one finished image in
- * f32 before it becomes another type, and for mixing the last image of the batch and two neighbours.
+ * The index lists of the pipeline, one stored image of a custom dataset, one that a frame has made, one finished image
+ * in f32 before it becomes another type, and for mixing the last image of the batch and two neighbours.
  */
 enum { MIXED_IMAGES = 3 };
 
@@ -166,7 +166,8 @@ static void *image_of(const rn_loader *l, const rni_slot *slot, int64_t row)
 /* Where an image is finished in f32: in its place, or where it is converted from. */
 static float *finishing_place(const rn_loader *l, const rni_slot *slot, int64_t row, void *scratch)
 {
-    return l->dtype == RN_F32 ? image_of(l, slot, row) : (float *)(void *)((char *)scratch + scratch_layout(l).finished);
+    return l->dtype == RN_F32 ? image_of(l, slot, row)
+                              : (float *)(void *)((char *)scratch + scratch_layout(l).finished);
 }
 
 static void finish(const rn_loader *l, const rni_slot *slot, int64_t row, const float *finished)
@@ -184,12 +185,13 @@ static rn_status open_picture(const rn_loader *l, const rni_slot *slot, int64_t 
                               int64_t *label)
 {
     const rni_draw draw = draw_of(l, slot, i);
-    return rni_picture_open(l->ds, slot->indices[i], &l->pipeline, &draw, (char *)scratch + scratch_layout(l).stored, out,
-                            label);
+    return rni_picture_open(l->ds, slot->indices[i], &l->pipeline, &draw, (char *)scratch + scratch_layout(l).stored,
+                            out, label);
 }
 
 /* One view of an image, transformed, in f32. */
-static rn_status make_view(const rn_loader *l, const rni_picture *picture, const rni_draw *draw, char *scratch, float *out)
+static rn_status make_view(const rn_loader *l, const rni_picture *picture, const rni_draw *draw, char *scratch,
+                           float *out)
 {
     const void *image = NULL;
     RNI_TRY(rni_picture_view(picture, &l->pipeline, draw, scratch + scratch_layout(l).framed, &image));

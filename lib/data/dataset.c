@@ -18,7 +18,8 @@ static rn_status check_info(const rn_dataset_info *info, int varied, size_t *ima
         return rni_fail(RN_E_DTYPE, "info.dtype: expected u8 or f32, got %s", rn_dtype_name(info->dtype));
     for (int i = 0; i < (varied ? 1 : 3); i++)
         if (dims[i] < 1 || dims[i] > INT32_MAX)
-            return rni_fail(RN_E_SHAPE, "info: expected channels, height and width of 1 or more, got %" PRId64, dims[i]);
+            return rni_fail(RN_E_SHAPE, "info: expected channels, height and width of 1 or more, got %" PRId64,
+                            dims[i]);
     return rni_shape_check(3, dims, info->dtype, "info: channels, height and width", &pixels, image_bytes);
 }
 

@@ -10,7 +10,7 @@
 
 enum { BLOCK_BYTES = 1 << 16, MAX_DEPTH = 32, MAX_PATH = 4096 };
 
-/* --- texts --------------------------------------------------------------------------------------------------------- */
+/* --- texts ------------------------------------------------------------------------------------------------------- */
 
 struct rni_text_block {
     struct rni_text_block *next;
@@ -64,7 +64,7 @@ void rni_texts_free(rni_texts *t)
     t->count = t->capacity = 0;
 }
 
-/* --- order --------------------------------------------------------------------------------------------------------- */
+/* --- order ------------------------------------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -84,7 +84,7 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(x + folder_x, y + folder_y);
 }
 
-/* --- reading folders ----------------------------------------------------------------------------------------------- */
+/* --- reading folders --------------------------------------------------------------------------------------------- */
 
 static int is_picture(const char *name)
 {
@@ -111,8 +111,8 @@ static rn_status open_folder(const char *path, DIR **out)
     *out = opendir(path);
     if (*out)
         return RN_OK;
-    return rni_fail(errno == ENOENT || errno == ENOTDIR ? RN_E_NOT_FOUND : RN_E_IO, "%s: cannot be read as a folder: %s",
-                    path, strerror(errno));
+    return rni_fail(errno == ENOENT || errno == ENOTDIR ? RN_E_NOT_FOUND : RN_E_IO,
+                    "%s: cannot be read as a folder: %s", path, strerror(errno));
 }
 
 /* The next entry that does not begin with a dot; NULL at the end. */
@@ -138,7 +138,8 @@ static int kind_of(const struct dirent *entry, const char *path)
 
 static rn_status read_level(rni_folder_list *list, const char *path, size_t root, int depth);
 
-static rn_status read_entry(rni_folder_list *list, const struct dirent *entry, const char *parent, size_t root, int depth)
+static rn_status read_entry(rni_folder_list *list, const struct dirent *entry, const char *parent, size_t root,
+                            int depth)
 {
     char path[MAX_PATH];
     RNI_TRY(join(path, parent, entry->d_name));
@@ -198,7 +199,8 @@ static rn_status find_label(const rni_folder_list *list, const char *dir, const 
             *label = (int64_t)i;
             return RN_OK;
         }
-    return rni_fail(RN_E_INVALID, "%s: expected folders named as the classes of options.classes_of, got '%s'", dir, name);
+    return rni_fail(RN_E_INVALID, "%s: expected folders named as the classes of options.classes_of, got '%s'", dir,
+                    name);
 }
 
 static rn_status set_labels(rni_folder_list *list, size_t first, int64_t label)
@@ -237,7 +239,8 @@ static rn_status read_classes(rni_folder_list *list, const char *dir, const rni_
     if (folders->count == 0)
         return rni_fail(RN_E_NOT_FOUND, "%s: expected a folder of pictures for each class, got no folders", dir);
     if (!given && folders->count == 1)
-        return rni_fail(RN_E_INVALID, "%s: expected folders of two classes or more, got one, '%s'", dir, folders->at[0]);
+        return rni_fail(RN_E_INVALID, "%s: expected folders of two classes or more, got one, '%s'", dir,
+                        folders->at[0]);
     for (size_t i = 0; i < folders->count && !given; i++)
         RNI_TRY(rni_texts_add(&list->classes, folders->at[i]));
     for (size_t i = 0; i < folders->count; i++)

@@ -20,10 +20,10 @@ void rni_texts_free(rni_texts *texts);
 /* Zero-initialise but for the allocator of both lists. Freed by rni_folder_list_free(), also after an error. */
 typedef struct rni_folder_list {
     rni_texts classes; /* names, in the order of labels; may hold some to begin with */
-    rni_texts items;   /* paths below the folder, in order */
+    rni_texts items; /* paths below the folder, in order */
     int64_t *labels;
     size_t labels_capacity;
-    size_t others;     /* files whose names do not end as pictures' do */
+    size_t others; /* files whose names do not end as pictures' do */
     char first_other[256];
 } rni_folder_list;
 

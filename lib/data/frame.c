@@ -80,7 +80,8 @@ static void short_side(const rni_step *s, int64_t height, int64_t width, const r
 {
     uint32_t random[4];
     rni_draw_words(draw, 0, 0, random);
-    const int64_t side = s->shortest + (int64_t)rni_below(random[0], random[1], (uint64_t)(s->longest - s->shortest + 1));
+    const int64_t side =
+        s->shortest + (int64_t)rni_below(random[0], random[1], (uint64_t)(s->longest - s->shortest + 1));
     f->height = height < width ? side : (int64_t)((double)side * (double)height / (double)width);
     f->width = height < width ? (int64_t)((double)side * (double)width / (double)height) : side;
 }
@@ -140,16 +141,20 @@ static rn_status frame_short_side(rni_pipeline *p, int varied)
     const rni_step *const s = &p->steps[0], *const next = p->num_steps > 1 ? &p->steps[1] : NULL;
     if (next && fixes_size(next)) {
         if (next->height > s->shortest || next->width > s->shortest)
-            return rni_fail(RN_E_SHAPE, "transform: step 1, %s: expected at most the short side, %" PRId64 ", got %" PRId64
-                            " x %" PRId64, rni_step_name(next), s->shortest, next->height, next->width);
+            return rni_fail(RN_E_SHAPE,
+                            "transform: step 1, %s: expected at most the short side, %" PRId64 ", got %" PRId64
+                            " x %" PRId64,
+                            rni_step_name(next), s->shortest, next->height, next->width);
         p->in_height = next->height;
         p->in_width = next->width;
         p->frame_steps = 2;
         return RN_OK;
     }
     if (varied || s->shortest != s->longest)
-        return rni_fail(RN_E_SHAPE, "transform: images differ in size after step 0, short side: expected a crop to a "
-                        "size, without padding, as step 1, got %s", next ? rni_step_name(next) : "no more steps");
+        return rni_fail(RN_E_SHAPE,
+                        "transform: images differ in size after step 0, short side: expected a crop to a "
+                        "size, without padding, as step 1, got %s",
+                        next ? rni_step_name(next) : "no more steps");
     rni_frame f;
     const rni_draw none = {0, 0, 0, 0};
     const int64_t height = p->in_height, width = p->in_width;
@@ -166,7 +171,8 @@ rn_status rni_pipeline_plan_frame(rni_pipeline *p)
     const int varied = p->in_height == 0;
     if (!first || !resizes(first)) {
         if (varied)
-            return rni_fail(RN_E_SHAPE, "transform: the dataset's images differ in size: expected a random resized crop, a "
+            return rni_fail(RN_E_SHAPE,
+                            "transform: the dataset's images differ in size: expected a random resized crop, a "
                             "resize, or a short side and a crop at the beginning, got %s",
                             first ? rni_step_name(first) : "no steps");
         return RN_OK;

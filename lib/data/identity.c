@@ -87,7 +87,8 @@ static void append_mix(rni_text *out, const rn_loader_options *o)
 static void append_dataset(rni_text *out, const rn_dataset *ds)
 {
     const rn_dataset_info *const i = &ds->info;
-    rni_text_append(out, "dataset %s, %" PRId64 " images [%" PRId64 ", %" PRId64 ", %" PRId64 "] %s, %" PRId64 " classes",
+    rni_text_append(out,
+                    "dataset %s, %" PRId64 " images [%" PRId64 ", %" PRId64 ", %" PRId64 "] %s, %" PRId64 " classes",
                     ds->cls->kind, i->count, i->channels, i->height, i->width, rn_dtype_name(i->dtype), i->classes);
     if (ds->cls->checksum)
         rni_text_append(out, ", labels %08" PRIx32, ds->cls->checksum(ds));

@@ -10,7 +10,7 @@
 
 typedef struct rni_image_folder {
     rni_folder_list list;
-    char *dir;          /* that item names are below; NULL: they are whole paths */
+    char *dir; /* that item names are below; NULL: they are whole paths */
     uint64_t flags;
     rn_image_options decoding;
     atomic_uchar *broken; /* one per item: it has been left out */
@@ -24,10 +24,10 @@ rn_status rn_image_folder_options_init(rn_image_folder_options *options, size_t 
     return rni_abi_init(options, struct_size, &defaults, sizeof defaults, sizeof defaults, "rn_image_folder_options");
 }
 
-/* --- reading items ------------------------------------------------------------------------------------------------- */
+/* --- reading items ----------------------------------------------------------------------------------------------- */
 
-static rn_status decode_bytes(const rni_image_folder *folder, const rn_allocator *allocator, const void *data, size_t size,
-                              rni_least_fn least, void *user, rni_decoded *out)
+static rn_status decode_bytes(const rni_image_folder *folder, const rn_allocator *allocator, const void *data,
+                              size_t size, rni_least_fn least, void *user, rni_decoded *out)
 {
     rni_decoder *decoder = NULL;
     int64_t least_height = 0, least_width = 0;
@@ -74,8 +74,8 @@ static rn_status folder_decode(const rn_dataset *ds, int64_t index, rni_least_fn
 static int folder_skip(const rn_dataset *ds, int64_t index, rn_status status)
 {
     rni_image_folder *const folder = ds->u.folder;
-    const int broken = status == RN_E_FORMAT || status == RN_E_IO || status == RN_E_NOT_FOUND ||
-                       status == RN_E_UNSUPPORTED;
+    const int broken =
+        status == RN_E_FORMAT || status == RN_E_IO || status == RN_E_NOT_FOUND || status == RN_E_UNSUPPORTED;
     if (!broken || !(folder->flags & RN_IMAGE_FOLDER_SKIP_BROKEN))
         return 0;
     if (!atomic_exchange(&folder->broken[index], 1)) {
@@ -142,7 +142,7 @@ int64_t rn_image_folder_broken(const rn_dataset *ds)
     return ds && ds->cls == &image_folder_class ? (int64_t)atomic_load(&ds->u.folder->num_broken) : 0;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------- */
+/* --- opening ----------------------------------------------------------------------------------------------------- */
 
 static rn_status read_options(const rn_image_folder_options *given, rn_image_folder_options *o)
 {
@@ -206,7 +206,8 @@ static rn_status fill_from_dir(rn_context *ctx, rni_image_folder *folder, const 
     return RN_OK;
 }
 
-rn_status rn_image_folder_open(rn_context *ctx, const char *dir, const rn_image_folder_options *options, rn_dataset **out)
+rn_status rn_image_folder_open(rn_context *ctx, const char *dir, const rn_image_folder_options *options,
+                               rn_dataset **out)
 {
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(dir);
@@ -224,8 +225,8 @@ rn_status rn_image_folder_open(rn_context *ctx, const char *dir, const rn_image_
     return status;
 }
 
-static rn_status fill_from_paths(rni_image_folder *folder, const char *const *paths, const int64_t *labels, size_t count,
-                                 int64_t classes)
+static rn_status fill_from_paths(rni_image_folder *folder, const char *const *paths, const int64_t *labels,
+                                 size_t count, int64_t classes)
 {
     rni_folder_list *const list = &folder->list;
     list->labels = rni_calloc(list->items.allocator, count, sizeof *list->labels);
@@ -235,7 +236,8 @@ static rn_status fill_from_paths(rni_image_folder *folder, const char *const *pa
         if (!paths[i])
             return rni_fail(RN_E_INVALID, "paths[%zu] is NULL", i);
         if (labels && (labels[i] < 0 || labels[i] >= classes))
-            return rni_fail(RN_E_INVALID, "labels[%zu]: expected 0 to %" PRId64 ", got %" PRId64, i, classes - 1, labels[i]);
+            return rni_fail(RN_E_INVALID, "labels[%zu]: expected 0 to %" PRId64 ", got %" PRId64, i, classes - 1,
+                            labels[i]);
         list->labels[i] = labels ? labels[i] : 0;
         RNI_TRY(rni_texts_add(&list->items, paths[i]));
     }
@@ -247,8 +249,8 @@ static rn_status take_class_names(rni_image_folder *folder, const rn_dataset *cl
     if (!classes_of)
         return RN_OK;
     if (rn_dataset_classes(classes_of) != classes)
-        return rni_fail(RN_E_INVALID, "options.classes_of: expected a dataset of %" PRId64 " classes, got %" PRId64, classes,
-                        rn_dataset_classes(classes_of));
+        return rni_fail(RN_E_INVALID, "options.classes_of: expected a dataset of %" PRId64 " classes, got %" PRId64,
+                        classes, rn_dataset_classes(classes_of));
     for (int64_t i = 0; i < classes; i++)
         RNI_TRY(rni_texts_add(&folder->list.classes, rn_dataset_class_name(classes_of, i)));
     return RN_OK;

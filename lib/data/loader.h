@@ -19,7 +19,7 @@ enum { RNI_MAX_WORKERS = 256, RNI_MAX_PREFETCH = 1024 };
 /* A batch, and what it is to hold. */
 typedef struct rni_slot {
     rni_storage *image_storage, *label_storage;
-    rn_tensor *images[3], *labels[3]; /* of a full batch; of the shorter last one, or NULL; of one with images left out */
+    rn_tensor *images[3], *labels[3]; /* of a full batch; of the shorter last one; of one with images left out */
     void *image_data;                 /* where the workers write: the tensors' memory, or, for a device without */
     void *label_data;                 /* host memory, a copy that is sent when the batch is handed out */
     int64_t *indices;                 /* of its images in the dataset */

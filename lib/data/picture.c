@@ -37,8 +37,8 @@ static rn_status open_decoded(const rn_dataset *ds, int64_t index, wish *w, rni_
     return RN_OK;
 }
 
-rn_status rni_picture_open(const rn_dataset *ds, int64_t index, const rni_pipeline *p, const rni_draw *draw, void *stored,
-                           rni_picture *out, int64_t *label)
+rn_status rni_picture_open(const rn_dataset *ds, int64_t index, const rni_pipeline *p, const rni_draw *draw,
+                           void *stored, rni_picture *out, int64_t *label)
 {
     rni_picture picture = {.allocator = &ds->ctx->allocator, .scale = 1.0};
     wish w = {p, draw};

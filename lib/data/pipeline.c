@@ -14,8 +14,8 @@ static rn_status check_crop(const rni_step *s, size_t number, int64_t *height, i
     const int64_t h = s->height ? s->height : *height, w = s->width ? s->width : *width;
     if (h > *height + 2 * s->padding || w > *width + 2 * s->padding)
         return rni_fail(RN_E_SHAPE,
-                        "transform: step %zu, %s: expected a padded image of at least %" PRId64 " x %" PRId64 ", got %" PRId64
-                        " x %" PRId64,
+                        "transform: step %zu, %s: expected a padded image of at least %" PRId64 " x %" PRId64
+                        ", got %" PRId64 " x %" PRId64,
                         number, rni_step_name(s), h, w, *height + 2 * s->padding, *width + 2 * s->padding);
     *height = h;
     *width = w;
@@ -26,15 +26,17 @@ static rn_status check_channels(const rni_pipeline *p, const rni_step *s, size_t
 {
     if (channels == p->channels)
         return RN_OK;
-    return rni_fail(RN_E_SHAPE, "transform: step %zu, %s: has %" PRId64 " channels, but the dataset's images have %" PRId64,
-                    number, rni_step_name(s), channels, p->channels);
+    return rni_fail(RN_E_SHAPE,
+                    "transform: step %zu, %s: has %" PRId64 " channels, but the dataset's images have %" PRId64, number,
+                    rni_step_name(s), channels, p->channels);
 }
 
 static rn_status check_subtract(const rni_pipeline *p, const rni_step *s, size_t number, int64_t height, int64_t width)
 {
     const int64_t here[3] = {p->channels, height, width};
     char shape[2][RNI_SHAPE_TEXT];
-    if (rn_tensor_dim(s->image, 0) == here[0] && rn_tensor_dim(s->image, 1) == height && rn_tensor_dim(s->image, 2) == width)
+    if (rn_tensor_dim(s->image, 0) == here[0] && rn_tensor_dim(s->image, 1) == height &&
+        rn_tensor_dim(s->image, 2) == width)
         return RN_OK;
     const int64_t dims[3] = {rn_tensor_dim(s->image, 0), rn_tensor_dim(s->image, 1), rn_tensor_dim(s->image, 2)};
     return rni_fail(RN_E_SHAPE, "transform: step %zu, subtract: the mean is %s, but images are %s here", number,
@@ -59,7 +61,8 @@ static rn_status check_step(const rni_pipeline *p, size_t number, int64_t *heigh
     case RNI_STEP_RESIZE:
     case RNI_STEP_SHORT_SIDE:
     case RNI_STEP_RESIZED_CROP:
-        return rni_fail(RN_E_INVALID, "transform: step %zu, %s: expected at the beginning only", number, rni_step_name(s));
+        return rni_fail(RN_E_INVALID, "transform: step %zu, %s: expected at the beginning only", number,
+                        rni_step_name(s));
     default:
         return RN_OK;
     }
@@ -159,8 +162,8 @@ static rn_status allocate(rni_pipeline *p, const rn_transform *transform)
     return RN_OK;
 }
 
-rn_status rni_pipeline_create(const rn_allocator *allocator, const rn_transform *transform,
-                              const rn_dataset_info *info, rni_pipeline *out)
+rn_status rni_pipeline_create(const rn_allocator *allocator, const rn_transform *transform, const rn_dataset_info *info,
+                              rni_pipeline *out)
 {
     rni_pipeline p = {
         .allocator = allocator,

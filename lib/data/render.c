@@ -26,8 +26,8 @@ static void inner_columns(const rni_axis *cols, int64_t *first, int64_t *end)
 }
 
 /* Zeros of one row from column `first` to `end`; where row and column are padding, the later one counts. */
-static void write_zeros(const rni_pipeline *p, const rni_view *v, int32_t row_from, int64_t c, int64_t first, int64_t end,
-                        const target *t, float *row)
+static void write_zeros(const rni_pipeline *p, const rni_view *v, int32_t row_from, int64_t c, int64_t first,
+                        int64_t end, const target *t, float *row)
 {
     for (int64_t x = first; x < end; x++) {
         const int32_t from = (int32_t)smaller(v->cols.from[x], row_from);
@@ -42,8 +42,8 @@ static void write_bytes(const uint8_t *from, const int32_t *cols, int64_t count,
         row[x * pixel] = table[from[cols[x]]];
 }
 
-static void write_floats(const rni_pipeline *p, const rni_view *v, const float *from, const int32_t *cols, int64_t count,
-                         int64_t c, float *row, int64_t pixel)
+static void write_floats(const rni_pipeline *p, const rni_view *v, const float *from, const int32_t *cols,
+                         int64_t count, int64_t c, float *row, int64_t pixel)
 {
     for (int64_t x = 0; x < count; x++)
         row[x * pixel] = from[cols[x]];
@@ -87,9 +87,9 @@ static void write_rects(const rni_pipeline *p, const rni_view *v, int64_t c, con
     }
 }
 
-/* The pixel `x` that came in before `level`, through this and the later ones, with the mean image's pixel at (row, col). */
-static float through_levels(const rni_pipeline *p, const rni_view *v, int32_t level, int64_t c, int32_t row, int32_t col,
-                            float x)
+/* The pixel `x` that came in before `level`, through this and the later ones; (row, col) is in the mean image. */
+static float through_levels(const rni_pipeline *p, const rni_view *v, int32_t level, int64_t c, int32_t row,
+                            int32_t col, float x)
 {
     for (int32_t l = level; l < p->levels; l++) {
         if (l == p->mean_level)
@@ -107,7 +107,8 @@ static float stored_pixel(const rni_pipeline *p, const void *image, int64_t c, i
 }
 
 /* With a mean image, pixels at different places become different numbers. */
-static void write_channel_less_mean(const rni_pipeline *p, const rni_view *v, const void *image, int64_t c, const target *t)
+static void write_channel_less_mean(const rni_pipeline *p, const rni_view *v, const void *image, int64_t c,
+                                    const target *t)
 {
     for (int64_t y = 0; y < v->rows.size; y++) {
         for (int64_t x = 0; x < v->cols.size; x++) {

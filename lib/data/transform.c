@@ -39,7 +39,7 @@ void rn_transform_release(rn_transform *t)
 
 const char *rni_step_name(const rni_step *s)
 {
-    static const char *const names[] = {"random crop", "random hflip", "normalize",   "cutout",   "resize",
+    static const char *const names[] = {"random crop", "random hflip",        "normalize",   "cutout",   "resize",
                                         "short side",  "random resized crop", "center crop", "ten crop", "pca color",
                                         "subtract"};
     return names[s->kind];
@@ -164,8 +164,8 @@ static rn_status check_interval(const char *name, const double *given, double mo
     for (int i = 0; given && i < 2; i++)
         to[i] = given[i];
     if (!(to[0] > 0.0 && to[0] <= to[1] && to[1] <= most))
-        return rni_fail(RN_E_INVALID, "%s: expected two numbers, rising, above 0 and at most %g, got %g and %g", name, most,
-                        to[0], to[1]);
+        return rni_fail(RN_E_INVALID, "%s: expected two numbers, rising, above 0 and at most %g, got %g and %g", name,
+                        most, to[0], to[1]);
     return RN_OK;
 }
 
@@ -174,7 +174,11 @@ rn_status rn_transform_random_resized_crop(rn_transform *t, int64_t height, int6
 {
     RNI_REQUIRE(t);
     rni_step step = {
-        .kind = RNI_STEP_RESIZED_CROP, .height = height, .width = width, .area = {0.08, 1.0}, .ratio = {3.0 / 4.0, 4.0 / 3.0},
+        .kind = RNI_STEP_RESIZED_CROP,
+        .height = height,
+        .width = width,
+        .area = {0.08, 1.0},
+        .ratio = {3.0 / 4.0, 4.0 / 3.0},
     };
     RNI_TRY(check_range("height", height, 1));
     RNI_TRY(check_range("width", width, 1));

@@ -157,8 +157,8 @@ static void cutout(rni_view *v, int64_t size, const uint32_t random[4])
 }
 
 /*
- * Shifts all pixels along the main axes of how colours vary (Krizhevsky et al. 2012, 4.1): a normalisation whose mean is
- * the shift, negative.
+ * Shifts all pixels along the main axes of how colours vary (Krizhevsky et al. 2012, 4.1): a normalisation whose mean
+ * is the shift, negative.
  */
 static void shift_colours(const rni_pipeline *p, rni_view *v, const rni_step *s, const uint32_t random[4])
 {
@@ -186,7 +186,8 @@ static void apply_step(const rni_pipeline *p, rni_view *v, const rni_step *s, in
         crop(v, s, random);
         break;
     case RNI_STEP_CENTER_CROP:
-        crop_to(v, rni_center_first(v->rows.size, s->height), rni_center_first(v->cols.size, s->width), s->height, s->width);
+        crop_to(v, rni_center_first(v->rows.size, s->height), rni_center_first(v->cols.size, s->width), s->height,
+                s->width);
         break;
     case RNI_STEP_TEN_CROP:
         ten_crop(v, s, which);

@@ -26,7 +26,7 @@ typedef struct rni_view {
     rni_numbers numbers;
 } rni_view;
 
-/* Goes through the steps behind the frame. `scratch` is rni_pipeline_scratch() bytes, and holds what the view points to. */
+/* Goes through the steps behind the frame. `scratch` (rni_pipeline_scratch() bytes) holds what the view points to. */
 void rni_view_make(const rni_pipeline *p, void *scratch, const rni_draw *draw, rni_view *out);
 
 #endif

@@ -81,8 +81,8 @@ static rn_status open_picture(rni_decoder *d)
     return RN_OK;
 }
 
-rn_status rni_decoder_open(const rn_allocator *allocator, const void *data, size_t size, const rn_image_options *options,
-                           rni_decoder **out)
+rn_status rni_decoder_open(const rn_allocator *allocator, const void *data, size_t size,
+                           const rn_image_options *options, rni_decoder **out)
 {
     rni_decoder *const d = rni_calloc(allocator, 1, sizeof *d);
     if (!d)

@@ -28,8 +28,8 @@ rn_status rni_decoder_available(void);
  * Reads the header. RN_E_FORMAT for what is no picture or more than max_pixels, RN_E_UNSUPPORTED for a kind that is
  * not read or a library without decoders.
  */
-rn_status rni_decoder_open(const rn_allocator *allocator, const void *data, size_t size, const rn_image_options *options,
-                           rni_decoder **out);
+rn_status rni_decoder_open(const rn_allocator *allocator, const void *data, size_t size,
+                           const rn_image_options *options, rni_decoder **out);
 int64_t rni_decoder_height(const rni_decoder *d);
 int64_t rni_decoder_width(const rni_decoder *d);
 /*
@@ -45,7 +45,7 @@ rn_status rni_image_tensor(rn_context *ctx, const rni_pixels *pixels, rn_tensor 
 /* The bytes of a file. */
 rn_status rni_image_file(const rn_allocator *allocator, const char *path, void **data, size_t *size);
 
-/* Pixels in memory; planes, rows and pixels lie this many bytes apart. */
+/* Pixels in memory. Planes, rows and pixels lie this many bytes apart: plane by plane, or pixels of three bytes. */
 typedef struct rni_raster {
     const uint8_t *data;
     int64_t channels, height, width;

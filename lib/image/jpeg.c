@@ -96,7 +96,7 @@ static void on_progress(j_common_ptr jpeg)
         leave(reader_of(jpeg), RN_E_FORMAT, "has too many scans");
 }
 
-/* What every call of libjpeg needs: memory bounded by the pixels that are allowed, four components of coefficients each. */
+/* Memory is bounded by the pixels that are allowed: four coefficients of two bytes each. */
 static void prepare(rni_decoder *d, reader *r)
 {
     const int64_t most = 8 * d->options.max_pixels + (1 << 26);

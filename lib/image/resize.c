@@ -7,9 +7,9 @@
 #include <math.h>
 
 /* Bits after the point: 32 less 8 of a pixel, a sign and one for rounding. */
-enum { PRECISION = 32 - 8 - 2 };
+enum { PRECISION = 32 - 8 - 2, HALF = 1 << (PRECISION - 1) };
 
-/* Weights of one axis: result i is the sum of weights[i * widest + k] times pixel first[i] + k, for k below count[i]. */
+/* Weights of an axis: result i is the sum of weights[i * widest + k] times pixel first[i] + k, for k below count[i]. */
 typedef struct axis {
     int64_t size, widest;
     int32_t *first, *count, *weights;
@@ -75,15 +75,46 @@ static uint8_t rounded(int32_t sum)
     return (uint8_t)(sum >> PRECISION);
 }
 
-static void resize_row(const axis *a, const uint8_t *from, size_t pixel, uint8_t *out)
+static void resize_row(const axis *a, const uint8_t *from, uint8_t *out)
 {
     for (int64_t x = 0; x < a->size; x++) {
         const int32_t *const weights = a->weights + x * a->widest;
-        const uint8_t *const at = from + (size_t)a->first[x] * pixel;
-        int32_t sum = 1 << (PRECISION - 1);
+        const uint8_t *const at = from + a->first[x];
+        int32_t sum = HALF;
         for (int32_t k = 0; k < a->count[x]; k++)
-            sum += at[(size_t)k * pixel] * weights[k];
+            sum += at[k] * weights[k];
         out[x] = rounded(sum);
+    }
+}
+
+/* Red, green and blue side by side; those of the result are `plane` apart. */
+static void resize_row_of_pixels(const axis *a, const uint8_t *from, size_t plane, uint8_t *out)
+{
+    for (int64_t x = 0; x < a->size; x++) {
+        const int32_t *const weights = a->weights + x * a->widest;
+        const uint8_t *at = from + 3 * (size_t)a->first[x];
+        int32_t red = HALF, green = HALF, blue = HALF;
+        for (int32_t k = 0; k < a->count[x]; k++, at += 3) {
+            red += at[0] * weights[k];
+            green += at[1] * weights[k];
+            blue += at[2] * weights[k];
+        }
+        out[x] = rounded(red);
+        out[plane + (size_t)x] = rounded(green);
+        out[2 * plane + (size_t)x] = rounded(blue);
+    }
+}
+
+/* The first pass, of rows first..end of the picture, to [channels][rows][width]. */
+static void resize_rows(const rni_raster *from, const axis *across, int64_t first, int64_t end, uint8_t *rows)
+{
+    const size_t plane = (size_t)(end - first) * (size_t)across->size;
+    for (int64_t y = first; y < end; y++, rows += across->size) {
+        const uint8_t *const row = from->data + (size_t)y * from->row;
+        if (from->pixel == 3)
+            resize_row_of_pixels(across, row, plane, rows);
+        for (int64_t c = 0; c < from->channels && from->pixel == 1; c++)
+            resize_row(across, row + (size_t)c * from->plane, rows + (size_t)c * plane);
     }
 }
 
@@ -93,7 +124,7 @@ static void resize_column(const axis *a, int64_t y, const uint8_t *rows, int64_t
 {
     const int32_t *const weights = a->weights + y * a->widest;
     for (int64_t x = 0; x < width; x++)
-        sums[x] = 1 << (PRECISION - 1);
+        sums[x] = HALF;
     for (int32_t k = 0; k < a->count[y]; k++) {
         const uint8_t *const row = rows + (a->first[y] + k - first) * width;
         const int32_t weight = weights[k];
@@ -104,37 +135,29 @@ static void resize_column(const axis *a, int64_t y, const uint8_t *rows, int64_t
         out[x] = rounded(sums[x]);
 }
 
-/* Both passes. `rows` holds the picture's rows first..end of one channel after the first pass. */
-static void resize_planes(const rni_raster *from, const axis *down, const axis *across, int64_t first, int64_t end,
-                          int32_t *sums, uint8_t *rows, uint8_t *out)
-{
-    for (int64_t c = 0; c < from->channels; c++) {
-        const uint8_t *const plane = from->data + (size_t)c * from->plane;
-        for (int64_t y = first; y < end; y++)
-            resize_row(across, plane + (size_t)y * from->row, from->pixel, rows + (y - first) * across->size);
-        for (int64_t y = 0; y < down->size; y++, out += across->size)
-            resize_column(down, y, rows, first, across->size, sums, out);
-    }
-}
-
 static rn_status resize_by(const rn_allocator *allocator, const rni_raster *from, const axis *down, const axis *across,
                            uint8_t *out)
 {
     const int64_t first = down->first[0], end = down->first[down->size - 1] + down->count[down->size - 1];
-    const size_t width = (size_t)across->size, bytes = width * (sizeof(int32_t) + (size_t)(end - first));
-    int32_t *const block = rni_alloc(allocator, bytes);
-    if (!block)
+    const size_t width = (size_t)across->size, plane = (size_t)(end - first) * width;
+    const size_t bytes = width * sizeof(int32_t) + (size_t)from->channels * plane;
+    int32_t *const sums = rni_alloc(allocator, bytes);
+    if (!sums)
         return rni_nomem("resizing", bytes);
-    resize_planes(from, down, across, first, end, block, (uint8_t *)(block + width), out);
-    rni_free(allocator, block);
+    uint8_t *const rows = (uint8_t *)(sums + width);
+    resize_rows(from, across, first, end, rows);
+    for (int64_t c = 0; c < from->channels; c++)
+        for (int64_t y = 0; y < down->size; y++, out += width)
+            resize_column(down, y, rows + (size_t)c * plane, first, across->size, sums, out);
+    rni_free(allocator, sums);
     return RN_OK;
 }
 
 rn_status rni_resize(const rn_allocator *allocator, const rni_raster *from, const rni_frame *f, uint8_t *out)
 {
     axis down = {.block = NULL}, across = {.block = NULL};
-    rn_status status = axis_create(allocator, from->height, f->top, f->box_height, f->height, f->window_top,
-                                   f->window_height, &down);
+    rn_status status =
+        axis_create(allocator, from->height, f->top, f->box_height, f->height, f->window_top, f->window_height, &down);
     if (status == RN_OK)
         status = axis_create(allocator, from->width, f->left, f->box_width, f->width, f->window_left, f->window_width,
                              &across);

@@ -21,7 +21,7 @@ static inline const char *fixture_path(const char *name)
 static inline unsigned char *read_bytes(const char *path, size_t *size)
 {
     FILE *const file = fopen(path, "rb");
-    unsigned char *const data = malloc(1 << 20);
+    unsigned char *const data = calloc(1, (1 << 20) + 1);
     ck_assert_msg(file != NULL, "%s is not there", path);
     *size = fread(data, 1, 1 << 20, file);
     fclose(file);

@@ -165,7 +165,8 @@ static void expect_part(const rn_tensor *views, int64_t view, const rn_tensor *i
     const float *got = (const float *)rn_tensor_data(views) + view * 3 * height * width;
     for (int64_t i = 0; i < 3 * height * width; i++) {
         const int64_t x = i % width, column = left + (mirrored ? width - 1 - x : x);
-        const uint8_t from = ((uint8_t *)rn_tensor_data(image))[(i / (height * width) * h + top + i / width % height) * w + column];
+        const uint8_t from =
+            ((uint8_t *)rn_tensor_data(image))[(i / (height * width) * h + top + i / width % height) * w + column];
         ck_assert_msg(got[i] == (float)from / 255.0f, "view %d, element %d", (int)view, (int)i);
     }
 }
@@ -173,7 +174,7 @@ static void expect_part(const rn_tensor *views, int64_t view, const rn_tensor *i
 /* The corners and the middle of an image, 10 x 13 in 15 x 20, then of the mirrored one. */
 static void expect_ten(const rn_tensor *views, const rn_tensor *image)
 {
-    static const int64_t places[10][2] = {{0, 0}, {0, 7}, {5, 0}, {5, 7}, {2, 4},  /* 2.5 and 3.5, to even */
+    static const int64_t places[10][2] = {{0, 0}, {0, 7}, {5, 0}, {5, 7}, {2, 4}, /* 2.5 and 3.5, to even */
                                           {0, 7}, {0, 0}, {5, 7}, {5, 0}, {2, 3}}; /* 3.5 to 4 from the right */
     ck_assert_int_eq(rn_tensor_dim(views, 0), 10);
     for (int i = 0; i < 10; i++)
@@ -291,15 +292,18 @@ START_TEST(what_does_not_fit)
 {
     begin();
     rn_transform *t = new_transform();
-    ck_fails(refused(rn_transform_retain(NULL), RN_U8, 0, 0), RN_E_SHAPE,
-             "images differ in size: expected a random resized crop, a resize, or a short side and a crop at the beginning, "
-             "got no steps");
+    ck_fails(
+        refused(rn_transform_retain(NULL), RN_U8, 0, 0), RN_E_SHAPE,
+        "images differ in size: expected a random resized crop, a resize, or a short side and a crop at the beginning, "
+        "got no steps");
     ck_ok(rn_transform_center_crop(t, 5, 5));
-    ck_fails(refused(t, RN_U8, 0, 0), RN_E_SHAPE, "images differ in size: expected a random resized crop, a resize, or a "
+    ck_fails(refused(t, RN_U8, 0, 0), RN_E_SHAPE,
+             "images differ in size: expected a random resized crop, a resize, or a "
              "short side and a crop at the beginning, got center crop");
     t = new_transform();
     ck_ok(rn_transform_short_side(t, 8, 8));
-    ck_fails(refused(t, RN_U8, 0, 0), RN_E_SHAPE, "expected a crop to a size, without padding, as step 1, got no more steps");
+    ck_fails(refused(t, RN_U8, 0, 0), RN_E_SHAPE,
+             "expected a crop to a size, without padding, as step 1, got no more steps");
     t = new_transform();
     ck_ok(rn_transform_short_side(t, 8, 9));
     ck_ok(rn_transform_random_crop(t, 1, 4, 4));
@@ -315,7 +319,8 @@ START_TEST(what_does_not_fit)
     t = new_transform();
     ck_ok(rn_transform_resize(t, 8, 9));
     ck_ok(rn_transform_center_crop(t, 9, 9));
-    ck_fails(refused(t, RN_U8, 0, 0), RN_E_SHAPE, "step 1, center crop: expected a padded image of at least 9 x 9, got 8 x 9");
+    ck_fails(refused(t, RN_U8, 0, 0), RN_E_SHAPE,
+             "step 1, center crop: expected a padded image of at least 9 x 9, got 8 x 9");
     t = new_transform();
     ck_ok(rn_transform_resize(t, 8, 9));
     ck_fails(refused(t, RN_F32, 8, 8), RN_E_DTYPE, "step 0, resize: expected a dataset of u8, got f32");
@@ -326,7 +331,8 @@ START_TEST(what_does_not_fit)
     ck_ok(rn_tensor_create(cpu, RN_U8, 1, dims, &flat));
     ck_fails(rn_transform_apply(NULL, image, 0, &views), RN_E_INVALID, "t is NULL");
     ck_fails(rn_transform_apply(t, NULL, 0, &views), RN_E_INVALID, "image is NULL");
-    ck_fails(rn_transform_apply(t, flat, 0, &views), RN_E_SHAPE, "image: expected [C, H, W] with a pixel or more, got [3]");
+    ck_fails(rn_transform_apply(t, flat, 0, &views), RN_E_SHAPE,
+             "image: expected [C, H, W] with a pixel or more, got [3]");
     ck_assert_ptr_null(views);
     rn_tensor_release(image), rn_tensor_release(flat);
     rn_transform_release(t);

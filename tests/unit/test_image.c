@@ -9,9 +9,9 @@ static const char *const jpegs[] = {
     "orientation_5.jpg", "orientation_6.jpg", "orientation_7.jpg", "orientation_8.jpg",
 };
 static const char *const pngs[] = {
-    "rgb.png",         "rgba.png",          "grey.png",      "grey_alpha.png", "grey_1bit.png",  "palette.png",
-    "palette_4bit.png", "palette_clear.png", "rgb_clear.png", "interlaced.png", "rgb_16bit.png", "grey_16bit.png",
-    "orientation_6.png",
+    "rgb.png",       "rgba.png",         "grey.png",          "grey_alpha.png", "grey_1bit.png",
+    "palette.png",   "palette_4bit.png", "palette_clear.png", "rgb_clear.png",  "interlaced.png",
+    "rgb_16bit.png", "grey_16bit.png",   "orientation_6.png",
 };
 enum { NUM_JPEGS = sizeof jpegs / sizeof *jpegs, NUM_PNGS = sizeof pngs / sizeof *pngs };
 
@@ -136,7 +136,8 @@ START_TEST(reduced)
 {
     static const struct {
         int64_t least_height, least_width, height, width;
-    } cases[] = {{0, 0, 17, 23}, {17, 23, 17, 23}, {9, 1, 17, 23}, {8, 11, 9, 12}, {8, 12, 17, 23}, {1, 5, 5, 6}, {1, 1, 3, 3}};
+    } cases[] = {{0, 0, 17, 23},  {17, 23, 17, 23}, {9, 1, 17, 23}, {8, 11, 9, 12},
+                 {8, 12, 17, 23}, {1, 5, 5, 6},     {1, 1, 3, 3}};
     const rn_image_options o = RN_IMAGE_OPTIONS_INIT;
     size_t size;
     unsigned char *const data = read_bytes(fixture_path("rgb_444.jpg"), &size);
@@ -225,15 +226,17 @@ START_TEST(too_large)
     rn_tensor_release(image);
     image = NULL;
     o.max_pixels--;
-    ck_fails(rn_image_decode(ctx, data, size, &o, &image), RN_E_FORMAT, "JPEG: expected at most 390 pixels, got 17 x 23");
+    ck_fails(rn_image_decode(ctx, data, size, &o, &image), RN_E_FORMAT,
+             "JPEG: expected at most 390 pixels, got 17 x 23");
     for (size_t i = 0; i + 9 < size; i++)
         if (data[i] == 0xff && data[i + 1] == 0xc0)
             memset(data + i + 5, 0xee, 4); /* the frame header's sides */
     refuse(data, size, RN_E_FORMAT, "JPEG: expected at most 67108864 pixels, got 61166 x 61166");
     free(data);
 
-    static const unsigned char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xff\xff\0\0\xff\xff\10\2\0\0\0\x39\x67\x4e\x07"
-                                       "\0\0\0\0IDAT\x35\xaf\x06\x1e";
+    static const unsigned char png[] =
+        "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xff\xff\0\0\xff\xff\10\2\0\0\0\x39\x67\x4e\x07"
+        "\0\0\0\0IDAT\x35\xaf\x06\x1e";
     refuse(png, sizeof png - 1, RN_E_FORMAT, "PNG: expected at most 67108864 pixels, got 65535 x 65535");
     ck_assert_ptr_null(image);
 }
@@ -287,7 +290,8 @@ START_TEST(arguments)
     ck_fails(rn_image_resize(image, 0, 1, &out), RN_E_INVALID, "height: expected 1 to 2147483647, got 0");
     ck_fails(rn_image_resize(image, 1, -1, &out), RN_E_INVALID, "width: expected 1 to 2147483647, got -1");
     ck_fails(rn_image_resize(floats, 1, 1, &out), RN_E_DTYPE, "image: expected u8, got f32");
-    ck_fails(rn_image_resize(batch, 1, 1, &out), RN_E_SHAPE, "image: expected [C, H, W] with a pixel or more, got [1, 3, 4, 5]");
+    ck_fails(rn_image_resize(batch, 1, 1, &out), RN_E_SHAPE,
+             "image: expected [C, H, W] with a pixel or more, got [1, 3, 4, 5]");
     ck_assert_ptr_null(out);
     ck_assert_ptr_nonnull(strstr(rn_build_info(RN_BUILD_FEATURES), "images"));
     rn_tensor_release(image), rn_tensor_release(floats), rn_tensor_release(batch);

@@ -153,10 +153,12 @@ START_TEST(finds_files)
     static const char *const expected[] = {"B/z.jpg",        "B/a/1.jpg", "B/a/2.JPG",      "B/a-b/x.png",
                                            "B/a/deep/3.jpg", "a/1.jpeg",  "a/linked/1.jpg", "\xc3\xa4/x.PnG"};
     static const int64_t labels[] = {0, 0, 0, 0, 0, 1, 1, 2};
-    static const char *const dirs[] = {"d", "d/a", "d/B", "d/B/a", "d/B/a-b", "d/B/a/deep", "d/\xc3\xa4", "d/.git", "elsewhere"};
+    static const char *const dirs[] = {"d",          "d/a",        "d/B",    "d/B/a",    "d/B/a-b",
+                                       "d/B/a/deep", "d/\xc3\xa4", "d/.git", "elsewhere"};
     static const char *const pictures[] = {
-        "d/B/a/deep/3.jpg", "d/B/a/2.JPG", "d/B/a/1.jpg", "d/B/a-b/x.png", "d/B/z.jpg", "d/a/1.jpeg", "d/\xc3\xa4/x.PnG",
-        "elsewhere/1.jpg", "d/.git/1.jpg", "d/a/.hidden.jpg", "d/beside.jpg", "d/a/.jpg", "d/a/other.bmp", "d/a/jpg",
+        "d/B/a/deep/3.jpg", "d/B/a/2.JPG",      "d/B/a/1.jpg",     "d/B/a-b/x.png", "d/B/z.jpg",
+        "d/a/1.jpeg",       "d/\xc3\xa4/x.PnG", "elsewhere/1.jpg", "d/.git/1.jpg",  "d/a/.hidden.jpg",
+        "d/beside.jpg",     "d/a/.jpg",         "d/a/other.bmp",   "d/a/jpg",
     };
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
         make_dir(dirs[i]);
@@ -200,8 +202,10 @@ START_TEST(wrong_folders)
     rn_dataset *ds = NULL;
     make_dir("d");
     put_fixture("file.jpg", "rgb_420.jpg");
-    ck_fails(rn_image_folder_open(ctx, below("nothing"), NULL, &ds), RN_E_NOT_FOUND, "/nothing: cannot be read as a folder");
-    ck_fails(rn_image_folder_open(ctx, below("file.jpg"), NULL, &ds), RN_E_NOT_FOUND, "/file.jpg: cannot be read as a folder");
+    ck_fails(rn_image_folder_open(ctx, below("nothing"), NULL, &ds), RN_E_NOT_FOUND,
+             "/nothing: cannot be read as a folder");
+    ck_fails(rn_image_folder_open(ctx, below("file.jpg"), NULL, &ds), RN_E_NOT_FOUND,
+             "/file.jpg: cannot be read as a folder");
     put_fixture("d/beside.jpg", "rgb_420.jpg");
     ck_fails(rn_image_folder_open(ctx, below("d"), NULL, &ds), RN_E_NOT_FOUND,
              "/d: expected a folder of pictures for each class, got no folders");
@@ -220,7 +224,8 @@ START_TEST(wrong_folders)
     o.flags = 64;
     ck_fails(rn_image_folder_open(ctx, below("d"), &o, &ds), RN_E_INVALID, "options.flags: unknown flag in 0x40");
     o.flags = 0, o.max_pixels = -1;
-    ck_fails(rn_image_folder_open(ctx, below("d"), &o, &ds), RN_E_INVALID, "options.max_pixels: expected 1 or more, got -1");
+    ck_fails(rn_image_folder_open(ctx, below("d"), &o, &ds), RN_E_INVALID,
+             "options.max_pixels: expected 1 or more, got -1");
     o.struct_size = 4;
     ck_fails(rn_image_folder_open(ctx, below("d"), &o, &ds), RN_E_VERSION, "rn_image_folder_options");
     ck_fails(rn_image_folder_open(NULL, "d", NULL, &ds), RN_E_INVALID, "ctx is NULL");
@@ -290,8 +295,10 @@ START_TEST(named_files)
     ck_assert_int_eq(label, 4);
     rn_dataset_release(ds);
     ds = NULL;
-    ck_fails(rn_image_files_open(ctx, paths, wrong, 3, 5, NULL, &ds), RN_E_INVALID, "labels[1]: expected 0 to 4, got 5");
-    ck_fails(rn_image_files_open(ctx, paths, NULL, 3, 0, NULL, &ds), RN_E_INVALID, "classes: expected 1 or more, got 0");
+    ck_fails(rn_image_files_open(ctx, paths, wrong, 3, 5, NULL, &ds), RN_E_INVALID,
+             "labels[1]: expected 0 to 4, got 5");
+    ck_fails(rn_image_files_open(ctx, paths, NULL, 3, 0, NULL, &ds), RN_E_INVALID,
+             "classes: expected 1 or more, got 0");
     paths[1] = NULL;
     ck_fails(rn_image_files_open(ctx, paths, NULL, 3, 1, NULL, &ds), RN_E_INVALID, "paths[1] is NULL");
     make_small();
@@ -314,7 +321,8 @@ START_TEST(needs_a_size)
     rn_transform *const t = new_transform();
     rn_loader_options o = RN_LOADER_OPTIONS_INIT;
     rn_loader *l = NULL;
-    ck_fails(rn_loader_create(ds, &o, &l), RN_E_SHAPE, "the dataset's images differ in size: expected a random resized crop");
+    ck_fails(rn_loader_create(ds, &o, &l), RN_E_SHAPE,
+             "the dataset's images differ in size: expected a random resized crop");
     o.transform = t;
     ck_ok(rn_transform_random_hflip(t, 0.5));
     ck_fails(rn_loader_create(ds, &o, &l), RN_E_SHAPE, "at the beginning, got random hflip");
@@ -446,10 +454,12 @@ START_TEST(broken_files_are_errors)
         rn_loader *const l = new_loader(ds, t, 1, workers);
         ck_ok(rn_loader_next(l, &images, &labels));
         for (int again = 0; again < 2; again++)
-            ck_fails(rn_loader_next(l, &images, &labels), RN_E_FORMAT, "/train/cat/2.png: expected a JPEG or PNG picture");
+            ck_fails(rn_loader_next(l, &images, &labels), RN_E_FORMAT,
+                     "/train/cat/2.png: expected a JPEG or PNG picture");
         ck_ok(rn_loader_seek(l, 0, 2));
         ck_ok(rn_loader_next(l, &images, &labels));
-        ck_fails(rn_loader_next(l, &images, &labels), RN_E_FORMAT, "/train/dog/1.jpg: expected a JPEG or PNG picture, got no");
+        ck_fails(rn_loader_next(l, &images, &labels), RN_E_FORMAT,
+                 "/train/dog/1.jpg: expected a JPEG or PNG picture, got no");
         ck_ok(rn_loader_seek(l, 0, 5));
         ck_fails(rn_loader_next(l, &images, &labels), RN_E_NOT_FOUND, "/train/dog/3.PNG: cannot be opened");
         rn_loader_release(l);
@@ -539,7 +549,7 @@ static void make_imagenet(void)
     static const char *const splits[] = {"train", "val"};
     for (int split = 0; split < 2; split++) {
         make_dir(splits[split]);
-        for (int class = 0; class < 2; class++) {
+        for (int class = 0; class < 2; class ++) {
             char name[100];
             snprintf(name, sizeof name, "%s/n%08d", splits[split], class);
             make_dir(name);
@@ -665,8 +675,17 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        finds_files, wrong_folders, classes_of_another, named_files, needs_a_size, batches_of_full_size,
-        batches_of_reduced_size, any_number_of_workers, broken_files_are_errors, broken_files_left_out, identity,
+        finds_files,
+        wrong_folders,
+        classes_of_another,
+        named_files,
+        needs_a_size,
+        batches_of_full_size,
+        batches_of_reduced_size,
+        any_number_of_workers,
+        broken_files_are_errors,
+        broken_files_left_out,
+        identity,
         from_files_to_classes,
     };
     Suite *suite = suite_create("image_folder");

@@ -140,7 +140,8 @@ static rn_dataset *float_images(rn_device *cpu, int64_t count, int64_t size)
     float *at = rn_tensor_data(images);
     for (int64_t i = 0; i < count * CHANNELS * size * size; i++) {
         const int64_t in = i % (CHANNELS * size * size);
-        *at++ = (float)test_pixel(i / (CHANNELS * size * size), in / (size * size), in / size % size, in % size) / 255.0f;
+        *at++ =
+            (float)test_pixel(i / (CHANNELS * size * size), in / (size * size), in / size % size, in % size) / 255.0f;
     }
     ck_ok(rn_tensor_dataset_create(images, labels, &ds));
     rn_tensor_release(images);
@@ -148,8 +149,8 @@ static rn_dataset *float_images(rn_device *cpu, int64_t count, int64_t size)
     return ds;
 }
 
-static void compare(const rn_transform *t, int64_t n, int64_t size, uint32_t epoch, const float *image,
-                    int64_t height, int64_t width)
+static void compare(const rn_transform *t, int64_t n, int64_t size, uint32_t epoch, const float *image, int64_t height,
+                    int64_t width)
 {
     picture p;
     slow_image(t, n, size, 99, epoch, &p);
@@ -521,7 +522,8 @@ START_TEST(steps_that_do_not_fit)
     ck_ok(rn_transform_create(ctx, &t));
     o.transform = t;
     ck_ok(rn_transform_normalize(t, 1, mean, deviation));
-    ck_fails(rn_loader_create(ds, &o, &l), RN_E_SHAPE, "step 0, normalize: has 1 channels, but the dataset's images have 3");
+    ck_fails(rn_loader_create(ds, &o, &l), RN_E_SHAPE,
+             "step 0, normalize: has 1 channels, but the dataset's images have 3");
     rn_transform_release(t);
     ck_ok(rn_transform_create(ctx, &t));
     o.transform = t;
