@@ -181,6 +181,8 @@ static void ask(evaluation *e, const look *how)
         done += rows / how->views;
     }
     CHECK(status);
+    if (!done)
+        fail(1, "none of the test images can be read");
     e->count = done; /* fewer than there are when broken pictures are left out */
     free(truth);
     rn_loader_release(loader);

@@ -258,6 +258,8 @@ static void train_epoch(finetuning *f, int64_t epoch, rn_metrics *m)
     }
     CHECK(status);
     CHECK(rn_plan_metrics(f->train_plan, m, 1));
+    if (!m->count)
+        fail(1, "none of the training images can be read");
     if (m->nonfinite)
         fail(1, "the loss is not finite in epoch %lld; a smaller --lr may help", (long long)epoch + 1);
 }

@@ -261,6 +261,17 @@ static int64_t steps_in_epoch(const training *t)
     return left < t->c.steps_per_epoch ? left : t->c.steps_per_epoch;
 }
 
+/* Where a batch has no picture that can be read, --skip-broken leaves it out: the epoch ends early, the next one goes on. */
+static void next_batch(training *t, rn_tensor **images, rn_tensor **labels)
+{
+    rn_status status = rn_loader_next(t->train_loader, images, labels);
+    if (status == RN_END)
+        status = rn_loader_next(t->train_loader, images, labels);
+    CHECK(status);
+    if (status == RN_END)
+        fail(1, "none of the training images can be read");
+}
+
 /* One update of the weights, from one batch or several micro-batches. Returns the number of images. */
 static int64_t train_step(training *t)
 {
@@ -268,7 +279,7 @@ static int64_t train_step(training *t)
     recipe_set_lr(t->r, &t->c, t->step, t->schedule, t->optimizer);
     for (int64_t i = 0; i < t->c.accumulate; i++) {
         rn_tensor *images, *labels;
-        CHECK(rn_loader_next(t->train_loader, &images, &labels));
+        next_batch(t, &images, &labels);
         CHECK(rn_plan_train_step(t->train_plan, images, labels));
         images_seen += rn_tensor_dim(images, 0);
     }

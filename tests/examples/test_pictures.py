@@ -135,6 +135,15 @@ class Pictures(ProgramCase):
             done = self.run_it(*self.flags, *flags, *mix, "--skip-broken", "--out", self.folder / "some", program=train_classifier)
             self.assertRegex(done.stdout, r"Step \[2/2\] Loss: [0-9.]+\n")
         self.run_it(*self.flags, *flags, "--out", self.folder / "some", program=train_classifier, status=1)
+        done = self.run_it(*self.flags, *flags, "--skip-broken", "--batch", 1, "--out", self.folder / "some",
+                           program=train_classifier)
+        self.assertRegex(done.stdout, r"Step \[4/4\] Loss: [0-9.]+\n")
+        for name in COLORS:
+            (broken / name / "a.jpeg").write_text("no picture")
+        for program, more in (train_classifier, flags), (finetune, [*self.net, "--train", broken]), (
+                evaluate, [*self.net, "--test", broken]):
+            done = self.run_it(*self.flags, *more, "--skip-broken", "--out", self.folder / "some", program=program, status=1)
+            self.assertRegex(done.stderr, "none of the (training|test) images can be read")
 
     def test_fine_tunes(self):
         done = self.run_it(*self.flags, *self.net, "--epochs", 2, "--freeze", "*", "--batch", 8, "--out", self.folder / "tuned",
