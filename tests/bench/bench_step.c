@@ -16,7 +16,7 @@
  * `foreign_cpu` is the share of all processors that other processes had meanwhile: above a few per cent the figures are theirs
  * too.
  *
- * --drop-weights: the plan of inference gives the model's weights back when it has packed its own.
+ * --drop-weights: RN_PLAN_DROP_WEIGHTS for inference; training keeps them.
  *
  * --size 0, the default: 224 for ImageNet's nets, else 32. SGD has momentum 0.9 and weight decay 1e-4.
  */
@@ -117,6 +117,8 @@ static options parse(int argc, char **argv)
         parse_value(&o, argv[i], argv[i + 1]);
         i++;
     }
+    if (o.train)
+        o.flags &= ~(uint64_t)RN_PLAN_DROP_WEIGHTS;
     if (o.size == 0)
         o.size = is_imagenet(o.arch) ? 224 : 32;
     if (o.windows < 1 || o.windows > MOST_WINDOWS || o.steps < 0 || o.steps > MOST_WINDOWS)

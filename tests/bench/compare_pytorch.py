@@ -27,7 +27,8 @@ How PyTorch is set up. Each of these made it faster:
   compared with the fastest of these and of fp32.
 A first round tries all of them; those within 15 % of the fastest take part in the rounds that count.
 
-How we are set up: bench_step with its defaults. --ours=FLAG adds flags of bench_step.
+How we are set up: bench_step with its defaults. --ours=FLAG adds flags of bench_step: --ours=--drop-weights for the memory
+of inference alone.
 
 Memory is the peak of resident memory of a fresh process that does --memory-steps steps (eager for PyTorch; with its malloc
 tuned and with glibc's defaults, and the smaller one counts); "torch imported" is what PyTorch has before it has a model.

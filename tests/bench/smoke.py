@@ -20,7 +20,8 @@ def output(*command, status=0):
 
 def check_step():
     step = [PROGRAMS / "bench_step", "--threads", 2, "--batch", 2, "--seconds", 0.001, "--windows", 2]
-    for extra in (["--mode", "train", "--optimizer", "sgd"], ["--mode", "infer", "--no-fusion"]):
+    for extra in (["--mode", "train", "--optimizer", "sgd"], ["--mode", "infer", "--no-fusion"],
+                  ["--mode", "infer", "--drop-weights"]):
         found = json.loads(output(*step, *extra))
         for key in ("images_per_second", "best", "ms_per_step", "gflops", "share_of_peak", "share_nominal",
                     "arena_bytes", "arena_lower_bound", "peak_rss_bytes", "first_step_ms"):
