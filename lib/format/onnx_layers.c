@@ -29,18 +29,24 @@ static rn_status add_state(rni_onnx_export *x, rni_onnx_node *node, const char *
     return rni_onnx_add_tensor(&x->graph, full, t, &node->inputs[node->num_inputs++]);
 }
 
-/* A vector beside a node, "path/Op_3.name", as its next input. */
+/* A constant beside a node, "path/Op_3.name". */
+static rn_status add_array(rni_onnx_export *x, const rni_onnx_node *node, const char *name, rn_dtype dtype,
+                           int32_t rank, const int64_t *dims, const void *data, uint32_t *out)
+{
+    rni_text full = {.allocator = x->graph.allocator};
+    rni_text_append(&full, "%s.%s", x->graph.values[node->name], name);
+    const rn_status status = full.failed
+                                 ? rni_nomem("a name", full.length)
+                                 : rni_onnx_add_array(&x->graph, full.data, dtype, rank, dims, data, out);
+    rni_text_free(&full);
+    return status;
+}
+
+/* The same for a vector, which is the node's next input. */
 static rn_status add_vector(rni_onnx_export *x, rni_onnx_node *node, const char *name, rn_dtype dtype, int64_t count,
                             const void *data)
 {
-    rni_text full = {.allocator = x->graph.allocator};
-    rni_text_append(&full, "%s.%s", x->graph.values[node->output], name);
-    const rn_status status =
-        full.failed ? rni_nomem("a name", full.length)
-                    : rni_onnx_add_array(&x->graph, full.data, dtype, 1, &count, data, &node->inputs[node->num_inputs]);
-    rni_text_free(&full);
-    node->num_inputs += status == RN_OK;
-    return status;
+    return add_array(x, node, name, dtype, 1, &count, data, &node->inputs[node->num_inputs++]);
 }
 
 /* ONNX wants {top, left, bottom, right}. */
@@ -216,30 +222,56 @@ static rn_status emit_global_avgpool(rni_onnx_export *x, const rn_layer *layer, 
     return add_node(x, "GlobalAveragePool", path, in, out, &node);
 }
 
-/* Dropout in inference, and identity. */
-static rn_status emit_nothing(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
+/* Row i holds what output i takes of each of `in` pixels: 1 / n of those n in its window. */
+static void fill_windows(float *matrix, int64_t out, int64_t in, int transposed)
+{
+    for (int64_t i = 0; i < out; i++) {
+        const int64_t first = i * in / out, end = ((i + 1) * in + out - 1) / out;
+        for (int64_t k = first; k < end; k++)
+            matrix[transposed ? k * out + i : i * in + k] = 1.0f / (float)(end - first);
+    }
+}
+
+/* An axis of adaptive pooling as a product of matrices: `axis` 2 from the left, 3 from the right. */
+static rn_status emit_windows(rni_onnx_export *x, const char *path, int axis, int64_t size, const rni_edge *in,
                               rni_edge *out)
 {
-    (void)x, (void)layer, (void)path, (void)in, (void)out;
+    const int64_t from = in->shape.dims[axis], dims[2] = {axis == 2 ? size : from, axis == 2 ? from : size};
+    rni_onnx_node *node;
+    float *const matrix = rni_calloc(x->graph.allocator, (size_t)size, (size_t)from * sizeof *matrix);
+    if (!matrix)
+        return rni_nomem("adaptive pooling", (uint64_t)size * (uint64_t)from * sizeof *matrix);
+    fill_windows(matrix, size, from, axis == 3);
+    rn_status status = add_node(x, "MatMul", path, in, out, &node);
+    if (status == RN_OK)
+        status = add_array(x, node, "windows", RN_F32, 2, dims, matrix, &node->inputs[axis - 2]);
+    rni_free(x->graph.allocator, matrix);
+    if (status < 0)
+        return status;
+    node->inputs[3 - axis] = in->value;
+    node->num_inputs = 2;
     return RN_OK;
 }
 
-/* ONNX has no such pool; where windows are of one size it is an ordinary one. */
+/* ONNX pools with windows of one size only; an average over others is linear in each axis. */
 static rn_status emit_adaptive_avgpool(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
                                        rni_edge *out)
 {
     const int64_t *const to = layer->u.output, *const from = in->shape.dims + 2;
     const int64_t window[2] = {from[0] / to[0], from[1] / to[1]}, none[2] = {0, 0};
     rni_onnx_node *node;
+    rni_edge part = *in;
     if (from[0] == to[0] && from[1] == to[1])
-        return emit_nothing(x, layer, path, in, out);
-    if (from[0] % to[0] || from[1] % to[1])
-        return rni_fail(RN_E_UNSUPPORTED, "%s (%s): %lldx%lld to %lldx%lld has no ONNX form: expected multiples",
-                        *path ? path : "(root)", layer->cls->type, (long long)from[0], (long long)from[1],
-                        (long long)to[0], (long long)to[1]);
-    RNI_TRY(add_node(x, "AveragePool", path, in, out, &node));
-    set_window(node, window, window, none);
-    return RN_OK;
+        return RN_OK;
+    if (from[0] % to[0] == 0 && from[1] % to[1] == 0) {
+        RNI_TRY(add_node(x, "AveragePool", path, in, out, &node));
+        set_window(node, window, window, none);
+        return RN_OK;
+    }
+    if (to[0] != from[0])
+        RNI_TRY(emit_windows(x, path, 2, to[0], in, &part));
+    out->value = part.value;
+    return to[1] == from[1] ? RN_OK : emit_windows(x, path, 3, to[1], &part, out);
 }
 
 static rn_status emit_relu(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
@@ -279,6 +311,14 @@ static rn_status emit_softmax(rni_onnx_export *x, const rn_layer *layer, const c
     (void)layer;
     RNI_TRY(add_node(x, "Softmax", path, in, out, &node));
     rni_onnx_set_int(node, "axis", 1);
+    return RN_OK;
+}
+
+/* Dropout in inference, and identity. */
+static rn_status emit_nothing(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
+                              rni_edge *out)
+{
+    (void)x, (void)layer, (void)path, (void)in, (void)out;
     return RN_OK;
 }
 

@@ -76,8 +76,9 @@ struct rn_layer {
 };
 
 extern const rni_layer_class rni_conv2d_class, rni_batchnorm2d_class, rni_relu_class, rni_maxpool2d_class,
-    rni_avgpool2d_class, rni_global_avgpool2d_class, rni_adaptive_avgpool2d_class, rni_linear_class, rni_flatten_class, rni_dropout_class,
-    rni_softmax_class, rni_identity_class, rni_pad_shortcut_class, rni_sequential_class, rni_residual_class;
+    rni_avgpool2d_class, rni_global_avgpool2d_class, rni_adaptive_avgpool2d_class, rni_linear_class, rni_flatten_class,
+    rni_dropout_class, rni_softmax_class, rni_identity_class, rni_pad_shortcut_class, rni_sequential_class,
+    rni_residual_class;
 
 rn_status rni_layer_create(rn_context *ctx, const rni_layer_class *cls, rn_layer **out);
 /* Takes a reference to the child; name is copied. */

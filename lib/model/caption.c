@@ -46,6 +46,12 @@ static void caption_pool(const rn_layer *layer, const rni_shape *out, char text[
     add_stride(text, o->stride);
 }
 
+static void caption_adaptive(const rn_layer *layer, const rni_shape *out, char text[RNI_CAPTION_SIZE])
+{
+    (void)out;
+    add(text, "avg pool to %lldx%lld", (long long)layer->u.output[0], (long long)layer->u.output[1]);
+}
+
 static void caption_linear(const rn_layer *layer, const rni_shape *out, char text[RNI_CAPTION_SIZE])
 {
     (void)out;
@@ -73,11 +79,11 @@ static const struct {
     {&rni_conv2d_class, caption_conv, NULL},
     {&rni_maxpool2d_class, caption_pool, NULL},
     {&rni_avgpool2d_class, caption_pool, NULL},
+    {&rni_adaptive_avgpool2d_class, caption_adaptive, NULL},
     {&rni_linear_class, caption_linear, NULL},
     {&rni_pad_shortcut_class, caption_pad, NULL},
     {&rni_dropout_class, caption_dropout, NULL},
     {&rni_global_avgpool2d_class, NULL, "avg pool"},
-    {&rni_adaptive_avgpool2d_class, NULL, "avg pool"},
     {&rni_batchnorm2d_class, NULL, "bn"},
     {&rni_relu_class, NULL, "relu"},
     {&rni_flatten_class, NULL, "flatten"},

@@ -139,30 +139,36 @@ static void add_box(drawing *d, const char *caption, const char *path, const rni
     rni_text_append(&d->text, "];\n");
 }
 
-static int is_small(const rn_layer *layer)
+static int same_shape(const rni_shape *a, const rni_shape *b)
 {
+    return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
+}
+
+/* Adaptive pooling has nothing to do where images have its size already. */
+static int is_small(const rn_layer *layer, const rni_shape *in, const rni_shape *out)
+{
+    if (layer->cls == &rni_adaptive_avgpool2d_class)
+        return same_shape(in, out);
     return layer->cls == &rni_batchnorm2d_class || layer->cls == &rni_relu_class || layer->cls == &rni_flatten_class ||
            layer->cls == &rni_dropout_class || layer->cls == &rni_identity_class;
 }
 
 /* Small layers belong to the box before them in their branch; a zero-padding shortcut is a line. */
-static int is_folded(const drawing *d, const rn_layer *layer, const rni_edge *in)
+static int is_folded(const drawing *d, const rn_layer *layer, const rni_edge *in, const rni_edge *out)
 {
     const frame *const f = &d->frames[d->num_frames - 1];
     if (d->options.flags & RN_DOT_ALL_LAYERS)
         return 0;
     if (layer->cls == &rni_pad_shortcut_class)
         return f->block && f->block->num_children > 1 && f->block->children[1].layer == layer;
-    if (layer->cls == &rni_adaptive_avgpool2d_class && memcmp(in->shape.dims + 2, layer->u.output, sizeof layer->u.output) == 0)
-        return in->value != f->source; /* at this size the identity */
-    return is_small(layer) && in->value != f->source;
+    return is_small(layer, &in->shape, &out->shape) && in->value != f->source;
 }
 
 static rn_status visit_leaf(rni_visitor *v, const rn_layer *layer, const char *path, const rni_edge *in, rni_edge *out)
 {
     drawing *const d = v->user;
     char caption[RNI_CAPTION_SIZE];
-    if (is_folded(d, layer, in))
+    if (is_folded(d, layer, in, out))
         return RN_OK;
     out->value = d->boxes;
     rni_layer_caption(layer, &out->shape, caption);
@@ -201,11 +207,6 @@ static rn_status leave(rni_visitor *v, const rn_layer *layer, const char *path, 
     begin_line(d);
     rni_text_append(&d->text, "}\n");
     return RN_OK;
-}
-
-static int same_shape(const rni_shape *a, const rni_shape *b)
-{
-    return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
 }
 
 /*

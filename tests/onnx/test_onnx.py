@@ -122,6 +122,8 @@ class Exported(unittest.TestCase):
                          {"Conv", "BatchNormalization", "Relu", "Add", "MaxPool", "AveragePool", "Softmax", "Slice",
                           "Pad", "Flatten", "Gemm"})
         self.check(self.ctx.sequential(self.ctx.global_avgpool2d(), self.ctx.softmax()), (6, 5, 4))
+        for size in ((6, 4), (9, 4), (6, 3), (1, 1), (4, 7)):
+            self.check(self.ctx.adaptive_avgpool2d(*size), (6, 9, 4))
         self.check(self.ctx.identity(), (6, 5, 4))
         self.check(self.ctx.linear(9, 4), (9,))
         self.check(self.ctx.residual(self.ctx.identity()), (9,))

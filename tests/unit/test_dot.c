@@ -206,6 +206,22 @@ START_TEST(captions)
 }
 END_TEST
 
+START_TEST(adaptive_pooling_is_drawn_where_it_pools)
+{
+    start();
+    for (int64_t size = 7; size <= 16; size += 9) {
+        rn_layer *net = support_plain(ctx, rn_sequential_create), *layer = NULL;
+        support_append(net, NULL, support_conv(ctx, 3, 4, 3, 1, 0));
+        ck_ok(rn_adaptive_avgpool2d_create(ctx, size, size, &layer));
+        support_append(net, NULL, layer);
+        draw(net, image, 0, NULL);
+        ck_assert_int_eq(count("label=\"avg pool to 7x7\""), size == 7);
+        ck_assert_int_eq(count(" -> "), size == 7 ? 2 : 1);
+    }
+    stop();
+}
+END_TEST
+
 START_TEST(names_are_escaped)
 {
     start();
@@ -309,5 +325,6 @@ START_TEST(errors)
 END_TEST
 
 SUPPORT_MAIN("dot", a_net_as_the_paper_draws_it, every_layer_has_a_box_when_asked_for, zero_padding_is_a_dotted_line,
-             small_layers_at_the_start_of_a_branch_are_drawn, blocks_within_blocks, captions, names_are_escaped,
-             subgraphs_stand_side_by_side, the_same_text_every_time, unknown_kinds_and_many_sizes, errors)
+             small_layers_at_the_start_of_a_branch_are_drawn, blocks_within_blocks, captions,
+             adaptive_pooling_is_drawn_where_it_pools, names_are_escaped, subgraphs_stand_side_by_side,
+             the_same_text_every_time, unknown_kinds_and_many_sizes, errors)
