@@ -17,6 +17,7 @@ rn_status rn_model_export_onnx(const rn_model *m, int32_t rank, const int64_t *d
     RNI_REQUIRE(m);
     RNI_REQUIRE(dims);
     RNI_REQUIRE(path);
+    RNI_TRY(rni_model_expect_values(m, "rn_model_export_onnx"));
     rn_onnx_options o = defaults;
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_onnx_options"));
     if (o.flags & ~(uint64_t)(RN_ONNX_FOLD_BATCHNORM | RN_ONNX_FIXED_BATCH))

@@ -257,14 +257,21 @@ static rn_status emit_windows(rni_onnx_export *x, const char *path, int axis, in
 static rn_status emit_adaptive_avgpool(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
                                        rni_edge *out)
 {
-    const int64_t *const size = layer->u.output, *const from = &in->shape.dims[2];
+    const int64_t *const to = layer->u.output, *const from = in->shape.dims + 2;
+    const int64_t window[2] = {from[0] / to[0], from[1] / to[1]}, none[2] = {0, 0};
+    rni_onnx_node *node;
     rni_edge part = *in;
-    if (size[0] == 1 && size[1] == 1 && (from[0] != 1 || from[1] != 1))
-        return emit_global_avgpool(x, layer, path, in, out);
-    if (size[0] != from[0])
-        RNI_TRY(emit_windows(x, path, 2, size[0], in, &part));
+    if (from[0] == to[0] && from[1] == to[1])
+        return RN_OK;
+    if (from[0] % to[0] == 0 && from[1] % to[1] == 0) {
+        RNI_TRY(add_node(x, "AveragePool", path, in, out, &node));
+        set_window(node, window, window, none);
+        return RN_OK;
+    }
+    if (to[0] != from[0])
+        RNI_TRY(emit_windows(x, path, 2, to[0], in, &part));
     out->value = part.value;
-    return size[1] == from[1] ? RN_OK : emit_windows(x, path, 3, size[1], &part, out);
+    return to[1] == from[1] ? RN_OK : emit_windows(x, path, 3, to[1], &part, out);
 }
 
 static rn_status emit_relu(rni_onnx_export *x, const rn_layer *layer, const char *path, const rni_edge *in,
