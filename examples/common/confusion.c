@@ -103,8 +103,8 @@ static void draw_cell(FILE *file, const confusion *c, double cell, int64_t row, 
     fprintf(file, "<rect class=\"%s\" opacity=\"%.3f\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"/>",
             row == column ? "right" : "wrong", strength, x, y, cell, cell);
     if (c->classes <= MOST_NUMBERS)
-        fprintf(file, "<text class=\"middle%s\" x=\"%.1f\" y=\"%.1f\">%lld</text>", strength > 0.6 ? " light" : "", x + cell / 2,
-                y + cell / 2 + 4.5, (long long)count);
+        fprintf(file, "<text class=\"middle%s\" x=\"%.1f\" y=\"%.1f\">%lld</text>", strength > 0.6 ? " light" : "",
+                x + cell / 2, y + cell / 2 + 4.5, (long long)count);
     fputc('\n', file);
 }
 
@@ -133,8 +133,8 @@ void confusion_write_svg(const confusion *c, const char *dir, const char *title,
     fprintf(file, "<title>%s: %s</title>\n%s", title, subtitle, style);
     fprintf(file, "<rect class=\"paper\" width=\"%d\" height=\"%d\" rx=\"8\"/>\n", width, height);
     fprintf(file, "<text class=\"title\" x=\"24\" y=\"40\">%s</text>\n<text x=\"24\" y=\"62\">%s</text>\n", title, subtitle);
-    fprintf(file, "<text x=\"24\" y=\"%d\">true class: row</text><text x=\"%d\" y=\"%d\">answer: column</text>\n", TOP - 16, LEFT,
-            TOP - 16);
+    fprintf(file, "<text x=\"24\" y=\"%d\">true class: row</text><text x=\"%d\" y=\"%d\">answer: column</text>\n", TOP - 16,
+            LEFT, TOP - 16);
     draw_cells(file, c, cell);
     if (c->classes <= MOST_NAMES)
         draw_names(file, c, cell);

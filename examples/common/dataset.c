@@ -209,7 +209,8 @@ void data_hold_out(rn_context *ctx, rn_dataset **train, int64_t count, rn_datase
     if (!info.height)
         fail(1, "validation: expected 0 for folders of pictures, whose test images are the validation set");
     if (count >= info.count)
-        fail(1, "validation: expected fewer than the %lld training images, got %lld", (long long)info.count, (long long)count);
+        fail(1, "validation: expected fewer than the %lld training images, got %lld", (long long)info.count,
+             (long long)count);
     *r = (rest){whole, info.count - count, (size_t)(info.channels * info.height * info.width) * rn_dtype_size(info.dtype)};
     CHECK(rn_dataset_take(whole, r->first, train));
     info.count = count;

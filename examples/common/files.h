@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* The text of a file; free() it. Exits with 1 when it cannot be read, is longer than `most` bytes or holds bytes of value 0. */
+/* The text of a file; free() it. Exits with 1 when it cannot be read, is longer than `most` bytes or holds a byte of 0. */
 char *read_file(const char *path, size_t most);
 
 /* DIR/NAME; free() it. */

@@ -2,8 +2,9 @@
 /*
  * How to train: a table of values with a text form, `key = value` on lines of their own (docs/recipes.md).
  *
- *   recipe_keys.c  the keys: their fields, what they may be; reading and printing     recipe_builtin.c  the recipes with a name
- *   recipe.c       what is made of a recipe: optimizer, learning rate, augmentation
+ *   recipe_keys.c     the keys: their fields, what they may be; reading and printing
+ *   recipe_builtin.c  the recipes with a name
+ *   recipe.c          what is made of a recipe: optimizer, learning rate, augmentation
  */
 #ifndef RECIPE_H
 #define RECIPE_H

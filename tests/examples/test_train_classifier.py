@@ -191,8 +191,8 @@ class Files(Case):
         self.near(self.rates(), [0.01, 0.1])
         self.run_it(*flags, 4, "--arch", "cifar_resnet20", *own)
         self.near(self.rates(), [0.1, 0.1])
-        self.run_it(*flags, 8, "--set", "warmup_error=0", "--set", "warmup_depth=0", "--set", "warmup_shape=linear", "--set", "warmup=0.5",
-                    "--set", "schedule=constant")
+        self.run_it(*flags, 8, "--set", "warmup_error=0", "--set", "warmup_depth=0", "--set", "warmup_shape=linear", "--set",
+                    "warmup=0.5", "--set", "schedule=constant")
         self.near(self.rates(), [0.1 * (0.1 + 0.9 * 1 / 4), 0.1 * (0.1 + 0.9 * 3 / 4), 0.1, 0.1])
 
     def test_warm_up_until_an_error(self):
