@@ -259,7 +259,6 @@ START_TEST(the_model_says_that_it_has_no_values)
              "rn_model_export_onnx: ");
     ck_fails(rn_model_load(model, "dropped.safetensors", NULL), RN_E_STATE, "rn_model_load: ");
     ck_fails(rn_model_save_torch(model, "dropped.pth"), RN_E_STATE, "rn_model_save_torch: ");
-    ck_fails(rn_model_export_onnx(model, 4, o.input_dims, NULL, "dropped.onnx"), RN_E_STATE, "rn_model_export_onnx: ");
     ck_fails(rn_model_reset_statistics(model), RN_E_STATE, "rn_model_reset_statistics: ");
     ck_fails(rn_ema_create(model, NULL, &ema), RN_E_STATE, "rn_ema_create: ");
     ck_fails(rn_model_mark_written(model), RN_E_STATE, "rn_model_mark_written: ");
