@@ -44,9 +44,9 @@ enum {
  * stay as they are; of the model names, shapes, counts, tables and rn_model_set_trainable(). RN_E_STATE: rn_model_init, _copy,
  * _load, _save, _mark_written, _zero_grad and _clip_grad_norm, checkpoints, further plans and optimizers; tensors of its entries
  * keep their shape and type, but cannot be read, written, copied, sliced or exported, and their rn_tensor_data() is NULL.
- * The model must be used by nobody else: RN_E_STATE, with nothing changed, while there is another plan, an optimizer or an average of it, or
- * a reference, slice or DLPack export of one of its tensors. Other errors leave the weights as well, except the device's own
- * while it packs them.
+ * The model must be used by nobody else: RN_E_STATE, with nothing changed, while there is another plan, an optimizer or an
+ * average of it, or a reference, slice or DLPack export of one of its tensors. Other errors leave the weights as well, except the
+ * device's own while it packs them.
  */
 #define RN_PLAN_DROP_WEIGHTS 8u
 
