@@ -22,7 +22,6 @@ rn_status rn_model_export_onnx(const rn_model *m, int32_t rank, const int64_t *d
     RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_onnx_options"));
     if (o.flags & ~(uint64_t)(RN_ONNX_FOLD_BATCHNORM | RN_ONNX_FIXED_BATCH))
         return rni_fail(RN_E_INVALID, "options.flags: unknown flag in 0x%" PRIx64, o.flags);
-    RNI_TRY(rni_model_expect_values(m, "rn_model_export_onnx"));
     rni_onnx_export x = {.model = m, .flags = o.flags};
     rn_status status = rni_onnx_begin(&x.graph, &m->ctx->allocator);
     x.graph.fixed_batch = (o.flags & RN_ONNX_FIXED_BATCH) != 0;

@@ -255,8 +255,6 @@ START_TEST(the_model_says_that_it_has_no_values)
     ck_fails(rn_model_init(model, 1), RN_E_STATE, "rn_model_init: the model's weights were given up to a plan");
     ck_fails(rn_model_copy(model, cpu, &copy), RN_E_STATE, "rn_model_copy: ");
     ck_fails(rn_model_save(model, "dropped.safetensors"), RN_E_STATE, "rn_model_save: ");
-    ck_fails(rn_model_export_onnx(model, 4, o.input_dims, NULL, "dropped.onnx"), RN_E_STATE,
-             "rn_model_export_onnx: ");
     ck_fails(rn_model_load(model, "dropped.safetensors", NULL), RN_E_STATE, "rn_model_load: ");
     ck_fails(rn_model_save_torch(model, "dropped.pth"), RN_E_STATE, "rn_model_save_torch: ");
     ck_fails(rn_model_reset_statistics(model), RN_E_STATE, "rn_model_reset_statistics: ");
