@@ -11,7 +11,7 @@ import xml.dom.minidom
 from made_up import ProgramCase, write_cifar, write_idx
 
 evaluate, train_classifier = map(os.path.abspath, sys.argv[1:3])
-del sys.argv[1:]
+del sys.argv[1:3]
 
 
 class Evaluate(ProgramCase):

@@ -9,7 +9,7 @@ import unittest
 from made_up import ProgramCase, safetensors, write_idx
 
 finetune, train_classifier = map(os.path.abspath, sys.argv[1:3])
-del sys.argv[1:]
+del sys.argv[1:3]
 line = re.compile(r"Epoch \[(\d)/(\d)\] Loss: \d+\.\d{4}, training accuracy \d+\.\d\d %, test accuracy \d+\.\d\d %")
 
 

@@ -14,7 +14,7 @@ import zlib
 from made_up import ProgramCase
 
 write_jpegs, train_classifier, evaluate, classify, finetune = map(os.path.abspath, sys.argv[1:6])
-del sys.argv[1:]
+del sys.argv[1:6]
 COLORS = {"brick": (190, 70, 50), "grass": (60, 160, 60), "sea, deep": (40, 80, 170)}
 
 
