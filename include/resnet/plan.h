@@ -41,12 +41,12 @@ enum {
 /**
  * INFER: rn_plan_create() derives all weights at once, then gives the memory of the model's parameters, buffers and gradients
  * back. They are gone for good: this plan is all that can run the model from then on. Runs of the plan, its metrics and reports
- * stay as they are; of the model names, shapes, counts, tables and rn_model_set_trainable(). RN_E_STATE: rn_model_init, _copy,
- * _load, _save, _mark_written, _zero_grad and _clip_grad_norm, checkpoints, further plans and optimizers; tensors of its entries
+ * stay as they are; of the model names, shapes, counts, tables and rn_model_set_trainable(). RN_E_STATE: calls that set, read,
+ * copy, load, save or export its values or gradients, checkpoints, further plans, optimizers and averages; tensors of its entries
  * keep their shape and type, but cannot be read, written, copied, sliced or exported, and their rn_tensor_data() is NULL.
- * The model must be used by nobody else: RN_E_STATE, with nothing changed, while there is another plan, an optimizer or an
- * average of it, or a reference, slice or DLPack export of one of its tensors. Other errors leave the weights as well, except the
- * device's own while it packs them.
+ * The model must be used by nobody else: RN_E_STATE, with nothing changed, while there is another plan, optimizer or average of
+ * it, or a reference, slice or DLPack export of one of its tensors. Other errors leave the weights as well, except the device's own
+ * while it packs them.
  */
 #define RN_PLAN_DROP_WEIGHTS 8u
 
