@@ -26,14 +26,11 @@ void network_report(const rn_load_options *load)
     report_names("of another shape", load->misshapen);
 }
 
-/* Files of DataParallel models begin all names with "module."; some call the last layer "linear". */
-static void load_weights(rn_model *model, const char *arch, const char *path)
+void network_load(rn_model *model, const char *arch, const char *path)
 {
-    static const rn_rename renames[] = {{"linear.", "fc."}};
     rn_load_options load = RN_LOAD_OPTIONS_INIT;
     load.strip_prefix = "module.";
-    load.renames = renames;
-    load.num_renames = 1;
+    CHECK(rn_zoo_renames("akamaster", &load.renames, &load.num_renames));
     if (rn_model_load(model, path, &load) < 0) {
         network_report(&load);
         fail(1, "--weights do not fit %s: %s", arch, rn_error_message());
@@ -52,7 +49,7 @@ rn_model *network_open(rn_context *ctx, rn_device *device, const char *arch, int
     CHECK(rn_zoo_create(ctx, arch, &zoo, &net));
     CHECK(rn_model_create(ctx, net, device, &model));
     rn_layer_release(net);
-    load_weights(model, arch, weights);
+    network_load(model, arch, weights);
     return model;
 }
 

@@ -6,9 +6,12 @@
 #include <resnet/resnet.h>
 
 /*
- * A net of the zoo with the weights of a file. `classes` 0: as published. When the file does not fit, says which
- * names are missing, unexpected or of another shape, and exits with 1.
+ * Reads weights of a net `arch`, with names as the zoo has them, or as in DataParallel's and akamaster's files. When the file does
+ * not fit, says which names are missing, unexpected or of another shape, and exits with 1.
  */
+void network_load(rn_model *model, const char *arch, const char *path);
+
+/* A net of the zoo with the weights of a file, see network_load(). `classes` 0: as published. */
 rn_model *network_open(rn_context *ctx, rn_device *device, const char *arch, int64_t classes, int64_t channels,
                        const char *weights);
 

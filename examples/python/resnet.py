@@ -41,6 +41,7 @@ PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD, PLAN_DROP_WEIGHTS = 1, 2, 4, 
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
 LOADER_SHUFFLE, LOADER_DROP_LAST = 1, 2
+IMAGE_AS_STORED, IMAGE_FOLDER_SKIP_BROKEN, IMAGE_FOLDER_FULL_SIZE = 1, 2, 4
 SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3, SHORTCUT_C = range(4)
 CIFAR_PLAIN, CIFAR_ZEROS_AFTER = 1, 2
 RESNET_PLAIN, RESNET_ZEROS_AFTER, RESNET_V1 = 1, 2, 4
@@ -173,6 +174,9 @@ rn_loader_options = _struct(
     ("device", POINTER(rn_device)), ("transform", POINTER(rn_transform)), ("plan", POINTER(rn_plan)),
     ("shard", c_int64), ("num_shards", c_int64), ("mixup_alpha", c_double), ("cutmix_alpha", c_double),
     ("mix_probability", c_double), ("cutmix_share", c_double))
+rn_image_options = _struct("rn_image_options", _flags, ("max_pixels", c_int64))
+rn_image_folder_options = _struct(
+    "rn_image_folder_options", _flags, ("max_pixels", c_int64), ("classes_of", POINTER(rn_dataset)))
 rn_checkpoint = _struct(
     "rn_checkpoint", _flags, ("model", POINTER(rn_model)), ("optimizer", POINTER(rn_optimizer)),
     ("schedule", POINTER(rn_schedule)), ("loader", POINTER(rn_loader)), ("plan", POINTER(rn_plan)),
@@ -324,11 +328,29 @@ FUNCTIONS = {
     "rn_dataset_classes": (c_int64, [_set]),
     "rn_dataset_read": (rn_status, [_set, c_int64, c_void_p, c_size_t, _i64s]),
     "rn_dataset_take": (rn_status, [_set, c_int64, _P(_set)]),
+    "rn_dataset_class_name": (c_char_p, [_set, c_int64]),
+    "rn_dataset_item_name": (c_char_p, [_set, c_int64]),
+    "rn_dataset_read_image": (rn_status, [_set, c_int64, _P(_ten), _i64s]),
+    "rn_dataset_mean": (rn_status, [_set, _P(_ten)]),
+    "rn_image_read": (rn_status, [_ctx, c_char_p, _P(rn_image_options), _P(_ten)]),
+    "rn_image_decode": (rn_status, [_ctx, c_void_p, c_size_t, _P(rn_image_options), _P(_ten)]),
+    "rn_image_resize": (rn_status, [_ten, c_int64, c_int64, _P(_ten)]),
+    "rn_image_folder_open": (rn_status, [_ctx, c_char_p, _P(rn_image_folder_options), _P(_set)]),
+    "rn_image_files_open": (rn_status, [_ctx, _P(c_char_p), _i64s, c_size_t, c_int64, _P(rn_image_folder_options), _P(_set)]),
+    "rn_image_folder_broken": (c_int64, [_set]),
     "rn_transform_create": (rn_status, [_ctx, _P(_tra)]),
     "rn_transform_random_crop": (rn_status, [_tra, c_int64, c_int64, c_int64]),
     "rn_transform_random_hflip": (rn_status, [_tra, c_double]),
     "rn_transform_normalize": (rn_status, [_tra, c_int32, _P(c_double), _P(c_double)]),
     "rn_transform_cutout": (rn_status, [_tra, c_int64]),
+    "rn_transform_center_crop": (rn_status, [_tra, c_int64, c_int64]),
+    "rn_transform_ten_crop": (rn_status, [_tra, c_int64, c_int64]),
+    "rn_transform_short_side": (rn_status, [_tra, c_int64, c_int64]),
+    "rn_transform_resize": (rn_status, [_tra, c_int64, c_int64]),
+    "rn_transform_random_resized_crop": (rn_status, [_tra, c_int64, c_int64, _P(c_double), _P(c_double)]),
+    "rn_transform_pca_color": (rn_status, [_tra, c_double, _P(c_double), _P(c_double)]),
+    "rn_transform_subtract": (rn_status, [_tra, _ten]),
+    "rn_transform_apply": (rn_status, [_tra, _ten, c_uint64, _P(_ten)]),
     "rn_loader_create": (rn_status, [_set, _P(rn_loader_options), _P(_loa)]),
     "rn_loader_next": (rn_status, [_loa, _P(_ten), _P(_ten)]),
     "rn_loader_batches": (c_int64, [_loa]),
@@ -349,7 +371,8 @@ for _options in (rn_context_options, rn_conv2d_options, rn_batchnorm2d_options, 
                  rn_sgd_options,
                  rn_adam_options, rn_group_options, rn_ema_options, rn_step_schedule_options,
                  rn_multistep_schedule_options, rn_cosine_schedule_options, rn_warmup_schedule_options, rn_hold_schedule_options,
-                 rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_loader_options):
+                 rn_one_cycle_schedule_options, rn_plateau_schedule_options, rn_image_options, rn_image_folder_options,
+                 rn_loader_options):
     FUNCTIONS[_options.__name__ + "_init"] = (rn_status, [_P(_options), c_size_t])
 
 
@@ -607,6 +630,16 @@ class Context(_Handle):
 
     def transform(self):
         return Transform(_create(lib.rn_transform_create, _tra, self.pointer))
+
+    def image(self, path, flags=0):
+        """A picture as u8 [3, H, W]."""
+        return Tensor(_create(lib.rn_image_read, _ten, self.pointer, _text(path), byref(_defaults(
+            rn_image_options, flags=flags))))
+
+    def image_folder(self, folder, flags=0, classes_of=None):
+        """A folder for each class. flags: IMAGE_*."""
+        return Dataset(_create(lib.rn_image_folder_open, _set, self.pointer, _text(folder), byref(_defaults(
+            rn_image_folder_options, flags=flags, classes_of=_pointer(classes_of)))))
 
     def cifar10(self, folder, split=SPLIT_TRAIN):
         return Dataset(_create(lib.rn_cifar10_open, _set, self.pointer, _text(folder), split))
@@ -1082,6 +1115,41 @@ class Transform(_Handle):
         lib.rn_transform_cutout(self.pointer, size)
         return self
 
+    def center_crop(self, height, width):
+        lib.rn_transform_center_crop(self.pointer, height, width)
+        return self
+
+    def ten_crop(self, height, width):
+        """Ten rows for each image."""
+        lib.rn_transform_ten_crop(self.pointer, height, width)
+        return self
+
+    def short_side(self, shortest, longest=None):
+        lib.rn_transform_short_side(self.pointer, shortest, shortest if longest is None else longest)
+        return self
+
+    def resize(self, height, width):
+        lib.rn_transform_resize(self.pointer, height, width)
+        return self
+
+    def random_resized_crop(self, height, width, area=None, ratio=None):
+        """area, ratio: smallest and largest; None: torchvision's."""
+        pairs = [(c_double * 2)(*pair) if pair else None for pair in (area, ratio)]
+        lib.rn_transform_random_resized_crop(self.pointer, height, width, *pairs)
+        return self
+
+    def pca_color(self, stddev=0.1):
+        lib.rn_transform_pca_color(self.pointer, stddev, None, None)
+        return self
+
+    def subtract(self, mean):
+        lib.rn_transform_subtract(self.pointer, mean.pointer)
+        return self
+
+    def apply(self, image, seed=0):
+        """f32 [rows, C, H, W] of one image [C, H, W]."""
+        return Tensor(_create(lib.rn_transform_apply, _ten, self.pointer, image.pointer, seed))
+
 
 class Dataset(_Handle):
     kind = "dataset"
@@ -1101,6 +1169,23 @@ class Dataset(_Handle):
         image = np.empty((info.channels, info.height, info.width), DTYPES[info.dtype])
         lib.rn_dataset_read(self.pointer, index, image.ctypes.data, image.nbytes, byref(label))
         return image, label.value
+
+    def read_image(self, index):
+        """The same as a tensor, also where images differ in size."""
+        image, label = _ten(), c_int64()
+        lib.rn_dataset_read_image(self.pointer, index, byref(image), byref(label))
+        return Tensor(image), label.value
+
+    def class_name(self, index):
+        name = lib.rn_dataset_class_name(self.pointer, index)
+        return name and name.decode()
+
+    def item_name(self, index):
+        name = lib.rn_dataset_item_name(self.pointer, index)
+        return name and name.decode()
+
+    def mean(self):
+        return Tensor(_create(lib.rn_dataset_mean, _ten, self.pointer))
 
     def take(self, count):
         return Dataset(_create(lib.rn_dataset_take, _set, self.pointer, count))
@@ -1177,7 +1262,7 @@ def save_checkpoint(path, context, model, optimizer=None, schedule=None, loader=
 
 def save_torch_checkpoint(path, context, model, optimizer=None, epoch=0, step=0):
     """A dictionary of "model", "optimizer", "epoch" and "step" for torch.load()."""
-    checkpoint = _checkpoint(model, optimizer, None, None, None, epoch, step, ())
+    checkpoint = _checkpoint(model, optimizer, None, None, None, epoch, step, (), None)
     lib.rn_checkpoint_save_torch(context.pointer, _text(path), byref(checkpoint))
 
 

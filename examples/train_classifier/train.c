@@ -2,6 +2,7 @@
 #include "train.h"
 #include "../common/check.h"
 #include "../common/files.h"
+#include "../common/network.h"
 #include "curve.h"
 #include "history.h"
 #include "progress.h"
@@ -46,16 +47,6 @@ static void make_model(training *t)
     rn_layer_release(net);
 }
 
-/* Names as the zoo has them, or as in DataParallel's and akamaster's files. */
-static void load_weights(training *t)
-{
-    rn_load_options o = RN_LOAD_OPTIONS_INIT;
-    o.strip_prefix = "module.";
-    CHECK(rn_zoo_renames("akamaster", &o.renames, &o.num_renames));
-    if (t->o->weights && rn_model_load(t->model, t->o->weights, &o) < 0)
-        fail(1, "--weights: %s", rn_error_message());
-}
-
 static void export_weights(const training *t)
 {
     static const char *const torch[] = {".pth", ".pt", ".ckpt", ".th"};
@@ -63,7 +54,7 @@ static void export_weights(const training *t)
     int for_torch = 0;
     for (size_t i = 0; dot && i < sizeof torch / sizeof torch[0]; i++)
         for_torch |= strcmp(dot, torch[i]) == 0;
-    if (path && (for_torch ? rn_model_save_torch(t->model, path) : rn_model_save(t->model, path)) < 0)
+    if (path && (for_torch ? rn_model_save_torch(t->tested, path) : rn_model_save(t->tested, path)) < 0)
         fail(1, "--export: %s", rn_error_message());
 }
 
@@ -157,7 +148,8 @@ static void build(training *t)
     CHECK(rn_context_find_device(t->ctx, t->o->device, &t->device));
     open_data(t);
     make_model(t);
-    load_weights(t);
+    if (t->o->weights)
+        network_load(t->model, t->o->arch, t->o->weights);
     recipe_loss(t->r, t->ctx, &t->loss);
     recipe_optimizer(t->r, t->model, &t->optimizer);
     const int64_t micro_batch = make_train_plan(t);

@@ -135,8 +135,8 @@ class Files(Case):
         first, second = map(self.tensors, (self.out / "model.safetensors", again))
         self.assertEqual(first["fc.weight"], second["fc.weight"])
         self.assertEqual(first["layer2.0.downsample.0.weight"], second["layer2.0.downsample.0.weight"])
-        self.fails(1, "--weights: .*weights.ckpt: 42 names missing, 18 unexpected", *self.cifar, "--out", self.out, "--arch",
-                   "cifar_resnet20", "--weights", file)
+        self.fails(1, "--weights do not fit cifar_resnet20: .*weights.ckpt: 42 names missing, 18 unexpected", *self.cifar, "--out",
+                   self.out, "--arch", "cifar_resnet20", "--weights", file, lines=13)
 
     @staticmethod
     def tensors(path):

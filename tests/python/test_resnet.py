@@ -8,6 +8,7 @@ import gc
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -437,6 +438,38 @@ class Training(unittest.TestCase):
             self.assertLess(losses[2], 0.75 * losses[0], output)
             self.assertGreater(accuracies[2], 50, output)
             self.assertGreater(weights.stat().st_size, 70000)
+
+
+class Pictures(WithContext):
+    def setUp(self):
+        super().setUp()
+        if "images" not in resnet.lib.rn_build_info(resnet.BUILD_FEATURES).decode().split():
+            self.skipTest("the library was built without pictures")
+        self.data = SOURCE / "tests" / "image" / "data"
+
+    def test_one(self):
+        picture = self.ctx.image(self.data / "interlaced.png")
+        values = picture.numpy()
+        np.testing.assert_array_equal(values, np.moveaxis(np.load(self.data / "interlaced.png.npy"), 2, 0))
+        steps = self.ctx.transform().short_side(12).ten_crop(8, 8)
+        self.assertEqual(steps.apply(picture).numpy().shape, (10, 3, 8, 8))
+        with self.assertRaisesRegex(resnet.Error, "nowhere.png"):
+            self.ctx.image("nowhere.png")
+
+    def test_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, picture in (("b", "grey.png"), ("a", "grey.jpg"), ("a", "cmyk.jpg")):
+                (pathlib.Path(folder) / name).mkdir(exist_ok=True)
+                shutil.copy(self.data / picture, pathlib.Path(folder) / name)
+            pictures = self.ctx.image_folder(folder)
+            self.assertEqual((len(pictures), pictures.classes), (3, 2))
+            self.assertEqual([pictures.class_name(i) for i in range(3)], ["a", "b", None])
+            self.assertEqual(pictures.item_name(2), "b/grey.png")
+            self.assertEqual(pictures.read_image(2)[1], 1)
+            loader = pictures.loader(3, transform=self.ctx.transform().random_resized_crop(8, 8).random_hflip())
+            images, labels = next(iter(loader))
+            self.assertEqual(images.shape, (3, 3, 8, 8))
+            self.assertEqual(sorted(labels.read()), [0, 0, 1])
 
 
 if __name__ == "__main__":
