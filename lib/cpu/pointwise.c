@@ -97,8 +97,11 @@ static int64_t input_pitch(const rni_conv_pass *pass)
     return pass->sums + 64 / pass->k->size;
 }
 
-static int64_t most_pixels(const rni_conv_pass *pass)
+/* Pixels of a chunk at most. So few pixels are not cut: each task has all of them, and weights of its own. */
+static int64_t most_pixels(const rni_conv_pass *pass, int64_t pixels)
 {
+    if (pixels <= MOST_PIXELS)
+        return pixels;
     return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, CHUNK_BYTES / (pass->sums * pass->k->size)));
 }
 
@@ -108,16 +111,17 @@ static int64_t out_lanes(const rni_conv_pass *pass)
     return pass->k->max_vectors * pass->k->lanes;
 }
 
-static size_t slot_bytes(const rni_conv_pass *pass)
+/* For a chunk of so many pixels, or of fewer images. */
+static size_t slot_bytes(const rni_conv_pass *pass, int64_t pixels)
 {
     const int64_t outputs = copies_outputs(pass) ? out_lanes(pass) : 0;
     const int64_t inputs = gathers_inputs(pass) || spreads_inputs(pass) ? input_pitch(pass) : 0;
-    return (size_t)(most_pixels(pass) * (outputs + inputs)) * (size_t)pass->k->size;
+    return (size_t)(rni_conv_min(pixels, MOST_PIXELS) * (outputs + inputs)) * (size_t)pass->k->size;
 }
 
 static int64_t chunk_count(const rni_conv_pass *pass, int64_t pixels)
 {
-    return rni_conv_divide_up(pixels, most_pixels(pass));
+    return rni_conv_divide_up(pixels, most_pixels(pass, pixels));
 }
 
 static int64_t chunk_pixels(const void *user, int64_t chunk)
@@ -174,7 +178,7 @@ static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int
     g.ahead = !is_strided(pass->p) && chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
     if (copies_outputs(pass)) {
         copy = memory;
-        memory = rni_at(memory, (size_t)(most_pixels(pass) * out_lanes(pass)), size);
+        memory = rni_at(memory, (size_t)(most_pixels(pass, j->pixels) * out_lanes(pass)), size);
         g.out_pixel = out_lanes(pass);
     }
     if (gathers_inputs(pass) || (spreads_inputs(pass) && last - first >= LEAST_BLOCKS)) {
@@ -193,7 +197,7 @@ static void run_chunk(void *arg, size_t index)
 {
     const pointwise_job *const j = arg;
     const int64_t part = (int64_t)index % j->parts, blocks = j->pass.blocks;
-    void *const memory = slot_bytes(&j->pass) ? rni_scratch_take(&j->scratch, index) : NULL;
+    void *const memory = slot_bytes(&j->pass, j->pixels) ? rni_scratch_take(&j->scratch, index) : NULL;
     run_blocks(j, (int64_t)index / j->parts, blocks * part / j->parts, blocks * (part + 1) / j->parts, memory);
     if (memory)
         rni_scratch_give(memory);
@@ -210,8 +214,8 @@ uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p,
                              int64_t batch, int32_t threads)
 {
     const rni_conv_pass pass = rni_conv_pass_of(k, p, backward_data);
-    return (stats ? stats_bytes(&pass, batch) : 0) +
-           (slot_bytes(&pass) ? (uint64_t)threads * rni_scratch_slot_bytes(slot_bytes(&pass)) : 0);
+    const size_t slot = slot_bytes(&pass, rni_pointwise_pixels(p, batch));
+    return (stats ? stats_bytes(&pass, batch) : 0) + (slot ? (uint64_t)threads * rni_scratch_slot_bytes(slot) : 0);
 }
 
 static void describe(pointwise_job *j)
@@ -233,9 +237,10 @@ static rn_status run_job(pointwise_job *j)
 {
     const rni_conv *const c = j->c;
     describe(j);
-    if (slot_bytes(&j->pass))
-        j->scratch = rni_scratch_make((char *)c->workspace + (j->stats.moments ? stats_bytes(&j->pass, c->batch) : 0),
-                                      slot_bytes(&j->pass), c->call->cpu->host->num_threads);
+    const size_t slot = slot_bytes(&j->pass, j->pixels);
+    if (slot)
+        j->scratch = rni_scratch_make((char *)c->workspace + (j->stats.moments ? stats_bytes(&j->pass, c->batch) : 0), slot,
+                                      c->call->cpu->host->num_threads);
     return rni_cpu_parallel(j->c->call, run_chunk, j, (size_t)(j->chunks * j->parts));
 }
 

@@ -21,23 +21,23 @@ enum { ELEMENTS_F32 = 1, ELEMENTS_I64 = 7 };
 
 /* Messages by their depth: each is made in a buffer of its own and then put into the one above. */
 typedef struct buffers {
-    rni_pb file, graph, item, part, detail, leaf;
+    rni_bytes file, graph, item, part, detail, leaf;
 } buffers;
 
 static void begin_buffers(buffers *b, const rn_allocator *allocator)
 {
-    const rni_pb empty = {.allocator = allocator};
+    const rni_bytes empty = {.allocator = allocator};
     *b = (buffers){empty, empty, empty, empty, empty, empty};
 }
 
 static void end_buffers(buffers *b)
 {
-    rni_pb_free(&b->file);
-    rni_pb_free(&b->graph);
-    rni_pb_free(&b->item);
-    rni_pb_free(&b->part);
-    rni_pb_free(&b->detail);
-    rni_pb_free(&b->leaf);
+    rni_bytes_free(&b->file);
+    rni_bytes_free(&b->graph);
+    rni_bytes_free(&b->item);
+    rni_bytes_free(&b->part);
+    rni_bytes_free(&b->detail);
+    rni_bytes_free(&b->leaf);
 }
 
 static void put_attribute(buffers *b, const rni_onnx_attribute *a)
