@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages in the wire format of Protocol Buffers (protobuf.dev/programming-guides/encoding), written only, into bytes that grow: a field is a tag
- * (number and wire type) and its value; texts, bytes and messages within messages have their length in front.
+ * Messages in the wire format of Protocol Buffers (protobuf.dev/programming-guides/encoding), written only, into bytes that
+ * grow: a field is a tag (number and wire type) and its value; texts, bytes and messages within messages have their length in
+ * front.
  */
 #ifndef RNI_FORMAT_PROTOBUF_H
 #define RNI_FORMAT_PROTOBUF_H

@@ -139,7 +139,7 @@ START_TEST(fields)
                                              0x2a, 0x02, 0x08, 0x00,                         /* 5: {1: 0} */
                                              0x32, 0x80, 0x80, 0x04,                         /* 6: 65,536 bytes follow */
                                              0x3a, 0x00};                                    /* 7: nothing */
-    rni_pb b = {.allocator = &rni_default_allocator}, inner = {.allocator = &rni_default_allocator};
+    rni_bytes b = {.allocator = &rni_default_allocator}, inner = {.allocator = &rni_default_allocator};
     rni_pb_int(&b, 1, 150);
     rni_pb_int(&b, 2, -1);
     rni_pb_float(&b, 3, -1.0f);
@@ -156,8 +156,8 @@ START_TEST(fields)
     inner.failed = 1; /* as when memory has run out */
     rni_pb_message(&b, 1, &inner);
     ck_assert_int_eq(b.failed, 1);
-    rni_pb_free(&b);
-    rni_pb_free(&inner);
+    rni_bytes_free(&b);
+    rni_bytes_free(&inner);
 }
 END_TEST
 
