@@ -53,7 +53,10 @@ RN_API rn_status rn_cifar10_open(rn_context *ctx, const char *dir, int32_t split
 /** CIFAR-100, fine labels, both versions: train.bin or test.bin in `dir`, or train and test. */
 RN_API rn_status rn_cifar100_open(rn_context *ctx, const char *dir, int32_t split, rn_dataset **out);
 
-/** Named files in the CIFAR binary format or the Python version's, told apart by their contents. @param classes 10 (records of 3,073 bytes) or 100 (3,074) */
+/**
+ * Named files in the CIFAR binary format or the Python version's, told apart by their contents.
+ * @param classes 10 (records of 3,073 bytes) or 100 (3,074)
+ */
 RN_API rn_status rn_cifar_files_open(rn_context *ctx, const char *const *paths, size_t num_paths, int64_t classes,
                                      rn_dataset **out);
 
