@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pool. A run is announced by a new ticket number; workers and the caller pull task indexes from one counter. Workers
- * spin shortly for the next run, then sleep on a condition variable.
+ * The pool. A run is announced by a new ticket number. Each thread has a share of the tasks, neighbours, and takes what is left of
+ * the others' shares after its own: runs over the same data mostly give it what its cache still holds, and what a task asks for
+ * ahead is for the same thread. Workers spin shortly for the next run, then sleep on a condition variable.
  */
 #include "base/threads.h"
 #include "base/alloc.h"
@@ -15,6 +16,13 @@
 
 /* How long a worker looks for the next run before it sleeps. */
 enum { SPIN_NANOSECONDS = 50000, SPIN_CHECK = 64, SPINS_BEFORE_YIELD = 2000 };
+
+/* A thread's tasks that nobody has taken; each in a cache line of its own. */
+typedef struct share {
+    atomic_size_t next;
+    size_t end;
+    char padding[64 - 2 * sizeof(size_t)];
+} share;
 
 struct rni_pool {
     rn_allocator allocator;
@@ -30,11 +38,11 @@ struct rni_pool {
     atomic_flag busy;      /* a run is on */
     atomic_uint ticket;    /* number of the run; odd while it is open */
     atomic_int stop;
-    atomic_size_t next;    /* index to take */
+    share *shares;         /* of the caller, then of the workers */
+    atomic_int started;    /* workers that have taken a number */
     atomic_int inside;     /* workers in the open run */
-    rn_task_fn task;       /* written before the ticket, read after it */
+    rn_task_fn task;       /* this and the shares: written before the ticket, read after it */
     void *arg;
-    size_t count;
 };
 
 static void pause_cpu(void)
@@ -63,26 +71,34 @@ rn_status rni_thread_start(pthread_t *out, void *(*run)(void *), void *arg)
     return RN_OK;
 }
 
-static void pull_tasks(rni_pool *pool)
+static void pull_share(share *s, rn_task_fn task, void *arg)
 {
-    const rn_task_fn task = pool->task;
-    void *const arg = pool->arg;
-    const size_t count = pool->count;
     for (;;) {
-        const size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (i >= count)
+        const size_t i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+        if (i >= s->end)
             return;
         task(arg, i);
     }
 }
 
+/* The thread's own share, then what others have left. */
+static void pull_tasks(rni_pool *pool, int32_t me)
+{
+    const rn_task_fn task = pool->task;
+    void *const arg = pool->arg;
+    for (int32_t i = me; i < pool->num_threads; i++)
+        pull_share(&pool->shares[i], task, arg);
+    for (int32_t i = 0; i < me; i++)
+        pull_share(&pool->shares[i], task, arg);
+}
+
 /* Joins the run with this ticket, if it is still open. */
-static void join_run(rni_pool *pool, unsigned ticket)
+static void join_run(rni_pool *pool, int32_t me, unsigned ticket)
 {
     /* Sequentially consistent with the caller's close and look at `inside`: either it sees us or we see it closed. */
     atomic_fetch_add(&pool->inside, 1);
     if (atomic_load(&pool->ticket) == ticket)
-        pull_tasks(pool);
+        pull_tasks(pool, me);
     atomic_fetch_sub(&pool->inside, 1);
 }
 
@@ -120,6 +136,7 @@ static unsigned sleep_for_run(rni_pool *pool, unsigned seen)
 static void *work(void *arg)
 {
     rni_pool *const pool = arg;
+    const int32_t me = 1 + atomic_fetch_add(&pool->started, 1);
     unsigned seen = 0;
     while (!atomic_load(&pool->stop)) {
         unsigned ticket = spin_for_run(pool, seen);
@@ -127,7 +144,7 @@ static void *work(void *arg)
             ticket = sleep_for_run(pool, seen);
         if (atomic_load(&pool->stop))
             break;
-        join_run(pool, ticket);
+        join_run(pool, me, ticket);
         seen = ticket;
     }
     return NULL;
@@ -155,6 +172,7 @@ void rni_pool_destroy(rni_pool *pool)
         pthread_cond_destroy(&pool->wake);
         pthread_mutex_destroy(&pool->mutex);
     }
+    rni_free(&allocator, pool->shares);
     rni_free(&allocator, pool->workers);
     rni_free(&allocator, pool);
 }
@@ -163,8 +181,9 @@ static rn_status start_workers(rni_pool *pool)
 {
     const size_t count = (size_t)pool->num_threads - 1;
     pool->workers = rni_calloc(&pool->allocator, count + 1, sizeof *pool->workers);
-    if (!pool->workers)
-        return rni_nomem("a thread pool", count * sizeof *pool->workers);
+    pool->shares = rni_calloc(&pool->allocator, count + 1, sizeof *pool->shares);
+    if (!pool->workers || !pool->shares)
+        return rni_nomem("a thread pool", (count + 1) * (sizeof *pool->workers + sizeof *pool->shares));
     for (size_t i = 0; i < count; i++) {
         RNI_TRY(rni_thread_start(&pool->workers[i], work, pool));
         pool->num_workers++;
@@ -208,16 +227,26 @@ static void wake_workers(rni_pool *pool)
     pthread_mutex_unlock(&pool->mutex);
 }
 
+static void share_out(rni_pool *pool, size_t count)
+{
+    const size_t threads = (size_t)pool->num_threads, each = count / threads, more = count % threads;
+    size_t first = 0;
+    for (size_t i = 0; i < threads; i++) {
+        atomic_store_explicit(&pool->shares[i].next, first, memory_order_relaxed);
+        first += each + (i < more);
+        pool->shares[i].end = first;
+    }
+}
+
 /* A run with the workers. The caller holds `busy`. */
 static void run_shared(rni_pool *pool, rn_task_fn task, void *arg, size_t count)
 {
     pool->task = task;
     pool->arg = arg;
-    pool->count = count;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    share_out(pool, count);
     atomic_fetch_add(&pool->ticket, 1); /* open */
     wake_workers(pool);
-    pull_tasks(pool);
+    pull_tasks(pool, 0);
     atomic_fetch_add(&pool->ticket, 1); /* close: nobody joins from here on */
     for (int i = 0; atomic_load(&pool->inside) != 0; i++) {
         if (i < SPINS_BEFORE_YIELD)
