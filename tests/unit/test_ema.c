@@ -22,7 +22,7 @@ typedef struct fixture {
 
 static fixture begin(double decay, uint64_t flags)
 {
-    fixture f = {NULL};
+    fixture f = {.cpu = NULL};
     rn_ema_options e = RN_EMA_OPTIONS_INIT;
     rn_plan_options o = RN_PLAN_OPTIONS_INIT;
     f.ctx = support_context(&f.cpu);
