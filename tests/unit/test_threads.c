@@ -284,6 +284,37 @@ START_TEST(a_forked_child_is_told)
 }
 END_TEST
 
+/* Task 0 waits until the other thread has one. */
+typedef struct meeting {
+    pthread_t caller;
+    atomic_int others_first; /* index, -1 before */
+} meeting;
+
+static void meet(void *arg, size_t index)
+{
+    meeting *const m = arg;
+    int none = -1;
+    if (!pthread_equal(pthread_self(), m->caller))
+        atomic_compare_exchange_strong(&m->others_first, &none, (int)index);
+    const time_t end = time(NULL) + 20;
+    while (index == 0 && atomic_load(&m->others_first) < 0 && time(NULL) < end)
+        usleep(100);
+}
+
+/* Neighbours go to one thread: the second of two begins in the middle. */
+START_TEST(each_thread_begins_with_its_share)
+{
+    rni_pool *const pool = make_pool(2);
+    for (int i = 0; i < 20; i++) {
+        meeting m = {.caller = pthread_self()};
+        atomic_init(&m.others_first, -1);
+        ck_ok(rni_pool_run(pool, meet, &m, 6));
+        ck_assert_int_eq(atomic_load(&m.others_first), 3);
+    }
+    rni_pool_destroy(pool);
+}
+END_TEST
+
 START_TEST(at_least_one_thread_is_available)
 {
     const int32_t threads = rni_available_threads();
@@ -295,4 +326,4 @@ END_TEST
 SUPPORT_MAIN("threads", every_task_runs_once, runs_see_what_earlier_runs_wrote, sleeping_workers_wake,
              tasks_run_on_several_threads, a_task_may_run_tasks, several_callers_at_once,
              the_hosts_parallel_for_is_used_instead, a_thread_that_cannot_be_made, threads_block_all_signals,
-             a_forked_child_is_told, at_least_one_thread_is_available)
+             a_forked_child_is_told, each_thread_begins_with_its_share, at_least_one_thread_is_available)
