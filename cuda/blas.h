@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Matrix products through cuBLAS, behind a table as small as what is used of it, so that the simulator can stand in. */
+#ifndef RNI_CUDA_BLAS_H
+#define RNI_CUDA_BLAS_H
+
+#include "cuda.h"
+
+/* Row-major C[m, n] = alpha op(A) op(B) + beta C, sums in f32. A and B: f32, bf16 or f16, both of one type; C: that
+   type or f32. transpose_a: A is stored [k, m]; transpose_b: B is stored [n, k]. Leading dimensions in elements. */
+typedef struct rni_blas_product {
+    int32_t transpose_a, transpose_b;
+    int64_t m, n, k;
+    float alpha, beta;
+    int32_t type, c_type; /* rn_dtype */
+    const void *a, *b;
+    void *c;
+    int64_t lda, ldb, ldc;
+} rni_blas_product;
+
+typedef struct rni_blas_api {
+    rn_status (*create)(rni_cuda_device *device, void **handle);
+    void (*destroy)(void *handle);
+    rn_status (*multiply)(void *handle, cudaStream_t stream, const rni_blas_product *product);
+} rni_blas_api;
+extern const rni_blas_api rni_blas_api_device; /* real cuBLAS, or the simulator's */
+
+#endif
