@@ -81,9 +81,4 @@ template <class Tile> static unsigned rni_conv_blocks(int64_t rows, int64_t grou
     return down > INT32_MAX / groups / across ? 0 : (unsigned)(down * groups * across);
 }
 
-static inline int rni_aligned(const void *p)
-{
-    return (uintptr_t)p % 16 == 0;
-}
-
 #endif

@@ -75,7 +75,7 @@ __device__ __forceinline__ void rni_backward_finish(const float (&sum)[N], T *dx
     rni_vector<T, N> out = {};
     if (accumulate && whole)
         out = rni_load_vector<T, N>(dx);
-    RNI_UNROLL
+    UNROLL
     for (int j = 0; j < N; j++) {
         if (j >= count)
             break;
@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS, 2)
     if (!used)
         return;
     const int32_t all_channels = s.groups * s.in_channels, first_channel = place.group * s.in_channels + place.column;
-    RNI_UNROLL
+    UNROLL
     for (int i = 0; i < Tile::thread_rows; i++) {
         if (row + i >= left)
             return;
@@ -151,7 +151,7 @@ static cudaError_t choose(cudaStream_t stream, const rni_conv_shape &s, const vo
     constexpr int V = rni_lanes<T>();
     if (s.in_channels <= rni_narrow_tile::columns)
         return launch<T, 1, rni_narrow_tile>(stream, s, dy, w, dx, accumulate);
-    if (s.in_channels % V == 0 && s.out_channels % V == 0 && rni_aligned(dy) && rni_aligned(w))
+    if (s.in_channels % V == 0 && s.out_channels % V == 0 && rni_aligned(dy, w))
         return launch<T, V, rni_square_tile<V>>(stream, s, dy, w, dx, accumulate);
     return launch<T, 1, rni_square_tile<1>>(stream, s, dy, w, dx, accumulate);
 }

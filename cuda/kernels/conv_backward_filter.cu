@@ -112,9 +112,9 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS, 2)
             rni_tile_multiply<Tile>(rows, columns, sum);
     }
     float *const out = sums + ((int64_t)place.share * all_outputs + first_output) * terms;
-    RNI_UNROLL
+    UNROLL
     for (int i = 0; i < Tile::thread_rows; i++)
-        RNI_UNROLL for (int j = 0; j < Tile::thread_columns; j++)
+        UNROLL for (int j = 0; j < Tile::thread_columns; j++)
             if (row + i < outputs && made + j < terms)
                 out[(int64_t)(row + i) * terms + made + j] = sum[i][j];
 }
@@ -139,7 +139,7 @@ static cudaError_t choose(cudaStream_t stream, const rni_conv_shape &s, const vo
                           float *sums)
 {
     constexpr int V = rni_lanes<T>();
-    if (s.in_channels % V == 0 && s.out_channels % V == 0 && rni_aligned(x) && rni_aligned(dy))
+    if (s.in_channels % V == 0 && s.out_channels % V == 0 && rni_aligned(x, dy))
         return launch<T, V, rni_square_tile<V>>(stream, s, x, dy, pixels, sums);
     return launch<T, 1, rni_square_tile<1>>(stream, s, x, dy, pixels, sums);
 }

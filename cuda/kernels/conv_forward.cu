@@ -62,7 +62,7 @@ __device__ __forceinline__ void rni_forward_finish(const float (&sum)[N], const 
     rni_vector<T, N> out = {};
     if (residual && whole)
         out = rni_load_vector<T, N>(residual);
-    RNI_UNROLL
+    UNROLL
     for (int j = 0; j < N; j++) {
         if (j >= count)
             break;
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS, 2)
     }
     if (!used)
         return;
-    RNI_UNROLL
+    UNROLL
     for (int i = 0; i < Tile::thread_rows; i++) {
         if (row + i >= left)
             return;
@@ -129,7 +129,7 @@ static cudaError_t launch(cudaStream_t stream, const rni_conv_shape &s, const vo
                           const float *bias, const void *residual, void *y, int32_t relu)
 {
     const unsigned blocks = rni_conv_blocks<Tile>((int64_t)s.images * s.out[0] * s.out[1], s.groups, s.out_channels);
-    const int32_t whole = s.out_channels % Tile::thread_columns == 0 && rni_aligned(y) && rni_aligned(residual);
+    const int32_t whole = s.out_channels % Tile::thread_columns == 0 && rni_aligned(y, residual);
     if (!blocks)
         return cudaErrorInvalidConfiguration;
     return RN_LAUNCH((rni_kernel_conv_forward<T, V, Tile>), dim3(blocks), dim3(RNI_TILE_THREADS), stream, s,
@@ -144,7 +144,7 @@ static cudaError_t choose(cudaStream_t stream, const rni_conv_shape &s, const vo
     constexpr int V = rni_lanes<T>();
     if (s.out_channels <= rni_narrow_tile::columns)
         return launch<T, 1, rni_narrow_tile>(stream, s, x, w, bias, residual, y, relu);
-    if (s.in_channels % V == 0 && rni_aligned(x) && rni_aligned(w))
+    if (s.in_channels % V == 0 && rni_aligned(x, w))
         return launch<T, V, rni_square_tile<V>>(stream, s, x, w, bias, residual, y, relu);
     return launch<T, 1, rni_square_tile<1>>(stream, s, x, w, bias, residual, y, relu);
 }

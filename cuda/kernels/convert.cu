@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies between element types, and between [channels][pixels] and [pixels][channels]. */
 #include "kernels/kernels.h"
-#include "kernels/tile.h"
+#include "kernels/vector.h"
 
 enum { RNI_CONVERT_THREADS = 256 };
 
@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(RNI_CONVERT_THREADS)
         rni_vector<D, V> out = {};
         if (accumulate)
             out = rni_load_vector<D, V>(to + i * V);
-        RNI_UNROLL
+        UNROLL
         for (int j = 0; j < V; j++)
             rni_convert_one(in.v[j], out.v[j], accumulate);
         rni_store_vector<D, V>(to + i * V, out);
@@ -45,7 +45,7 @@ template <class S, class D>
 static cudaError_t convert_any(cudaStream_t stream, const void *from, void *to, int64_t count, int32_t accumulate)
 {
     constexpr int V = 16 / (int)(sizeof(S) > sizeof(D) ? sizeof(S) : sizeof(D));
-    if (((uintptr_t)from | (uintptr_t)to) % 16 == 0)
+    if (rni_aligned(from, to))
         return convert<S, D, V>(stream, from, to, count, accumulate);
     return convert<S, D, 1>(stream, from, to, count, accumulate);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Filters between O,I,taps (parameters and their gradients, f32) and O,taps,I (what convolutions read and write). */
 #include "kernels/kernels.h"
-#include "kernels/tile.h"
+#include "kernels/vector.h"
 
 /* What a block takes of one filter: some channels and taps, through shared memory. */
-enum { RNI_FILTER_CHANNELS = 64, RNI_FILTER_TAPS = 16 };
+enum { RNI_FILTER_THREADS = 256, RNI_FILTER_CHANNELS = 64, RNI_FILTER_TAPS = 16 };
 
 struct rni_filter_piece {
     int64_t filter, first; /* of the filter's elements in the arrays */
@@ -27,7 +27,7 @@ __device__ __forceinline__ rni_filter_piece rni_filter_piece_of(int32_t in_chann
 }
 
 template <class T>
-__global__ void __launch_bounds__(RNI_TILE_THREADS)
+__global__ void __launch_bounds__(RNI_FILTER_THREADS)
     rni_kernel_filter_pack(const float *__restrict__ w, const float *__restrict__ scale, T *__restrict__ packed,
                            int32_t in_channels, int32_t taps)
 {
@@ -35,13 +35,13 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS)
     const rni_filter_piece p = rni_filter_piece_of(in_channels, taps);
     const uint32_t count = (uint32_t)(p.channels * p.taps);
     const float factor = scale ? scale[p.filter] : 1.0f;
-    for (uint32_t i = threadIdx.x; i < count; i += RNI_TILE_THREADS) {
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
         const uint32_t channel = i / (uint32_t)p.taps, tap = i - channel * (uint32_t)p.taps;
         const float value = w[p.first + (int64_t)(p.channel + channel) * taps + p.tap + tap];
         piece[tap * (RNI_FILTER_CHANNELS + 1) + channel] = value * factor;
     }
     __syncthreads();
-    for (uint32_t i = threadIdx.x; i < count; i += RNI_TILE_THREADS) {
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
         const uint32_t tap = i / (uint32_t)p.channels, channel = i - tap * (uint32_t)p.channels;
         rni_store(packed[p.first + (int64_t)(p.tap + tap) * in_channels + p.channel + channel],
                   piece[tap * (RNI_FILTER_CHANNELS + 1) + channel]);
@@ -49,14 +49,14 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS)
 }
 
 template <class T>
-__global__ void __launch_bounds__(RNI_TILE_THREADS)
+__global__ void __launch_bounds__(RNI_FILTER_THREADS)
     rni_kernel_filter_add(const T *__restrict__ filters, int32_t filter_count, int64_t pitch, float *__restrict__ dw,
                           int32_t in_channels, int32_t taps)
 {
     RN_SHARED(float, piece, RNI_FILTER_TAPS * (RNI_FILTER_CHANNELS + 1));
     const rni_filter_piece p = rni_filter_piece_of(in_channels, taps);
     const uint32_t count = (uint32_t)(p.channels * p.taps);
-    for (uint32_t i = threadIdx.x; i < count; i += RNI_TILE_THREADS) {
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
         const uint32_t tap = i / (uint32_t)p.channels, channel = i - tap * (uint32_t)p.channels;
         const T *from = filters + p.first + (int64_t)(p.tap + tap) * in_channels + p.channel + channel;
         float sum = 0;
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS)
         piece[tap * (RNI_FILTER_CHANNELS + 1) + channel] = sum;
     }
     __syncthreads();
-    for (uint32_t i = threadIdx.x; i < count; i += RNI_TILE_THREADS) {
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
         const uint32_t channel = i / (uint32_t)p.taps, tap = i - channel * (uint32_t)p.taps;
         dw[p.first + (int64_t)(p.channel + channel) * taps + p.tap + tap] +=
             piece[tap * (RNI_FILTER_CHANNELS + 1) + channel];
@@ -83,7 +83,7 @@ extern "C" cudaError_t rni_k_filter_pack(cudaStream_t stream, int32_t dtype, con
                                          void *packed, int64_t out_channels, int32_t in_channels, int32_t taps)
 {
     const unsigned blocks = blocks_of(out_channels, in_channels, taps);
-    const dim3 grid(blocks), block(RNI_TILE_THREADS);
+    const dim3 grid(blocks), block(RNI_FILTER_THREADS);
     if (!blocks)
         return cudaErrorInvalidConfiguration;
     if (dtype == RN_BF16)
@@ -98,7 +98,7 @@ extern "C" cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, cons
 {
     const unsigned blocks = blocks_of(out_channels, in_channels, taps);
     const int64_t pitch = out_channels * in_channels * taps;
-    const dim3 grid(blocks), block(RNI_TILE_THREADS);
+    const dim3 grid(blocks), block(RNI_FILTER_THREADS);
     if (!blocks)
         return cudaErrorInvalidConfiguration;
     if (dtype == RN_BF16)

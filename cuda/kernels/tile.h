@@ -6,17 +6,15 @@
 #ifndef RNI_CUDA_TILE_H
 #define RNI_CUDA_TILE_H
 
-#include "kernels/element.h"
+#include "kernels/vector.h"
 
 enum { RNI_TILE_THREADS = 256 };
 
-/* Loops over registers must be unrolled; nvcc would do it to all others, too, for ten times the code. */
+/* nvcc would unroll loops of known length altogether, for several times the code. */
 #ifdef __CUDACC__
-#define RNI_UNROLL _Pragma("unroll")
-#define RNI_UNROLL_SOME _Pragma("unroll 4")
+#define UNROLL_SOME _Pragma("unroll 4")
 #else
-#define RNI_UNROLL
-#define RNI_UNROLL_SOME
+#define UNROLL_SOME
 #endif
 
 /* Rows x columns, of which each thread has some neighbours. */
@@ -45,16 +43,6 @@ template <class Tile> __device__ __forceinline__ int rni_tile_column()
     return (int)threadIdx.x % (Tile::columns / Tile::thread_columns) * Tile::thread_columns;
 }
 
-template <class T, int V> __device__ __forceinline__ rni_vector<T, V> rni_load_vector(const T *from)
-{
-    return *reinterpret_cast<const rni_vector<T, V> *>(from);
-}
-
-template <class T, int V> __device__ __forceinline__ void rni_store_vector(T *to, const rni_vector<T, V> &v)
-{
-    *reinterpret_cast<rni_vector<T, V> *>(to) = v;
-}
-
 /*
  * Fills an operand whose terms are neighbours in memory. source.term(k) comes before source.row(r), which gives V terms
  * from k on of a row.
@@ -65,13 +53,13 @@ __device__ __forceinline__ void rni_tile_fill_by_terms(float *tile, Source &sour
     constexpr int per_row = Depth / V, step = RNI_TILE_THREADS / per_row;
     const int k = (int)threadIdx.x % per_row * V;
     source.term(first_term + k);
-    RNI_UNROLL_SOME
+    UNROLL_SOME
     for (int i = 0; i < (Rows + step - 1) / step; i++) {
         const int row = (int)threadIdx.x / per_row + i * step;
         if (step > Rows && row >= Rows)
             return;
         const rni_vector<T, V> v = source.row(row);
-        RNI_UNROLL
+        UNROLL
         for (int j = 0; j < V; j++)
             tile[(k + j) * Pitch + row] = rni_load(v.v[j]);
     }
@@ -83,7 +71,7 @@ __device__ __forceinline__ void rni_tile_fill_by_rows(float *tile, Source &sourc
 {
     constexpr int per_term = Rows / V, step = RNI_TILE_THREADS / per_term;
     const int row = (int)threadIdx.x % per_term * V;
-    RNI_UNROLL_SOME
+    UNROLL_SOME
     for (int n = 0; n < (Depth + step - 1) / step; n++) {
         const int k = (int)threadIdx.x / per_term + n * step;
         if (step > Depth && k >= Depth)
@@ -91,10 +79,10 @@ __device__ __forceinline__ void rni_tile_fill_by_rows(float *tile, Source &sourc
         const rni_vector<T, V> v = source.get(first_term + k, row);
         if (V == 1)
             tile[k * Pitch + row] = rni_load(v.v[0]);
-        RNI_UNROLL
+        UNROLL
         for (int i = 0; i + 4 <= V; i += 4) {
             rni_quad q;
-            RNI_UNROLL
+            UNROLL
             for (int j = 0; j < 4; j++)
                 q.v[j] = rni_load(v.v[i + j]);
             rni_store_vector<float, 4>(&tile[k * Pitch + row + i], q);
@@ -109,13 +97,13 @@ __device__ __forceinline__ void rni_tile_multiply(const float *rows, const float
 {
     rows += rni_tile_row<Tile>();
     columns += rni_tile_column<Tile>();
-    RNI_UNROLL_SOME
+    UNROLL_SOME
     for (int k = 0; k < Tile::depth; k++) {
         const auto a = rni_load_vector<float, Tile::thread_rows>(rows + k * Tile::row_pitch);
         const auto b = rni_load_vector<float, Tile::thread_columns>(columns + k * Tile::column_pitch);
-        RNI_UNROLL
+        UNROLL
         for (int i = 0; i < Tile::thread_rows; i++)
-            RNI_UNROLL for (int j = 0; j < Tile::thread_columns; j++)
+            UNROLL for (int j = 0; j < Tile::thread_columns; j++)
                 sum[i][j] += a.v[i] * b.v[j];
     }
 }

@@ -4,7 +4,7 @@
  * Coefficients are made in double, elements in f32, as the CPU's vector kernels do.
  */
 #include "kernels/kernels.h"
-#include "kernels/tile.h"
+#include "kernels/vector.h"
 
 enum { RNI_UPDATE_THREADS = 256 };
 
@@ -88,7 +88,7 @@ struct rni_clip_step {
     template <int V> __device__ __forceinline__ void at(int64_t i) const
     {
         rni_vector<float, V> g = rni_load_vector<float, V>(grads + i);
-        RNI_UNROLL
+        UNROLL
         for (int j = 0; j < V; j++)
             g.v[j] *= factor;
         rni_store_vector<float, V>(grads + i, g);
@@ -131,7 +131,7 @@ struct rni_sgd_step {
         rni_vector<float, V> b = {};
         if (momentum && !first)
             b = rni_load_vector<float, V>(momentum + i);
-        RNI_UNROLL
+        UNROLL
         for (int j = 0; j < V; j++) {
             d.v[j] += decay * w.v[j];
             b.v[j] = first ? d.v[j] : k.momentum * b.v[j] + k.keep * d.v[j];
@@ -182,7 +182,7 @@ struct rni_adam_step {
         const rni_vector<float, V> g = rni_load_vector<float, V>(grads + i);
         rni_vector<float, V> w = rni_load_vector<float, V>(params + i), mean = rni_load_vector<float, V>(m + i);
         rni_vector<float, V> square = rni_load_vector<float, V>(v + i);
-        RNI_UNROLL
+        UNROLL
         for (int j = 0; j < V; j++) {
             const float d = g.v[j] + decay * w.v[j];
             mean.v[j] = beta1 * mean.v[j] + rest1 * d;
@@ -241,7 +241,7 @@ struct rni_lerp_step {
     {
         const rni_vector<float, V> to = rni_load_vector<float, V>(b + i);
         rni_vector<float, V> from = rni_load_vector<float, V>(a + i);
-        RNI_UNROLL
+        UNROLL
         for (int j = 0; j < V; j++)
             from.v[j] = (far ? to.v[j] : from.v[j]) + weight * (to.v[j] - from.v[j]);
         rni_store_vector<float, V>(a + i, from);
