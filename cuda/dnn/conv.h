@@ -48,4 +48,7 @@ void rni_dnn_conv_release(rni_cuda_device *device, rni_dnn_conv *conv);
 rn_status rni_dnn_conv_run(rni_dnn_conv *conv, cudaStream_t stream, int64_t batch, const rni_dnn_operands *operands,
                            void *workspace);
 
+/* The plan of the largest batch, for reports; *padded: with channels filled up to a multiple of 8. */
+const struct rni_dnn_plan *rni_dnn_conv_plan(const rni_dnn_conv *conv, int32_t *padded);
+
 #endif
