@@ -174,8 +174,10 @@ static int take(const rni_dnn_rules *rules, descriptor config, rni_dnn_plan *pla
 static rn_status take_from(const rni_dnn_rules *rules, configs *found, rni_dnn_plan *plan, int32_t *left)
 {
     for (int64_t i = 0; i < found->count && !plan->plan; i++) {
-        if (!take(rules, found->config[i], plan))
+        if (!take(rules, found->config[i], plan)) {
+            plan->refused++;
             continue;
+        }
         if ((*left)-- > 0) {
             cudnnBackendDestroyDescriptor(plan->plan);
             plan->plan = NULL;

@@ -15,6 +15,7 @@ struct rni_dnn_plan {
     uint32_t notes;          /* bits of cudnnBackendNumericalNote_t */
     uint32_t behaviour;      /* bits of cudnnBackendBehaviorNote_t */
     int32_t rank;            /* how many acceptable engines cuDNN put before it */
+    int32_t refused;         /* how many that are not */
     const rn_host_api *host; /* who gave the memory of this struct */
 };
 
