@@ -35,10 +35,10 @@ static void write_row(const rni_device_record *record, const char *dtype, const 
         return;
     fprintf(csv, "%s,%s,%s,%s%s%s%s,%lld,%lld,%lld,%lld,%lld,%lld,%lld,%lld,%lld,%lld,%s,", record->name, dtype,
             kind_name(c), c->flags & RN_OPF_BIAS ? "+bias" : "", c->flags & RN_OPF_ADD ? "+add" : "",
-            c->flags & RN_OPF_RELU ? "+relu" : "", c->flags & RN_OPF_ACCUMULATE ? "+accumulate" : "",
-            (long long)batch, (long long)p->in_channels, (long long)p->in_height, (long long)p->in_width,
-            (long long)p->out_channels, (long long)p->out_height, (long long)p->kernel[0], (long long)p->stride[0],
-            (long long)p->dilation[0], (long long)p->groups, c->net);
+            c->flags & RN_OPF_RELU ? "+relu" : "", c->flags & RN_OPF_ACCUMULATE ? "+accumulate" : "", (long long)batch,
+            (long long)p->in_channels, (long long)p->in_height, (long long)p->in_width, (long long)p->out_channels,
+            (long long)p->out_height, (long long)p->kernel[0], (long long)p->stride[0], (long long)p->dilation[0],
+            (long long)p->groups, c->net);
     if (row->planned)
         fprintf(csv, "%lld,%d,%d,%d,%llu,%llu\n", (long long)row->engine, row->refused, row->padded, row->tensor_cores,
                 (unsigned long long)row->plan_workspace, (unsigned long long)row->workspace);
@@ -106,10 +106,11 @@ static int sweep_device(const rni_device_record *record, int dtype, const int64_
             sweep_one(&device, record, dtype, &paper_convolutions[i], batches[b], &t);
     record_device_close(&device);
     t.seconds = now() - begin;
-    printf("%-8s %-4s %5d planned, %4d without, %4d not the first choice, %5d on tensor cores, %3d padded, workspace up "
-           "to %6.1f MiB, %5.1f s\n",
-           record->name, dtypes[dtype].name, t.planned, t.missing, t.refused, t.tensor_cores, t.padded,
-           (double)t.most / 1048576.0, t.seconds);
+    printf(
+        "%-8s %-4s %5d planned, %4d without, %4d not the first choice, %5d on tensor cores, %3d padded, workspace up "
+        "to %6.1f MiB, %5.1f s\n",
+        record->name, dtypes[dtype].name, t.planned, t.missing, t.refused, t.tensor_cores, t.padded,
+        (double)t.most / 1048576.0, t.seconds);
     return t.missing + t.wrong;
 }
 

@@ -11,7 +11,7 @@
 typedef struct work {
     const rni_dnn_shape *s;
     int64_t in, out, taps; /* channels of one group */
-    float *x, *w, *y;      /* w: groups, taps, in, out */
+    float *x, *w, *y; /* w: groups, taps, in, out */
     double *sums;
 } work;
 

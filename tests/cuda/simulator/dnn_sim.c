@@ -20,9 +20,9 @@ static const rni_device_record *find_record(const rni_cuda_device *device)
     const rni_device_record *found = NULL;
     for (int i = 0; i < rni_device_record_count; i++) {
         const rni_device_record *const record = &rni_device_records[i];
-        if (name && name[0] ? strcmp(record->name, name) == 0
-                            : record->capability <= device->capability &&
-                                  (!found || record->capability > found->capability))
+        if (name && name[0]
+                ? strcmp(record->name, name) == 0
+                : record->capability <= device->capability && (!found || record->capability > found->capability))
             found = record;
     }
     return found;
