@@ -14,7 +14,7 @@ static rn_status result(cublasStatus_t status, const char *what)
 {
     if (status == CUBLAS_STATUS_SUCCESS)
         return RN_OK;
-    return rni_fail(status == CUBLAS_STATUS_ALLOC_FAILED     ? RN_E_NOMEM
+    return rni_fail(status == CUBLAS_STATUS_ALLOC_FAILED    ? RN_E_NOMEM
                     : status == CUBLAS_STATUS_NOT_SUPPORTED ? RN_E_UNSUPPORTED
                                                             : RN_E_BACKEND,
                     "cuBLAS cannot %s: %s", what, cublasGetStatusString(status));

@@ -15,7 +15,7 @@ struct rni_dnn {
     rni_dnn_rules rules;
     int32_t autotune;
     rni_dnn_entry *entries; /* the last made first */
-    pthread_mutex_t lock;   /* held while a plan is looked for, and while the handle is used */
+    pthread_mutex_t lock; /* held while a plan is looked for, and while the handle is used */
 };
 
 /*

@@ -18,7 +18,7 @@ enum { MAX_PATH = 4096 };
 static int folder(char path[MAX_PATH])
 {
     const char *const own = getenv("RN_CUDA_CACHE"), *const cache = getenv("XDG_CACHE_HOME"),
-                     *const home = getenv("HOME");
+                      *const home = getenv("HOME");
     int length;
     if (own && own[0])
         length = snprintf(path, MAX_PATH, "%s", own);
@@ -41,7 +41,8 @@ static int file_path(const rni_dnn *dnn, char path[MAX_PATH])
     if (!folder(path) || cudaGetDeviceProperties(&properties, dnn->device->index) != cudaSuccess)
         return 0;
     const size_t used = strlen(path);
-    const int length = snprintf(path + used, MAX_PATH - used, "/cudnn-%zu-%s.plans", cudnnGetVersion(), properties.name);
+    const int length =
+        snprintf(path + used, MAX_PATH - used, "/cudnn-%zu-%s.plans", cudnnGetVersion(), properties.name);
     if (length < 0 || (size_t)length >= MAX_PATH - used)
         return 0;
     for (char *c = path + used + 1; *c; c++)

@@ -75,7 +75,8 @@ static rn_status serve_as(rni_dnn *dnn, rni_dnn_shape shape, int padded, int mea
         at.w = reserve(&at, (uint64_t)rni_dnn_filter_count(&shape) * element_size(&shape));
     }
     if (at.total > available)
-        return rni_fail(RN_E_UNSUPPORTED, "a convolution needs %llu bytes of workspace besides cuDNN's, %llu are allowed",
+        return rni_fail(RN_E_UNSUPPORTED,
+                        "a convolution needs %llu bytes of workspace besides cuDNN's, %llu are allowed",
                         (unsigned long long)at.total, (unsigned long long)available);
     shape.limit = available - at.total;
     RNI_TRY(rni_dnn_find(dnn, &shape, measure, &at.plan));
@@ -188,10 +189,9 @@ static rn_status service_of(rni_dnn_conv *conv, int64_t batch, const service **o
         RNI_TRY(add_batch(conv, batch, status, &served, &b));
     }
     *out = &b->served;
-    return b->status == RN_OK
-               ? RN_OK
-               : rni_fail(b->status, "cuDNN has no plan for a batch of %lld in the workspace of %lld's",
-                          (long long)batch, (long long)conv->shape.batch);
+    return b->status == RN_OK ? RN_OK
+                              : rni_fail(b->status, "cuDNN has no plan for a batch of %lld in the workspace of %lld's",
+                                         (long long)batch, (long long)conv->shape.batch);
 }
 
 static rn_status kernel_result(const rni_dnn_conv *conv, cudaError_t error)
@@ -223,8 +223,8 @@ static rn_status before(const rni_dnn_conv *conv, cudaStream_t stream, const ser
         to->w = workspace + s->w;
         RNI_TRY(channels(conv, stream, op->x, in, to->x, padded, shape->batch * shape->in[1] * shape->in[2]));
         if (shape->kind == RN_OP_CONV_FORWARD)
-            RNI_TRY(channels(conv, stream, op->w, in, to->w, padded,
-                             shape->out[0] * shape->kernel[0] * shape->kernel[1]));
+            RNI_TRY(
+                channels(conv, stream, op->w, in, to->w, padded, shape->out[0] * shape->kernel[0] * shape->kernel[1]));
     }
     if (!makes_bias(shape))
         return RN_OK;

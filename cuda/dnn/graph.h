@@ -9,8 +9,8 @@
 /* Names of tensors in graphs and variant packs; the inner ones have no memory. */
 enum {
     RNI_DNN_X = 1, /* or dx */
-    RNI_DNN_W,     /* or dw */
-    RNI_DNN_Y,     /* or dy */
+    RNI_DNN_W, /* or dw */
+    RNI_DNN_Y, /* or dy */
     RNI_DNN_BIAS,
     RNI_DNN_RESIDUAL,
     RNI_DNN_SUMS, /* inner: of the convolution */

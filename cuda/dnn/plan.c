@@ -9,8 +9,7 @@ typedef cudnnBackendDescriptor_t descriptor;
 enum { MAX_CONFIGS = 128 };
 
 #define NOTE(name) (1u << CUDNN_NUMERICAL_NOTE_##name)
-#define WINOGRAD                                                                                                       \
-    (NOTE(WINOGRAD) | NOTE(WINOGRAD_TILE_4x4) | NOTE(WINOGRAD_TILE_6x6) | NOTE(WINOGRAD_TILE_13x13))
+#define WINOGRAD (NOTE(WINOGRAD) | NOTE(WINOGRAD_TILE_4x4) | NOTE(WINOGRAD_TILE_6x6) | NOTE(WINOGRAD_TILE_13x13))
 
 int rni_dnn_acceptable(const rni_dnn_rules *rules, const rni_dnn_shape *shape, uint32_t notes, uint32_t behaviour)
 {
@@ -146,9 +145,9 @@ static rn_status finalize_plan(const rni_dnn_rules *rules, descriptor made, desc
     RNI_TRY(rni_dnn_set_descriptor(made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config));
     RNI_TRY(rni_dnn_set_descriptor(made, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, rules->properties));
     RNI_TRY(rni_dnn_finalize(made));
-    RNI_TRY(rni_dnn_result(cudnnBackendGetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
-                                                    &count, &bytes),
-                           "read a plan's workspace"));
+    RNI_TRY(rni_dnn_result(
+        cudnnBackendGetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &bytes),
+        "read a plan's workspace"));
     *workspace = bytes > 0 ? (uint64_t)bytes : 0;
     return RN_OK;
 }
@@ -158,8 +157,7 @@ static int take(const rni_dnn_rules *rules, descriptor config, rni_dnn_plan *pla
 {
     rni_dnn_bag bag = {0};
     descriptor made;
-    if (read_engine(config, plan) != RN_OK ||
-        !rni_dnn_acceptable(rules, &plan->shape, plan->notes, plan->behaviour) ||
+    if (read_engine(config, plan) != RN_OK || !rni_dnn_acceptable(rules, &plan->shape, plan->notes, plan->behaviour) ||
         rni_dnn_make(&bag, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &made) != RN_OK)
         return 0;
     if (finalize_plan(rules, made, config, &plan->workspace) != RN_OK || plan->workspace > plan->shape.limit) {
@@ -174,8 +172,10 @@ static int take(const rni_dnn_rules *rules, descriptor config, rni_dnn_plan *pla
 static rn_status take_from(const rni_dnn_rules *rules, configs *found, rni_dnn_plan *plan, int32_t *left)
 {
     for (int64_t i = 0; i < found->count && !plan->plan; i++) {
-        if (!take(rules, found->config[i], plan))
+        if (!take(rules, found->config[i], plan)) {
+            plan->refused++;
             continue;
+        }
         if ((*left)-- > 0) {
             cudnnBackendDestroyDescriptor(plan->plan);
             plan->plan = NULL;

@@ -11,10 +11,11 @@ struct rni_dnn_plan {
     rni_dnn_bag bag; /* the graph, its tensors, the engine: the plan stands on them */
     cudnnBackendDescriptor_t plan;
     uint64_t workspace;
-    int64_t engine;          /* cuDNN's number of it */
-    uint32_t notes;          /* bits of cudnnBackendNumericalNote_t */
-    uint32_t behaviour;      /* bits of cudnnBackendBehaviorNote_t */
-    int32_t rank;            /* how many acceptable engines cuDNN put before it */
+    int64_t engine; /* cuDNN's number of it */
+    uint32_t notes; /* bits of cudnnBackendNumericalNote_t */
+    uint32_t behaviour; /* bits of cudnnBackendBehaviorNote_t */
+    int32_t rank; /* how many acceptable engines cuDNN put before it */
+    int32_t refused; /* how many that are not */
     const rn_host_api *host; /* who gave the memory of this struct */
 };
 
@@ -22,8 +23,8 @@ struct rni_dnn_plan {
 typedef struct rni_dnn_rules {
     const rn_host_api *host;
     cudnnBackendDescriptor_t properties; /* CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR */
-    int32_t tf32;                        /* f32 operands may be rounded to TF32 */
-    int32_t runtime;                     /* engines that cuDNN compiles when asked are welcome */
+    int32_t tf32; /* f32 operands may be rounded to TF32 */
+    int32_t runtime; /* engines that cuDNN compiles when asked are welcome */
 } rni_dnn_rules;
 
 /*

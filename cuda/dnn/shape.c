@@ -24,7 +24,8 @@ rni_dnn_shape rni_dnn_shape_of(const rni_dnn_problem *problem, uint64_t limit)
     s.limit = limit;
     s.kind = problem->kind;
     s.dtype = problem->dtype;
-    s.flags = problem->flags & (s.kind == RN_OP_CONV_FORWARD ? RN_OPF_BIAS | RN_OPF_ADD | RN_OPF_RELU : RN_OPF_ACCUMULATE);
+    s.flags =
+        problem->flags & (s.kind == RN_OP_CONV_FORWARD ? RN_OPF_BIAS | RN_OPF_ADD | RN_OPF_RELU : RN_OPF_ACCUMULATE);
     s.direct = p->direct != 0;
     return s;
 }
@@ -61,9 +62,9 @@ static int fits(int64_t a, int64_t b, int64_t c, int64_t d)
 
 static rn_status check_sizes(const rni_dnn_shape *s)
 {
-    const int64_t sizes[] = {s->batch,  s->groups,    s->in[0],     s->in[1],   s->in[2],    s->out[0],      s->out[1],
-                             s->out[2], s->kernel[0], s->kernel[1], s->stride[0], s->stride[1], s->dilation[0],
-                             s->dilation[1]};
+    const int64_t sizes[] = {s->batch,     s->groups,    s->in[0],       s->in[1],      s->in[2],
+                             s->out[0],    s->out[1],    s->out[2],      s->kernel[0],  s->kernel[1],
+                             s->stride[0], s->stride[1], s->dilation[0], s->dilation[1]};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i] < 1)
             return rni_fail(RN_E_INVALID, "a convolution with a size of %lld", (long long)sizes[i]);
@@ -94,22 +95,26 @@ rn_status rni_dnn_shape_check(const rni_dnn_shape *s)
 
 static const char *kind_name(int32_t kind)
 {
-    return kind == RN_OP_CONV_FORWARD ? "conv_forward"
+    return kind == RN_OP_CONV_FORWARD         ? "conv_forward"
            : kind == RN_OP_CONV_BACKWARD_DATA ? "conv_backward_data"
                                               : "conv_backward_filter";
 }
 
 const char *rni_dnn_shape_text(char text[RNI_DNN_SHAPE_TEXT], const rni_dnn_shape *s)
 {
-    snprintf(text, RNI_DNN_SHAPE_TEXT,
-             "%s %lldx%lldx%lldx%lld to %lldx%lldx%lld, %lldx%lld stride %lldx%lld padding %lldx%lld dilation %lldx%lld "
-             "groups %lld %s%s%s%s%s%s",
-             kind_name(s->kind), (long long)s->batch, (long long)s->in[0], (long long)s->in[1], (long long)s->in[2],
-             (long long)s->out[0], (long long)s->out[1], (long long)s->out[2], (long long)s->kernel[0],
-             (long long)s->kernel[1], (long long)s->stride[0], (long long)s->stride[1], (long long)s->padding[0],
-             (long long)s->padding[1], (long long)s->dilation[0], (long long)s->dilation[1], (long long)s->groups,
-             s->dtype == RN_F32 ? "f32" : s->dtype == RN_BF16 ? "bf16" : "f16", s->flags & RN_OPF_BIAS ? " bias" : "",
-             s->flags & RN_OPF_ADD ? " add" : "", s->flags & RN_OPF_RELU ? " relu" : "",
-             s->flags & RN_OPF_ACCUMULATE ? " accumulate" : "", s->direct ? " direct" : "");
+    snprintf(
+        text, RNI_DNN_SHAPE_TEXT,
+        "%s %lldx%lldx%lldx%lld to %lldx%lldx%lld, %lldx%lld stride %lldx%lld padding %lldx%lld dilation %lldx%lld "
+        "groups %lld %s%s%s%s%s%s",
+        kind_name(s->kind), (long long)s->batch, (long long)s->in[0], (long long)s->in[1], (long long)s->in[2],
+        (long long)s->out[0], (long long)s->out[1], (long long)s->out[2], (long long)s->kernel[0],
+        (long long)s->kernel[1], (long long)s->stride[0], (long long)s->stride[1], (long long)s->padding[0],
+        (long long)s->padding[1], (long long)s->dilation[0], (long long)s->dilation[1], (long long)s->groups,
+        s->dtype == RN_F32    ? "f32"
+        : s->dtype == RN_BF16 ? "bf16"
+                              : "f16",
+        s->flags & RN_OPF_BIAS ? " bias" : "", s->flags & RN_OPF_ADD ? " add" : "",
+        s->flags & RN_OPF_RELU ? " relu" : "", s->flags & RN_OPF_ACCUMULATE ? " accumulate" : "",
+        s->direct ? " direct" : "");
     return text;
 }

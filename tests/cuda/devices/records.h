@@ -7,8 +7,8 @@
 #define RNI_DEVICE_RECORDS_H
 
 typedef struct rni_device_record {
-    const char *name;    /* "h100" */
-    int capability;      /* 10 * major + minor */
+    const char *name; /* "h100" */
+    int capability; /* 10 * major + minor */
     int processors;
     const char *json;
 } rni_device_record;
