@@ -24,4 +24,10 @@ typedef struct rni_blas_api {
 } rni_blas_api;
 extern const rni_blas_api rni_blas_api_device; /* real cuBLAS, or the simulator's */
 
+/* device->blas, through rni_blas_api_device. */
+rn_status rni_blas_open(rni_cuda_device *device, rni_blas **out);
+void rni_blas_close(rni_blas *blas); /* NULL is fine */
+/* Enqueues it; leading dimensions and sizes beyond 32 bits are RN_E_UNSUPPORTED. */
+rn_status rni_blas_multiply(rni_blas *blas, cudaStream_t stream, const rni_blas_product *product);
+
 #endif

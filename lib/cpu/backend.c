@@ -2,7 +2,7 @@
 /* The CPU backend's table: one device, memory of the host, work done by the time a call returns. */
 #include "backend/context.h"
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 #include "cpu/levels.h"
 #include "cpu/widen.h"
@@ -224,7 +224,7 @@ static rn_status op_query(void *dev, const rn_op *op, const rn_value *values, rn
 {
     const rni_cpu *const cpu = dev;
     rn_op_info info = {.struct_size = sizeof info, .in_place = -1};
-    RNI_TRY(rni_cpu_check(op, values, &info));
+    RNI_TRY(rni_ops_check(op, values, &info));
     const rni_cpu_driver *const driver = drivers[op->kind];
     if (rni_widen_wanted(driver, cpu->level, op, values))
         RNI_TRY(rni_widen_query(driver, cpu, op, values, &info));

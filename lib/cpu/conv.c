@@ -2,7 +2,7 @@
 /* Drivers of the convolution family: they check operands, gather them and hand over to the fast or the plain loops. */
 #include "cpu/conv.h"
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/filter_bands.h"
 #include "cpu/gathered.h"
 #include "cpu/pointwise.h"
@@ -66,7 +66,7 @@ static rn_status check_window(const rn_op *op, const rn_conv_params *p, int axis
     const int64_t room = in + 2 * p->padding[axis] - span;
     if (room >= 0 && out == room / p->stride[axis] + 1)
         return RN_OK;
-    return rni_cpu_refuse(op, RN_E_SHAPE, "params: axis %d: window %lld in %lld does not give %lld", axis,
+    return rni_ops_refuse(op, RN_E_SHAPE, "params: axis %d: window %lld in %lld does not give %lld", axis,
                           (long long)span, (long long)in, (long long)out);
 }
 
@@ -78,13 +78,13 @@ static rn_status check_params(const rn_op *op)
                              p->stride[1],   p->dilation[0],  p->dilation[1]};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i] < 1 || sizes[i] > MAX_SIZE)
-            return rni_cpu_refuse(op, RN_E_INVALID, "params: sizes from 1 to %lld expected, got %lld",
+            return rni_ops_refuse(op, RN_E_INVALID, "params: sizes from 1 to %lld expected, got %lld",
                                   (long long)MAX_SIZE, (long long)sizes[i]);
     for (int axis = 0; axis < 2; axis++)
         if (p->padding[axis] < 0 || p->padding[axis] > MAX_SIZE)
-            return rni_cpu_refuse(op, RN_E_INVALID, "params: padding %lld", (long long)p->padding[axis]);
+            return rni_ops_refuse(op, RN_E_INVALID, "params: padding %lld", (long long)p->padding[axis]);
     if (p->in_channels % p->groups || p->out_channels % p->groups)
-        return rni_cpu_refuse(op, RN_E_INVALID, "params: %lld groups of %lld and %lld channels", (long long)p->groups,
+        return rni_ops_refuse(op, RN_E_INVALID, "params: %lld groups of %lld and %lld channels", (long long)p->groups,
                               (long long)p->in_channels, (long long)p->out_channels);
     RNI_TRY(check_window(op, p, 0, p->in_height, p->out_height));
     return check_window(op, p, 1, p->in_width, p->out_width);
@@ -98,7 +98,7 @@ static rn_status check_dims(const rn_op *op, const char *name, const rn_value *v
     if (equal)
         return RN_OK;
     char expected[RNI_SHAPE_TEXT], got[RNI_SHAPE_TEXT];
-    return rni_cpu_refuse(op, RN_E_SHAPE, "%s: expected %s (-1: any), got %s", name,
+    return rni_ops_refuse(op, RN_E_SHAPE, "%s: expected %s (-1: any), got %s", name,
                           rni_shape_text(expected, rank, dims), rni_shape_text(got, v->rank, v->dims));
 }
 
@@ -106,7 +106,7 @@ static rn_status check_dtype(const rn_op *op, const char *name, const rn_value *
 {
     if (v->dtype == dtype)
         return RN_OK;
-    return rni_cpu_refuse(op, RN_E_DTYPE, "%s: expected %s, got %s", name, rn_dtype_name(dtype),
+    return rni_ops_refuse(op, RN_E_DTYPE, "%s: expected %s, got %s", name, rn_dtype_name(dtype),
                           rn_dtype_name(v->dtype));
 }
 
@@ -114,7 +114,7 @@ static rn_status check_compute_dtype(const rn_op *op, const rn_value *v)
 {
     if (v->dtype == RN_F32 || v->dtype == RN_F64 || v->dtype == RN_BF16)
         return RN_OK;
-    return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "computes in f32, f64 and bf16, not in %s", rn_dtype_name(v->dtype));
+    return rni_ops_refuse(op, RN_E_UNSUPPORTED, "computes in f32, f64 and bf16, not in %s", rn_dtype_name(v->dtype));
 }
 
 static rn_status check_image(const rn_op *op, const char *name, const rn_value *v, int32_t dtype, int64_t channels,
@@ -123,7 +123,7 @@ static rn_status check_image(const rn_op *op, const char *name, const rn_value *
     const int64_t dims[4] = {-1, channels, height, width};
     RNI_TRY(check_dtype(op, name, v, dtype));
     RNI_TRY(check_dims(op, name, v, 4, dims));
-    return v->layout == RN_LAYOUT_NHWC ? RN_OK : rni_cpu_refuse(op, RN_E_UNSUPPORTED, "%s: NHWC expected", name);
+    return v->layout == RN_LAYOUT_NHWC ? RN_OK : rni_ops_refuse(op, RN_E_UNSUPPORTED, "%s: NHWC expected", name);
 }
 
 /* The input (or its gradient) and the output (or its gradient) of the convolution. */
@@ -147,7 +147,7 @@ static rn_status check_channels(const rn_op *op, const char *name, const rn_valu
 {
     const rn_conv_params *const p = op->params;
     if (!v)
-        return rni_cpu_refuse(op, RN_E_INVALID, "%s is missing", name);
+        return rni_ops_refuse(op, RN_E_INVALID, "%s is missing", name);
     RNI_TRY(check_dtype(op, name, v, dtype));
     return check_dims(op, name, v, 1, &p->out_channels);
 }
@@ -221,13 +221,13 @@ static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_val
     if (op->flags & RN_OPF_ADD) {
         const rn_value *const residual = input(op, values, 3);
         if (!residual)
-            return rni_cpu_refuse(op, RN_E_INVALID, "residual is missing");
+            return rni_ops_refuse(op, RN_E_INVALID, "residual is missing");
         RNI_TRY(check_image(op, "residual", residual, x->dtype, y->dims[1], y->dims[2], y->dims[3]));
         info->in_place = 3;
     }
     if (op->flags & RN_OPF_STATS) {
         if (op->flags & (RN_OPF_ADD | RN_OPF_RELU))
-            return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "statistics come without residual and ReLU");
+            return rni_ops_refuse(op, RN_E_UNSUPPORTED, "statistics come without residual and ReLU");
         RNI_TRY(check_channels(op, "mean", output(op, values, 1), rni_channel_dtype(x->dtype)));
         RNI_TRY(check_channels(op, "variance", output(op, values, 2), rni_channel_dtype(x->dtype)));
     }

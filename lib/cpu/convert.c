@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies between layouts (NCHW and NHWC) and element types. */
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 #include <string.h>
 
@@ -37,15 +37,15 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
         equal = a->dims[i] == b->dims[i];
     if (!equal) {
         char from[RNI_SHAPE_TEXT], to[RNI_SHAPE_TEXT];
-        return rni_cpu_refuse(op, RN_E_SHAPE, "equal dims expected, got %s and %s",
+        return rni_ops_refuse(op, RN_E_SHAPE, "equal dims expected, got %s and %s",
                               rni_shape_text(from, a->rank, a->dims), rni_shape_text(to, b->rank, b->dims));
     }
     const int same = a->dtype == b->dtype && a->layout == b->layout && !(op->flags & RN_OPF_ACCUMULATE);
     if (!same && (!is_float(a->dtype) || !is_float(b->dtype)))
-        return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "from %s to %s", rn_dtype_name(a->dtype), rn_dtype_name(b->dtype));
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "from %s to %s", rn_dtype_name(a->dtype), rn_dtype_name(b->dtype));
     const int packed = a->layout == RN_LAYOUT_PACKED || b->layout == RN_LAYOUT_PACKED;
     if (packed || (a->layout != b->layout && a->rank != 4))
-        return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "from layout %d to %d at rank %d", (int)a->layout, (int)b->layout,
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "from layout %d to %d at rank %d", (int)a->layout, (int)b->layout,
                               (int)a->rank);
     return RN_OK;
 }

@@ -2,7 +2,7 @@
 /* Dropout (Srivastava et al. 2014), inverted: kept elements are times 1/(1-p). Backward is the same op on dy. */
 #include "base/error.h"
 #include "base/rng.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 
 enum { TASK_ELEMENTS = 4096 }; /* a multiple of 4: elements of one Philox block stay together */
@@ -22,7 +22,7 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
     (void)values;
     (void)info;
     if (!(p->p >= 0 && p->p <= 1))
-        return rni_cpu_refuse(op, RN_E_INVALID, "p from 0 to 1 expected, got %g", p->p);
+        return rni_ops_refuse(op, RN_E_INVALID, "p from 0 to 1 expected, got %g", p->p);
     return RN_OK;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fully connected layers. Every output is summed in one order that no batch size changes. */
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 
 /* Images and outputs per task. */
@@ -19,7 +19,7 @@ static rn_status check_linear(const rn_op *op, const rn_value *x, const rn_value
     if (x->rank != 2 || y->rank != 2 || w->rank != 2 || x->dims[1] != w->dims[1] || y->dims[1] != w->dims[0] ||
         x->dims[0] != y->dims[0] || x->batch_axis != y->batch_axis) {
         char a[RNI_SHAPE_TEXT], b[RNI_SHAPE_TEXT], c[RNI_SHAPE_TEXT];
-        return rni_cpu_refuse(op, RN_E_SHAPE, "[N, I], [O, I] and [N, O] expected, got %s, %s and %s",
+        return rni_ops_refuse(op, RN_E_SHAPE, "[N, I], [O, I] and [N, O] expected, got %s, %s and %s",
                               rni_shape_text(a, x->rank, x->dims), rni_shape_text(b, w->rank, w->dims),
                               rni_shape_text(c, y->rank, y->dims));
     }
@@ -35,10 +35,10 @@ static rn_status forward_query(const rni_cpu *cpu, const rn_op *op, const rn_val
     if (!(op->flags & RN_OPF_BIAS))
         return RN_OK;
     if (op->num_in < 3 || op->in[2] == RN_NO_VALUE)
-        return rni_cpu_refuse(op, RN_E_INVALID, "in 2, the bias, is missing");
+        return rni_ops_refuse(op, RN_E_INVALID, "in 2, the bias, is missing");
     const rn_value *const b = &values[op->in[2]];
     if (b->rank != 1 || b->dims[0] != w->dims[0])
-        return rni_cpu_refuse(op, RN_E_SHAPE, "in 2: [%lld] expected", (long long)w->dims[0]);
+        return rni_ops_refuse(op, RN_E_SHAPE, "in 2: [%lld] expected", (long long)w->dims[0]);
     return RN_OK;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Losses: their value goes to the metrics, their gradient, times grad_scale, out. */
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 #include <math.h>
 
@@ -44,7 +44,7 @@ static rn_status check_labels(const rni_cpu_call *c, const int64_t *labels, size
 {
     for (size_t i = 0; i < images; i++)
         if (labels[i] < 0 || labels[i] >= (int64_t)classes)
-            return rni_cpu_refuse(c->op, RN_E_INVALID, "label %zu: 0 to %zu expected, got %lld", i, classes - 1,
+            return rni_ops_refuse(c->op, RN_E_INVALID, "label %zu: 0 to %zu expected, got %lld", i, classes - 1,
                                   (long long)labels[i]);
     return RN_OK;
 }
@@ -75,9 +75,9 @@ static rn_status cross_entropy_query(const rni_cpu *cpu, const rn_op *op, const 
     const rn_cross_entropy_params *const p = op->params;
     (void)cpu;
     if (x->rank != 2)
-        return rni_cpu_refuse(op, RN_E_SHAPE, "logits [N, K] expected, got rank %d", (int)x->rank);
+        return rni_ops_refuse(op, RN_E_SHAPE, "logits [N, K] expected, got rank %d", (int)x->rank);
     if (!(p->label_smoothing >= 0 && p->label_smoothing < 1))
-        return rni_cpu_refuse(op, RN_E_INVALID, "label smoothing from 0 to below 1 expected, got %g",
+        return rni_ops_refuse(op, RN_E_INVALID, "label smoothing from 0 to below 1 expected, got %g",
                               p->label_smoothing);
     const size_t group = rni_ceil_div(ROW_ELEMENTS, (size_t)x->dims[1]);
     info->workspace = rni_ceil_div((size_t)x->dims[0], group) * sizeof(partial);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Gradient norm and clipping, SGD and Adam over the segments of the flat parameter buffers; averages of weights. */
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 #include <math.h>
 
@@ -55,11 +55,11 @@ static rn_status run_chunks(update_task *t, rn_task_fn task)
 static rn_status check_segments(const rn_op *op, const rn_segment *segments, uint64_t num, const rn_value *flat)
 {
     if (num && !segments)
-        return rni_cpu_refuse(op, RN_E_INVALID, "no segments");
+        return rni_ops_refuse(op, RN_E_INVALID, "no segments");
     for (uint64_t i = 0; i < num; i++) {
         const uint64_t room = flat->bytes / sizeof(float);
         if (segments[i].offset > room || segments[i].count > room - segments[i].offset)
-            return rni_cpu_refuse(op, RN_E_SHAPE, "segment %llu ends beyond the %llu elements there are",
+            return rni_ops_refuse(op, RN_E_SHAPE, "segment %llu ends beyond the %llu elements there are",
                                   (unsigned long long)i, (unsigned long long)room);
     }
     return RN_OK;
@@ -161,7 +161,7 @@ static rn_status sgd_query(const rni_cpu *cpu, const rn_op *op, const rn_value *
     if (p->momentum == 0)
         return RN_OK;
     if (op->num_out < 2 || op->out[1] == RN_NO_VALUE)
-        return rni_cpu_refuse(op, RN_E_INVALID, "out 1, the momentum buffer, is missing");
+        return rni_ops_refuse(op, RN_E_INVALID, "out 1, the momentum buffer, is missing");
     return check_segments(op, p->segments, p->num_segments, &values[op->out[1]]);
 }
 
@@ -203,7 +203,7 @@ static rn_status adam_query(const rni_cpu *cpu, const rn_op *op, const rn_value 
     (void)cpu;
     (void)info;
     if (p->state_stride > second.bytes / sizeof(float))
-        return rni_cpu_refuse(op, RN_E_SHAPE, "out 1: %llu bytes are too few for two moments",
+        return rni_ops_refuse(op, RN_E_SHAPE, "out 1: %llu bytes are too few for two moments",
                               (unsigned long long)second.bytes);
     second.bytes -= p->state_stride * sizeof(float);
     RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->in[0]]));
@@ -242,7 +242,7 @@ static rn_status lerp_query(const rni_cpu *cpu, const rn_op *op, const rn_value 
     const uint64_t in = values[op->in[0]].bytes, out = values[op->out[0]].bytes;
     (void)cpu;
     (void)info;
-    return in == out ? RN_OK : rni_cpu_refuse(op, RN_E_SHAPE, "%llu bytes into %llu", (unsigned long long)in,
+    return in == out ? RN_OK : rni_ops_refuse(op, RN_E_SHAPE, "%llu bytes into %llu", (unsigned long long)in,
                                               (unsigned long long)out);
 }
 

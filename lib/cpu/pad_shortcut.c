@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The parameter-free shortcut of He et al. 2015 (option A): every stride-th pixel, zeroes in the added channels. */
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 #include <string.h>
 
@@ -18,14 +18,14 @@ static rn_status check_pad(const rn_op *op, const rn_value *x, const rn_value *y
 {
     const rn_pad_shortcut_params *const p = op->params;
     if (x->rank != 4 || y->rank != 4 || x->layout != RN_LAYOUT_NHWC || y->layout != RN_LAYOUT_NHWC)
-        return rni_cpu_refuse(op, RN_E_SHAPE, "NHWC images expected");
+        return rni_ops_refuse(op, RN_E_SHAPE, "NHWC images expected");
     if (p->stride[0] < 1 || p->stride[1] < 1 || p->channels_before < 0 || p->channels_after < 0)
-        return rni_cpu_refuse(op, RN_E_INVALID, "strides of at least 1 and no negative channels expected");
+        return rni_ops_refuse(op, RN_E_INVALID, "strides of at least 1 and no negative channels expected");
     if (x->dims[0] != y->dims[0] || x->batch_axis != y->batch_axis ||
         y->dims[1] != p->channels_before + x->dims[1] + p->channels_after ||
         y->dims[2] != (x->dims[2] - 1) / p->stride[0] + 1 || y->dims[3] != (x->dims[3] - 1) / p->stride[1] + 1) {
         char a[RNI_SHAPE_TEXT], b[RNI_SHAPE_TEXT];
-        return rni_cpu_refuse(op, RN_E_SHAPE, "%s does not become %s", rni_shape_text(a, 4, x->dims),
+        return rni_ops_refuse(op, RN_E_SHAPE, "%s does not become %s", rni_shape_text(a, 4, x->dims),
                               rni_shape_text(b, 4, y->dims));
     }
     return RN_OK;

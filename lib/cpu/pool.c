@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Max and average pooling over NHWC images. Global average pooling is a window as large as the image. */
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 
 typedef struct pool_task {
@@ -40,11 +40,11 @@ static rni_pool pool_of(const rn_op *op, const rn_value *in, const rn_value *out
 static rn_status check_axis(const rn_op *op, int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t padding)
 {
     if (kernel < 1 || stride < 1 || padding < 0 || padding > kernel / 2 || size + 2 * padding < kernel)
-        return rni_cpu_refuse(op, RN_E_SHAPE, "window %lld, stride %lld, padding %lld on %lld pixels",
+        return rni_ops_refuse(op, RN_E_SHAPE, "window %lld, stride %lld, padding %lld on %lld pixels",
                               (long long)kernel, (long long)stride, (long long)padding, (long long)size);
     const int64_t expected = (size + 2 * padding - kernel) / stride + 1;
     if (out != expected)
-        return rni_cpu_refuse(op, RN_E_SHAPE, "%lld output pixels expected on an axis, got %lld", (long long)expected,
+        return rni_ops_refuse(op, RN_E_SHAPE, "%lld output pixels expected on an axis, got %lld", (long long)expected,
                               (long long)out);
     return RN_OK;
 }
@@ -52,9 +52,9 @@ static rn_status check_axis(const rn_op *op, int64_t size, int64_t out, int64_t 
 static rn_status check_pool(const rn_op *op, const rn_value *in, const rn_value *out)
 {
     if (in->rank != 4 || out->rank != 4 || in->layout != RN_LAYOUT_NHWC || out->layout != RN_LAYOUT_NHWC)
-        return rni_cpu_refuse(op, RN_E_SHAPE, "NHWC images expected");
+        return rni_ops_refuse(op, RN_E_SHAPE, "NHWC images expected");
     if (in->dims[0] != out->dims[0] || in->dims[1] != out->dims[1] || in->batch_axis != out->batch_axis)
-        return rni_cpu_refuse(op, RN_E_SHAPE, "images and channels expected to be equal, got [%lld, %lld] and [%lld, %lld]",
+        return rni_ops_refuse(op, RN_E_SHAPE, "images and channels expected to be equal, got [%lld, %lld] and [%lld, %lld]",
                               (long long)in->dims[0], (long long)in->dims[1], (long long)out->dims[0],
                               (long long)out->dims[1]);
     const int global = op->kind == RN_OP_GLOBAL_AVGPOOL || op->kind == RN_OP_GLOBAL_AVGPOOL_BACKWARD;
@@ -95,7 +95,7 @@ static rn_status max_backward_query(const rni_cpu *cpu, const rn_op *op, const r
     (void)cpu;
     (void)info;
     if (!same_dims(dy, y) || !same_dims(x, &values[op->out[0]]))
-        return rni_cpu_refuse(op, RN_E_SHAPE, "dy of y's dims and dx of x's dims expected");
+        return rni_ops_refuse(op, RN_E_SHAPE, "dy of y's dims and dx of x's dims expected");
     return check_pool(op, x, y);
 }
 

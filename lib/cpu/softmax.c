@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Softmax over dimension 1: in [N, K] and in NHWC these values lie side by side. */
 #include "base/error.h"
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "cpu/driver.h"
 
 enum { TASK_ELEMENTS = 1024 }; /* exponentials are slow */
@@ -19,7 +19,7 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
     (void)cpu;
     (void)info;
     if (x->rank < 2 || (x->layout == RN_LAYOUT_PLAIN && rni_cpu_pixels(x) != 1))
-        return rni_cpu_refuse(op, RN_E_SHAPE, "in 0: [N, K] or NHWC expected, got rank %d", (int)x->rank);
+        return rni_ops_refuse(op, RN_E_SHAPE, "in 0: [N, K] or NHWC expected, got rank %d", (int)x->rank);
     return RN_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cpu/check.h"
+#include "ops/rules.h"
 #include "base/error.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,7 +87,7 @@ static const op_rule rules[RN_OP_COUNT_] = {
     [RN_OP_LERP] = {"lerp", 0, 0, 0, {FLOATS}, {FLOATS}},
 };
 
-rn_status rni_cpu_refuse(const rn_op *op, rn_status status, const char *format, ...)
+rn_status rni_ops_refuse(const rn_op *op, rn_status status, const char *format, ...)
 {
     char text[300];
     va_list args;
@@ -115,7 +115,7 @@ typedef struct operand {
 static rn_status wrong_dims(const checking *k, operand which, const rn_value *v, const char *expected)
 {
     char text[RNI_SHAPE_TEXT];
-    return rni_cpu_refuse(k->op, RN_E_SHAPE, "%s %u: %s expected, got %s", which.side, (unsigned)which.index, expected,
+    return rni_ops_refuse(k->op, RN_E_SHAPE, "%s %u: %s expected, got %s", which.side, (unsigned)which.index, expected,
                           rni_shape_text(text, v->rank, v->dims));
 }
 
@@ -123,7 +123,7 @@ static rn_status check_dtype(const checking *k, operand which, const rn_value *v
 {
     if (v->dtype == dtype)
         return RN_OK;
-    return rni_cpu_refuse(k->op, RN_E_DTYPE, "%s %u: %s expected, got %s", which.side, (unsigned)which.index,
+    return rni_ops_refuse(k->op, RN_E_DTYPE, "%s %u: %s expected, got %s", which.side, (unsigned)which.index,
                           rn_dtype_name(dtype), rn_dtype_name(v->dtype));
 }
 
@@ -133,7 +133,7 @@ static rn_status check_compute_dtype(checking *k, operand which, const rn_value 
     if (k->dtype)
         return check_dtype(k, which, v, k->dtype);
     if (v->dtype != RN_F32 && v->dtype != RN_F64 && v->dtype != RN_BF16)
-        return rni_cpu_refuse(k->op, RN_E_UNSUPPORTED, "%s %u: computes in f32, f64 and bf16, not in %s", which.side,
+        return rni_ops_refuse(k->op, RN_E_UNSUPPORTED, "%s %u: computes in f32, f64 and bf16, not in %s", which.side,
                               (unsigned)which.index, rn_dtype_name(v->dtype));
     k->dtype = v->dtype;
     return RN_OK;
@@ -155,7 +155,7 @@ static rn_status check_activation(checking *k, operand which, const rn_value *v)
         return wrong_dims(k, which, v, "rank 1 to 8");
     const int nhwc = v->layout == RN_LAYOUT_NHWC;
     if (nhwc ? v->rank != 4 : v->layout != RN_LAYOUT_PLAIN)
-        return rni_cpu_refuse(k->op, RN_E_UNSUPPORTED, "%s %u: layout %d of rank %d", which.side,
+        return rni_ops_refuse(k->op, RN_E_UNSUPPORTED, "%s %u: layout %d of rank %d", which.side,
                               (unsigned)which.index, (int)v->layout, (int)v->rank);
     if (!k->act) {
         k->act = v;
@@ -175,7 +175,7 @@ static rn_status check_same(checking *k, operand which, const rn_value *v, int32
         return wrong_dims(k, which, v, rni_shape_text(text, k->act->rank, k->act->dims));
     }
     if (v->layout != layout)
-        return rni_cpu_refuse(k->op, RN_E_SHAPE, "%s %u: layout %d expected, got %d", which.side,
+        return rni_ops_refuse(k->op, RN_E_SHAPE, "%s %u: layout %d expected, got %d", which.side,
                               (unsigned)which.index, (int)layout, (int)v->layout);
     return RN_OK;
 }
@@ -236,25 +236,25 @@ static rn_status check_side(checking *k, const char *side, const uint8_t *what, 
         const uint32_t index = i < count ? indexes[i] : RN_NO_VALUE;
         const uint8_t kind = what[i] & (OPTIONAL - 1);
         if (index == RN_NO_VALUE && kind != NONE && !(what[i] & OPTIONAL))
-            return rni_cpu_refuse(k->op, RN_E_INVALID, "%s %u is missing", side, (unsigned)i);
+            return rni_ops_refuse(k->op, RN_E_INVALID, "%s %u is missing", side, (unsigned)i);
         if (index != RN_NO_VALUE && kind == NONE)
-            return rni_cpu_refuse(k->op, RN_E_INVALID, "%s %u is one too many", side, (unsigned)i);
+            return rni_ops_refuse(k->op, RN_E_INVALID, "%s %u is one too many", side, (unsigned)i);
         if (index != RN_NO_VALUE)
             RNI_TRY(check_operand(k, (operand){side, i}, &k->values[index], kind));
     }
-    return count <= most ? RN_OK : rni_cpu_refuse(k->op, RN_E_INVALID, "%u %s operands, at most %u expected",
+    return count <= most ? RN_OK : rni_ops_refuse(k->op, RN_E_INVALID, "%u %s operands, at most %u expected",
                                                   (unsigned)count, side, (unsigned)most);
 }
 
-rn_status rni_cpu_check(const rn_op *op, const rn_value *values, rn_op_info *info)
+rn_status rni_ops_check(const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     if (op->kind <= 0 || op->kind >= RN_OP_COUNT_ || !rules[op->kind].name)
         return rni_fail(RN_E_UNSUPPORTED, "%s: op kind %d is not known", op->path ? op->path : "?", (int)op->kind);
     const op_rule *const rule = &rules[op->kind];
     if (op->flags & ~rule->flags)
-        return rni_cpu_refuse(op, RN_E_UNSUPPORTED, "flags 0x%x", (unsigned)(op->flags & ~rule->flags));
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "flags 0x%x", (unsigned)(op->flags & ~rule->flags));
     if (op->params_size < rule->params || (rule->params && !op->params))
-        return rni_cpu_refuse(op, RN_E_INVALID, "%zu bytes of params, %zu expected", op->params_size, rule->params);
+        return rni_ops_refuse(op, RN_E_INVALID, "%zu bytes of params, %zu expected", op->params_size, rule->params);
     checking k = {.op = op, .values = values, .channels = -1};
     RNI_TRY(check_side(&k, "in", rule->in, MAX_IN, op->in, op->num_in));
     RNI_TRY(check_side(&k, "out", rule->out, MAX_OUT, op->out, op->num_out));

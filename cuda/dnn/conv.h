@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Convolution ops through cuDNN, for the drivers of cuda/ops. A problem that no plan serves is RN_E_UNSUPPORTED: the
+ * module's own kernel takes it.
+ */
+#ifndef RNI_CUDA_DNN_CONV_H
+#define RNI_CUDA_DNN_CONV_H
+
+#include "cuda.h"
+
+/* device->dnn. RN_E_BACKEND with cuDNN's text when there is no handle to be had. */
+rn_status rni_dnn_open(rni_cuda_device *device, rni_dnn **out);
+void rni_dnn_close(rni_dnn *dnn); /* after the last release; NULL is fine */
+
+/* A convolution op. */
+typedef struct rni_dnn_problem {
+    const rn_conv_params *params; /* copied where it is kept */
+    int32_t kind;   /* RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER */
+    uint32_t flags; /* BIAS, ADD, RELU of FORWARD; ACCUMULATE of the other two: dx or dw += instead of = */
+    int32_t dtype;  /* of all operands but the bias: RN_F32, RN_BF16, RN_F16 */
+    int64_t batch;  /* the largest that will run */
+} rni_dnn_problem;
+
+/*
+ * Addresses on the device, multiples of 16 bytes. Images are NHWC; w and dw are O,H,W,I (I: in_channels / groups).
+ * The output may not share memory with another operand.
+ */
+typedef struct rni_dnn_operands {
+    void *x;              /* input, or dx */
+    void *w;              /* filter, or dw: of the problem's dtype, also where the op's dw is f32 OIHW */
+    void *y;              /* output, or dy */
+    const float *bias;    /* BIAS: f32 [out_channels] */
+    const void *residual; /* ADD: as y */
+} rni_dnn_operands;
+
+/* Bytes of workspace for any batch up to the problem's. Builds the plan, which stays in the device's cache. */
+rn_status rni_dnn_conv_query(rni_cuda_device *device, const rni_dnn_problem *problem, uint64_t *workspace);
+
+/* What runs a problem. Measures plans first when RN_CUDA_AUTOTUNE=1. */
+typedef struct rni_dnn_conv rni_dnn_conv;
+rn_status rni_dnn_conv_prepare(rni_cuda_device *device, const rni_dnn_problem *problem, rni_dnn_conv **out);
+void rni_dnn_conv_release(rni_cuda_device *device, rni_dnn_conv *conv);
+
+/*
+ * Enqueues it for `batch` images. The first run of a batch other than the problem's builds its plan (on the host).
+ * RN_E_UNSUPPORTED: no plan for that batch in this workspace; nothing was enqueued, the module's own kernel may run.
+ */
+rn_status rni_dnn_conv_run(rni_dnn_conv *conv, cudaStream_t stream, int64_t batch, const rni_dnn_operands *operands,
+                           void *workspace);
+
+#endif

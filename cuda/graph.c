@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Parts of programs as CUDA graphs: one launch instead of one for every kernel. A part is captured when it runs for the
+ * second time with the same batch and addresses; what changes else is read from device memory (rni_cuda_scalars). When
+ * a stream cannot be captured, the program runs in streams from then on.
+ */
+#include "program.h"
+#include <resnet/context.h>
+#include <stdio.h>
+#include <string.h>
+
+static void use_operands(const rn_value *values, const uint32_t *operands, uint32_t count, const rn_run *run,
+                         rni_graph_key *key)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (operands[i] != RN_NO_VALUE)
+            key->base[values[operands[i]].role] = run->base[values[operands[i]].role];
+}
+
+static void make_key(const rni_cuda_program *program, const rni_cuda_queue *queue, const rn_run *run,
+                     rni_graph_key *key)
+{
+    const rn_program_desc *const desc = program->desc;
+    memset(key, 0, sizeof *key); /* keys are compared whole */
+    key->queue = queue;
+    key->scalars = queue->scalars.on_device;
+    key->first_op = run->first_op;
+    key->num_ops = run->num_ops;
+    key->batch = run->batch;
+    for (uint32_t i = run->first_op; i < run->first_op + run->num_ops; i++) {
+        const rn_op *const op = &desc->ops[i];
+        use_operands(desc->values, op->in, op->num_in, run, key);
+        use_operands(desc->values, op->out, op->num_out, run, key);
+        use_operands(desc->values, &op->workspace, 1, run, key);
+    }
+}
+
+static rni_graph *find(rni_graphs *graphs, const rni_graph_key *key)
+{
+    for (int32_t i = 0; i < graphs->count; i++)
+        if (memcmp(&graphs->graph[i].key, key, sizeof *key) == 0)
+            return &graphs->graph[i];
+    return NULL;
+}
+
+static void drop(rni_graph *graph)
+{
+    if (graph->exec)
+        cudaGraphExecDestroy(graph->exec);
+    graph->exec = NULL;
+}
+
+static rni_graph *add(rni_graphs *graphs, const rni_graph_key *key)
+{
+    rni_graph *place = &graphs->graph[0];
+    if (graphs->count < RNI_GRAPHS) {
+        place = &graphs->graph[graphs->count++];
+    } else {
+        for (int32_t i = 1; i < RNI_GRAPHS; i++)
+            if (graphs->graph[i].used < place->used)
+                place = &graphs->graph[i];
+        drop(place);
+    }
+    *place = (rni_graph){.key = *key};
+    return place;
+}
+
+void rni_graphs_clear(rni_graphs *graphs)
+{
+    for (int32_t i = 0; i < graphs->count; i++)
+        drop(&graphs->graph[i]);
+    graphs->count = 0;
+}
+
+/* cudaSuccess with the ops of the run as a graph, or why there is none. */
+static cudaError_t capture(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaGraph_t *graph)
+{
+    *graph = NULL;
+    cudaError_t error = cudaStreamBeginCapture(queue->stream, cudaStreamCaptureModeRelaxed);
+    if (error != cudaSuccess)
+        return error;
+    const rn_status status = rni_cuda_program_enqueue(program, queue, run);
+    error = cudaStreamEndCapture(queue->stream, graph);
+    if (error == cudaSuccess && (status < 0 || !*graph))
+        error = cudaErrorStreamCaptureInvalidated;
+    return error;
+}
+
+static cudaError_t make_graph(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run,
+                              cudaGraphExec_t *exec)
+{
+    cudaGraph_t graph;
+    cudaError_t error = capture(program, queue, run, &graph);
+    if (error == cudaSuccess)
+        error = cudaGraphInstantiate(exec, graph, 0);
+    if (graph)
+        cudaGraphDestroy(graph);
+    return error;
+}
+
+static rn_status give_up(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaError_t error)
+{
+    const rn_host_api *const host = program->opened->device.host;
+    char text[200];
+    snprintf(text, sizeof text, "%s: a program runs without CUDA graphs: %s (%s)", program->opened->name,
+             cudaGetErrorString(error), cudaGetErrorName(error));
+    cudaGetLastError();
+    host->log(host->host, RN_LOG_INFO, text);
+    rni_graphs_clear(&program->graphs);
+    program->graphs.off = 1;
+    return rni_cuda_program_enqueue(program, queue, run);
+}
+
+rn_status rni_graphs_run(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
+{
+    rni_graphs *const graphs = &program->graphs;
+    rni_graph_key key;
+    if (graphs->off || run->num_ops < RNI_GRAPH_LEAST_OPS)
+        return rni_cuda_program_enqueue(program, queue, run);
+    make_key(program, queue, run, &key);
+    rni_graph *graph = find(graphs, &key);
+    const int first = !graph;
+    if (first)
+        graph = add(graphs, &key);
+    graph->used = ++graphs->clock;
+    if (first)
+        return rni_cuda_program_enqueue(program, queue, run);
+    if (!graph->exec) {
+        const cudaError_t error = make_graph(program, queue, run, &graph->exec);
+        if (error != cudaSuccess)
+            return give_up(program, queue, run, error);
+    }
+    return rni_cuda_result(&program->opened->device, cudaGraphLaunch(graph->exec, queue->stream), "launch a graph");
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Ops and programs of ops: asking, preparing, running. */
+#include "program.h"
+#include "memory.h"
+#include "ops/drivers.h"
+#include "ops/rules.h"
+#include <string.h>
+
+/* By kind; NULL: no kernels. */
+static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
+    NULL,
+};
+
+rn_status rni_cuda_launched(const rni_cuda_call *call, cudaError_t error)
+{
+    if (error == cudaSuccess)
+        return RN_OK;
+    const rn_status status = rni_cuda_result(call->device, error, "launch a kernel");
+    return rni_ops_refuse(call->op, status, "cannot be launched: %s (%s)", cudaGetErrorString(error),
+                          cudaGetErrorName(error));
+}
+
+/* f64 is the CPU's; bf16 needs a device that has it. */
+static rn_status check_dtype(const rni_cuda_device *device, const rn_op *op, const rn_value *v)
+{
+    if (v->dtype == RN_F64 && op->kind != RN_OP_CONVERT)
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "computes in f32 and bf16, not in f64");
+    if (v->dtype == RN_BF16 && device->capability < RNI_CUDA_LEAST_BF16)
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "bf16 needs a device of capability 8.0, cuda:%d has %d.%d",
+                              (int)device->index, (int)device->capability / 10, (int)device->capability % 10);
+    return RN_OK;
+}
+
+static rn_status check_dtypes(const rni_cuda_device *device, const rn_op *op, const rn_value *values,
+                              const uint32_t *operands, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (operands[i] != RN_NO_VALUE)
+            RNI_TRY(check_dtype(device, op, &values[operands[i]]));
+    return RN_OK;
+}
+
+static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    RNI_TRY(rni_ops_check(op, values, info));
+    RNI_TRY(check_dtypes(device, op, values, op->in, op->num_in));
+    RNI_TRY(check_dtypes(device, op, values, op->out, op->num_out));
+    const rni_cuda_driver *const driver = drivers[op->kind];
+    if (!driver)
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "the CUDA module has no kernels of this kind");
+    return driver->query ? driver->query(device, op, values, info) : RN_OK;
+}
+
+rn_status rni_cuda_op_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
+{
+    rn_op_info answer = {.struct_size = sizeof answer, .in_place = -1};
+    RNI_TRY(rni_cuda_enter(device));
+    pthread_mutex_lock(&rni_cuda_opened_of(device)->lock);
+    const rn_status status = query(device, op, values, &answer);
+    pthread_mutex_unlock(&rni_cuda_opened_of(device)->lock);
+    if (status == RN_OK)
+        *info = answer;
+    return status;
+}
+
+/* Optimizer groups whose rates an op reads. */
+static int32_t groups_of(const rn_op *op)
+{
+    const rn_segment *segments = NULL;
+    uint64_t count = 0;
+    int32_t groups = op->kind == RN_OP_LERP;
+    if (op->kind == RN_OP_SGD) {
+        segments = ((const rn_sgd_params *)op->params)->segments;
+        count = ((const rn_sgd_params *)op->params)->num_segments;
+    } else if (op->kind == RN_OP_ADAM) {
+        segments = ((const rn_adam_params *)op->params)->segments;
+        count = ((const rn_adam_params *)op->params)->num_segments;
+    }
+    for (uint64_t i = 0; i < count; i++)
+        if (groups <= (int32_t)segments[i].group)
+            groups = (int32_t)segments[i].group + 1;
+    return groups;
+}
+
+static rn_status run_one(rni_cuda_queue *queue, const rn_op *op, const rn_value *values, const rn_run *run,
+                         uint32_t ticket, void *state)
+{
+    const rni_cuda_call call = {
+        .device = queue->device,
+        .stream = queue->stream,
+        .scalars = queue->scalars.on_device,
+        .mailbox = queue->mailbox,
+        .ticket = ticket,
+        .op = op,
+        .values = values,
+        .run = run,
+        .state = state,
+    };
+    return drivers[op->kind]->run(&call);
+}
+
+/* An op alone: what its driver prepares lives as long as its work. */
+static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_value *values, const rn_run *run)
+{
+    const rni_cuda_driver *const driver = drivers[op->kind];
+    uint32_t ticket = 0;
+    void *state = NULL;
+    RNI_TRY(rni_cuda_scalars_write(queue, run, groups_of(op)));
+    if (op->kind == RN_OP_CROSS_ENTROPY)
+        RNI_TRY(rni_cuda_queue_ticket(queue, op, &ticket));
+    if (!driver->prepare)
+        return run_one(queue, op, values, run, ticket, NULL);
+    RNI_TRY(driver->prepare(queue->device, op, values, &state));
+    rn_status status = run_one(queue, op, values, run, ticket, state);
+    if (status == RN_OK)
+        status = rni_cuda_queue_collect(queue);
+    driver->release(queue->device, state);
+    return status;
+}
+
+rn_status rni_cuda_op_run(rni_cuda_device *device, rni_cuda_queue *queue, const rn_op *op, const rn_value *values,
+                          const rn_run *run)
+{
+    RNI_TRY(rni_cuda_enter(device));
+    pthread_mutex_lock(&rni_cuda_opened_of(device)->lock);
+    const rn_status status = run_alone(queue, op, values, run);
+    pthread_mutex_unlock(&rni_cuda_opened_of(device)->lock);
+    return status;
+}
+
+static rn_status prepare_ops(rni_cuda_program *program)
+{
+    const rn_program_desc *const desc = program->desc;
+    for (uint32_t i = 0; i < desc->num_ops; i++) {
+        const rn_op *const op = &desc->ops[i];
+        const rni_cuda_driver *const driver = drivers[op->kind];
+        const int32_t groups = groups_of(op);
+        if (program->groups < groups)
+            program->groups = groups;
+        if (driver->prepare)
+            RNI_TRY(driver->prepare(&program->opened->device, op, desc->values, &program->states[i]));
+    }
+    return RN_OK;
+}
+
+static void release_ops(rni_cuda_program *program)
+{
+    const rn_program_desc *const desc = program->desc;
+    for (uint32_t i = 0; i < desc->num_ops; i++)
+        if (program->states[i])
+            drivers[desc->ops[i].kind]->release(&program->opened->device, program->states[i]);
+}
+
+static void free_program(rni_cuda_program *program)
+{
+    const rn_host_api *const host = program->opened->device.host;
+    const size_t states = (size_t)program->desc->num_ops * sizeof *program->states;
+    if (program->states)
+        host->free(host->host, program->states, states, 16);
+    host->free(host->host, program, sizeof *program, 16);
+}
+
+static rn_status make_program(rni_cuda_opened *opened, const rn_program_desc *desc, rni_cuda_program **out)
+{
+    const rn_host_api *const host = opened->device.host;
+    const size_t states = (size_t)desc->num_ops * sizeof(void *);
+    rni_cuda_program *const program = host->alloc(host->host, sizeof *program, 16);
+    if (!program)
+        return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", sizeof *program);
+    memset(program, 0, sizeof *program);
+    program->opened = opened;
+    program->desc = desc;
+    program->graphs.off = !opened->settings.graphs;
+    program->states = host->alloc(host->host, states ? states : 1, 16);
+    if (!program->states) {
+        free_program(program);
+        return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", states);
+    }
+    memset(program->states, 0, states);
+    *out = program;
+    return RN_OK;
+}
+
+/* Into the device's list, where tickets are looked up. */
+static void enlist(rni_cuda_program *program)
+{
+    rni_cuda_opened *const opened = program->opened;
+    program->first_ticket = opened->next_ticket;
+    opened->next_ticket += program->desc->num_ops;
+    program->next = opened->programs;
+    opened->programs = program;
+}
+
+static void delist(rni_cuda_program *program)
+{
+    rni_cuda_program **at = &program->opened->programs;
+    while (*at && *at != program)
+        at = &(*at)->next;
+    if (*at)
+        *at = program->next;
+}
+
+rn_status rni_cuda_program_create(rni_cuda_device *device, const rn_program_desc *desc, rni_cuda_program **out)
+{
+    rni_cuda_opened *const opened = rni_cuda_opened_of(device);
+    rni_cuda_program *program = NULL;
+    RNI_TRY(rni_cuda_enter(device));
+    RNI_TRY(make_program(opened, desc, &program));
+    pthread_mutex_lock(&opened->lock);
+    const rn_status status = prepare_ops(program);
+    if (status == RN_OK)
+        enlist(program);
+    else
+        release_ops(program);
+    pthread_mutex_unlock(&opened->lock);
+    if (status == RN_OK)
+        *out = program;
+    else
+        free_program(program);
+    return status;
+}
+
+void rni_cuda_program_destroy(rni_cuda_program *program)
+{
+    rni_cuda_opened *const opened = program->opened;
+    cudaSetDevice(opened->device.index);
+    pthread_mutex_lock(&opened->lock);
+    if (program->queue)
+        rni_cuda_queue_collect(program->queue); /* its work may need what goes now; a failure is told by the next call */
+    delist(program);
+    rni_graphs_clear(&program->graphs);
+    release_ops(program);
+    pthread_mutex_unlock(&opened->lock);
+    free_program(program);
+}
+
+rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
+{
+    const rn_program_desc *const desc = program->desc;
+    for (uint32_t i = run->first_op; i < run->first_op + run->num_ops; i++)
+        RNI_TRY(run_one(queue, &desc->ops[i], desc->values, run, program->first_ticket + i, program->states[i]));
+    return RN_OK;
+}
+
+rn_status rni_cuda_program_run(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
+{
+    rni_cuda_opened *const opened = program->opened;
+    RNI_TRY(rni_cuda_enter(&opened->device));
+    pthread_mutex_lock(&opened->lock);
+    program->queue = queue;
+    rn_status status = rni_cuda_scalars_write(queue, run, program->groups);
+    if (status == RN_OK)
+        status = rni_graphs_run(program, queue, run);
+    pthread_mutex_unlock(&opened->lock);
+    return status;
+}
+
+const char *rni_cuda_program_path(const rni_cuda_opened *opened, uint32_t ticket)
+{
+    for (const rni_cuda_program *p = opened->programs; p; p = p->next)
+        if (ticket - p->first_ticket < p->desc->num_ops && p->desc->ops[ticket - p->first_ticket].path)
+            return p->desc->ops[ticket - p->first_ticket].path;
+    return "?";
+}
+
+void rni_cuda_programs_forget(rni_cuda_queue *queue)
+{
+    rni_cuda_opened *const opened = rni_cuda_opened_of(queue->device);
+    pthread_mutex_lock(&opened->lock);
+    for (rni_cuda_program *p = opened->programs; p; p = p->next) {
+        if (p->queue != queue)
+            continue;
+        rni_graphs_clear(&p->graphs);
+        p->queue = NULL;
+    }
+    pthread_mutex_unlock(&opened->lock);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* Queues: making, waiting, and turning what kernels report into a fault with a path. */
+#include "queue.h"
+#include "memory.h"
+#include "program.h"
+#include <stdio.h>
+#include <string.h>
+
+static rn_status fill_queue(rni_cuda_queue *queue)
+{
+    rni_cuda_device *const device = queue->device;
+    void *memory;
+    RNI_TRY(rni_cuda_enter(device));
+    RNI_TRY(rni_cuda_result(device, cudaStreamCreateWithFlags(&queue->stream, cudaStreamNonBlocking),
+                            "make a stream"));
+    RNI_TRY(rni_cuda_alloc(device, sizeof *queue->mailbox, &memory));
+    queue->mailbox = memory;
+    RNI_TRY(rni_cuda_result(device, cudaMallocHost(&memory, sizeof *queue->seen), "allocate pinned memory"));
+    queue->seen = memory;
+    return rni_cuda_zero(device, queue->stream, queue->mailbox, sizeof *queue->mailbox);
+}
+
+rn_status rni_cuda_queue_create(rni_cuda_device *device, rni_cuda_queue **out)
+{
+    const rn_host_api *const host = device->host;
+    rni_cuda_queue *const queue = host->alloc(host->host, sizeof *queue, 16);
+    if (!queue)
+        return rni_fail(RN_E_NOMEM, "out of memory: a queue needs %zu bytes", sizeof *queue);
+    memset(queue, 0, sizeof *queue);
+    queue->device = device;
+    queue->scalars.written = -1;
+    const rn_status status = fill_queue(queue);
+    if (status < 0) {
+        rni_cuda_queue_destroy(queue);
+        return status;
+    }
+    *out = queue;
+    return RN_OK;
+}
+
+void rni_cuda_queue_destroy(rni_cuda_queue *queue)
+{
+    const rn_host_api *const host = queue->device->host;
+    cudaSetDevice(queue->device->index);
+    if (queue->stream)
+        cudaStreamSynchronize(queue->stream);
+    rni_cuda_programs_forget(queue);
+    rni_cuda_scalars_release(queue);
+    rni_cuda_free(queue->device, queue->mailbox);
+    if (queue->seen)
+        cudaFreeHost(queue->seen);
+    if (queue->stream)
+        cudaStreamDestroy(queue->stream);
+    cudaGetLastError();
+    host->free(host->host, queue, sizeof *queue, 16);
+}
+
+/* The path of the op that a ticket names. */
+static const char *path_of(const rni_cuda_queue *queue, uint32_t ticket)
+{
+    for (int32_t i = 0; i < queue->num_single; i++)
+        if (queue->single[i].ticket == ticket)
+            return queue->single[i].path;
+    return rni_cuda_program_path(rni_cuda_opened_of(queue->device), ticket);
+}
+
+/* The text is the CPU's for the same mistake. */
+static void describe(const rni_cuda_queue *queue, const rni_cuda_mailbox *m, rn_fault *fault)
+{
+    fault->status = RN_E_INVALID;
+    snprintf(fault->message, sizeof fault->message,
+             "%.120s: cross_entropy: label %lld: 0 to %lld expected, got %lld", path_of(queue, m->ticket),
+             (long long)m->detail[0], (long long)m->detail[2] - 1, (long long)m->detail[1]);
+}
+
+static rn_status look_into_mailbox(rni_cuda_queue *queue)
+{
+    rni_cuda_device *const device = queue->device;
+    const int found = queue->seen->kind != 0;
+    if (found && queue->fault.status >= 0)
+        describe(queue, queue->seen, &queue->fault);
+    queue->num_single = 0;
+    return found ? rni_cuda_zero(device, queue->stream, queue->mailbox, sizeof *queue->mailbox) : RN_OK;
+}
+
+static rn_status wait_for_stream(rni_cuda_queue *queue)
+{
+    rni_cuda_device *const device = queue->device;
+    RNI_TRY(rni_cuda_result(
+        device,
+        cudaMemcpyAsync(queue->seen, queue->mailbox, sizeof *queue->seen, cudaMemcpyDeviceToHost, queue->stream),
+        "read what kernels report"));
+    return rni_cuda_result(device, cudaStreamSynchronize(queue->stream), "wait for the device");
+}
+
+rn_status rni_cuda_queue_collect(rni_cuda_queue *queue)
+{
+    RNI_TRY(wait_for_stream(queue));
+    return look_into_mailbox(queue);
+}
+
+rn_status rni_cuda_queue_wait(rni_cuda_queue *queue, rn_fault *fault)
+{
+    rni_cuda_opened *const opened = rni_cuda_opened_of(queue->device);
+    RNI_TRY(rni_cuda_enter(queue->device));
+    pthread_mutex_lock(&opened->lock);
+    const rn_status status = rni_cuda_queue_collect(queue);
+    if (status < 0 && queue->fault.status >= 0) { /* what failed is enqueued work */
+        queue->fault.status = status;
+        snprintf(queue->fault.message, sizeof queue->fault.message, "%.239s", rn_error_message());
+    }
+    if (fault) {
+        fault->status = queue->fault.status;
+        memcpy(fault->message, queue->fault.message, sizeof fault->message);
+    }
+    queue->fault = (rn_fault){.status = RN_OK};
+    pthread_mutex_unlock(&opened->lock);
+    return RN_OK;
+}
+
+rn_status rni_cuda_queue_ticket(rni_cuda_queue *queue, const rn_op *op, uint32_t *ticket)
+{
+    if (queue->num_single == RNI_SINGLE_OPS)
+        RNI_TRY(rni_cuda_queue_collect(queue));
+    rni_single_op *const single = &queue->single[queue->num_single++];
+    single->ticket = *ticket = rni_cuda_opened_of(queue->device)->next_ticket++;
+    snprintf(single->path, sizeof single->path, "%s", op->path ? op->path : "?");
+    return RN_OK;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue: a stream, the scalars of the run that it works on, and what its kernels report. */
+#ifndef RNI_CUDA_QUEUE_H
+#define RNI_CUDA_QUEUE_H
+
+#include "device.h"
+
+/* Pinned copies of rni_cuda_scalars on their way to the device, in turn. */
+enum { RNI_SCALAR_SLOTS = 8, RNI_SCALAR_GROUPS = 8 };
+typedef struct rni_scalar_ring {
+    rni_cuda_scalars *on_device;
+    char *slots; /* pinned */
+    cudaEvent_t free[RNI_SCALAR_SLOTS];
+    int32_t next;
+    int32_t groups;  /* that there is room for */
+    int32_t written; /* groups of what was written last; -1: nothing yet */
+    const rni_cuda_scalars *last;
+} rni_scalar_ring;
+
+/* Ops that ran alone and may report: a ticket and the path, which may not outlive the call. */
+enum { RNI_SINGLE_OPS = 16, RNI_PATH_TEXT = 120 };
+typedef struct rni_single_op {
+    uint32_t ticket;
+    char path[RNI_PATH_TEXT];
+} rni_single_op;
+
+typedef struct rni_cuda_queue {
+    rni_cuda_device *device;
+    cudaStream_t stream;
+    rni_cuda_mailbox *mailbox; /* on the device */
+    rni_cuda_mailbox *seen;    /* pinned: the mailbox as last looked at */
+    rni_scalar_ring scalars;
+    rni_single_op single[RNI_SINGLE_OPS];
+    int32_t num_single;
+    rn_fault fault; /* found, not yet told by queue_wait */
+} rni_cuda_queue;
+
+rn_status rni_cuda_queue_create(rni_cuda_device *device, rni_cuda_queue **out);
+void rni_cuda_queue_destroy(rni_cuda_queue *queue);
+rn_status rni_cuda_queue_wait(rni_cuda_queue *queue, rn_fault *fault);
+/* Waits and keeps what kernels reported, while the ops it names are known. Under the device's lock. */
+rn_status rni_cuda_queue_collect(rni_cuda_queue *queue);
+/* A ticket for an op outside a program. Under the device's lock. */
+rn_status rni_cuda_queue_ticket(rni_cuda_queue *queue, const rn_op *op, uint32_t *ticket);
+
+/* scalars.c: the run's scalars go to the device, in stream order, unless the same are there. */
+rn_status rni_cuda_scalars_write(rni_cuda_queue *queue, const rn_run *run, int32_t groups);
+void rni_cuda_scalars_release(rni_cuda_queue *queue);
+
+#endif
