@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Devices: which there are, opening one, and what becomes of CUDA's errors. */
 #include "device.h"
+#include "blas.h"
+#include "dnn/conv.h"
 #include "memory.h"
 #include <resnet/context.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { DLPACK_CUDA = 2, MAX_DEVICES = 64 };
+#pragma weak rni_dnn_close
+#pragma weak rni_blas_close
+
+enum { DLPACK_CUDA = 2, MAX_DEVICES = 64, WORKSPACE_SHARE = 16 };
 
 static void say(const rn_host_api *host, const char *format, ...) RNI_PRINTF(2, 3);
 static void say(const rn_host_api *host, const char *format, ...)
@@ -142,6 +147,7 @@ rn_status rni_cuda_enter(rni_cuda_device *device)
     if (device->lost)
         return rni_fail(RN_E_DEVICE, "cuda:%d: the device is lost: %s", (int)device->index,
                         rni_cuda_opened_of(device)->lost_why);
+    rni_cuda_opened_of(device)->in_use = 1;
     return rni_cuda_result(device, cudaSetDevice(device->index), "make the device current");
 }
 
@@ -160,16 +166,16 @@ static rn_status fill_device(rni_cuda_opened *opened)
     rni_cuda_device *const device = &opened->device;
     struct cudaDeviceProp properties;
     RNI_TRY(rni_cuda_settings_read(&opened->settings));
-    RNI_TRY(rni_cuda_enter(device));
     RNI_TRY(rni_cuda_result(device, cudaGetDeviceProperties(&properties, device->index), "read the properties"));
     describe(opened, &properties);
     device->capability = 10 * properties.major + properties.minor;
     device->processors = properties.multiProcessorCount;
     device->tf32 = opened->settings.tf32;
     device->direct = opened->settings.direct;
+    opened->total_bytes = properties.totalGlobalMem;
     device->workspace_limit = opened->settings.workspace_limit;
     if (!device->workspace_limit)
-        device->workspace_limit = (uint64_t)properties.totalGlobalMem / 16;
+        device->workspace_limit = opened->total_bytes / WORKSPACE_SHARE;
     return RN_OK;
 }
 
@@ -187,6 +193,7 @@ rn_status rni_cuda_device_open(const rn_host_api *host, int32_t index, rni_cuda_
     opened->device.index = indexes[index];
     opened->next_ticket = 1;
     pthread_mutex_init(&opened->lock, NULL);
+    pthread_mutex_init(&opened->starting, NULL);
     pthread_mutex_init(&opened->staging.lock, NULL);
     const rn_status status = fill_device(opened);
     if (status < 0) {
@@ -200,9 +207,15 @@ rn_status rni_cuda_device_open(const rn_host_api *host, int32_t index, rni_cuda_
 void rni_cuda_device_close(rni_cuda_device *device)
 {
     rni_cuda_opened *const opened = rni_cuda_opened_of(device);
-    cudaSetDevice(device->index);
+    if (opened->in_use)
+        cudaSetDevice(device->index);
+    if (device->dnn)
+        rni_dnn_close(device->dnn);
+    if (device->blas)
+        rni_blas_close(device->blas);
     rni_staging_release(&opened->staging);
     pthread_mutex_destroy(&opened->staging.lock);
+    pthread_mutex_destroy(&opened->starting);
     pthread_mutex_destroy(&opened->lock);
     cudaGetLastError();
     device->host->free(device->host->host, opened, sizeof *opened, 16);
@@ -210,10 +223,13 @@ void rni_cuda_device_close(rni_cuda_device *device)
 
 rn_status rni_cuda_device_info(rni_cuda_device *device, rn_device_info *info)
 {
-    const rni_cuda_opened *const opened = rni_cuda_opened_of(device);
-    size_t free_bytes = 0, total_bytes = 0;
-    RNI_TRY(rni_cuda_enter(device));
-    RNI_TRY(rni_cuda_result(device, cudaMemGetInfo(&free_bytes, &total_bytes), "read the size of its memory"));
+    rni_cuda_opened *const opened = rni_cuda_opened_of(device);
+    size_t free_bytes = (size_t)opened->total_bytes, total_bytes = free_bytes;
+    if (opened->told || opened->in_use) {
+        RNI_TRY(rni_cuda_enter(device));
+        RNI_TRY(rni_cuda_result(device, cudaMemGetInfo(&free_bytes, &total_bytes), "read the size of its memory"));
+    }
+    opened->told = 1;
     snprintf(info->name, sizeof info->name, "%s", opened->name);
     snprintf(info->description, sizeof info->description, "%s", opened->description);
     info->free_bytes = free_bytes;

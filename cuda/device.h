@@ -30,8 +30,12 @@ typedef struct rni_cuda_opened {
     rni_cuda_settings settings;
     rni_staging staging;
     char name[32], description[160];
-    char lost_why[200];         /* with device.lost */
-    pthread_mutex_t lock;       /* of what follows */
+    char lost_why[200]; /* with device.lost */
+    uint64_t total_bytes;
+    int32_t in_use; /* CUDA has made a context on it, which takes memory */
+    int32_t told; /* device_info was asked once, when the device was added */
+    pthread_mutex_t starting; /* of queues */
+    pthread_mutex_t lock; /* of what follows, of running, and of libraries that are not for several threads */
     rni_cuda_program *programs; /* alive, newest first: tickets name their ops */
     uint32_t next_ticket;
 } rni_cuda_opened;
@@ -46,7 +50,10 @@ rn_status rni_cuda_device_count(const rn_host_api *host, int32_t *count);
 rn_status rni_cuda_device_open(const rn_host_api *host, int32_t index, rni_cuda_device **out);
 void rni_cuda_device_close(rni_cuda_device *device);
 rn_status rni_cuda_device_info(rni_cuda_device *device, rn_device_info *info);
-/* Makes the device the calling thread's; RN_E_DEVICE when it is lost. Before every other call of CUDA. */
+/*
+ * Makes the device the calling thread's; RN_E_DEVICE when it is lost. Before every call of CUDA that is not about devices
+ * in general: the first one takes the device into use, which looking at what there is must not.
+ */
 rn_status rni_cuda_enter(rni_cuda_device *device);
 
 /* settings.c: RN_E_INVALID for a value that cannot be read. */

@@ -69,31 +69,32 @@ static uint64_t part_of(uint64_t bytes)
     return bytes < RNI_STAGING_BYTES ? bytes : RNI_STAGING_BYTES;
 }
 
-static rn_status send_part(rni_cuda_device *device, cudaStream_t stream, void *to, const void *from, uint64_t bytes)
+static rn_status send_part(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)
 {
-    rni_staging *const staging = &rni_cuda_opened_of(device)->staging;
+    rni_staging *const staging = &rni_cuda_opened_of(queue->device)->staging;
     int32_t slot;
     char *memory;
-    RNI_TRY(take_slot(device, staging, &slot, &memory));
+    RNI_TRY(take_slot(queue->device, staging, &slot, &memory));
     memcpy(memory, from, (size_t)bytes);
-    RNI_TRY(rni_cuda_result(device, cudaMemcpyAsync(to, memory, (size_t)bytes, cudaMemcpyHostToDevice, stream),
+    RNI_TRY(rni_cuda_result(queue->device,
+                            cudaMemcpyAsync(to, memory, (size_t)bytes, cudaMemcpyHostToDevice, queue->stream),
                             "copy to the device"));
-    return rni_cuda_result(device, cudaEventRecord(staging->free[slot], stream), "record an event");
+    return rni_cuda_result(queue->device, cudaEventRecord(staging->free[slot], queue->stream), "record an event");
 }
 
-static rn_status send(rni_cuda_device *device, cudaStream_t stream, char *to, const char *from, uint64_t bytes)
+static rn_status send(rni_cuda_queue *queue, char *to, const char *from, uint64_t bytes)
 {
-    RNI_TRY(rni_cuda_enter(device));
+    RNI_TRY(rni_cuda_queue_start(queue));
     for (uint64_t done = 0; done < bytes; done += RNI_STAGING_BYTES)
-        RNI_TRY(send_part(device, stream, to + done, from + done, part_of(bytes - done)));
+        RNI_TRY(send_part(queue, to + done, from + done, part_of(bytes - done)));
     return RN_OK;
 }
 
-rn_status rni_cuda_copy_in(rni_cuda_device *device, cudaStream_t stream, void *to, const void *from, uint64_t bytes)
+rn_status rni_cuda_copy_in(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)
 {
-    pthread_mutex_t *const lock = &rni_cuda_opened_of(device)->staging.lock;
+    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->staging.lock;
     pthread_mutex_lock(lock);
-    const rn_status status = send(device, stream, to, from, bytes);
+    const rn_status status = send(queue, to, from, bytes);
     pthread_mutex_unlock(lock);
     return status;
 }
@@ -104,63 +105,64 @@ typedef struct arriving {
     int32_t slot;
 } arriving;
 
-static rn_status fetch_part(rni_cuda_device *device, cudaStream_t stream, const void *from, uint64_t bytes,
-                            arriving *part)
+static rn_status fetch_part(rni_cuda_queue *queue, const void *from, uint64_t bytes, arriving *part)
 {
-    rni_staging *const staging = &rni_cuda_opened_of(device)->staging;
-    RNI_TRY(take_slot(device, staging, &part->slot, &part->memory));
-    RNI_TRY(rni_cuda_result(device, cudaMemcpyAsync(part->memory, from, (size_t)bytes, cudaMemcpyDeviceToHost, stream),
+    rni_staging *const staging = &rni_cuda_opened_of(queue->device)->staging;
+    RNI_TRY(take_slot(queue->device, staging, &part->slot, &part->memory));
+    RNI_TRY(rni_cuda_result(queue->device,
+                            cudaMemcpyAsync(part->memory, from, (size_t)bytes, cudaMemcpyDeviceToHost, queue->stream),
                             "copy from the device"));
-    return rni_cuda_result(device, cudaEventRecord(staging->free[part->slot], stream), "record an event");
+    return rni_cuda_result(queue->device, cudaEventRecord(staging->free[part->slot], queue->stream), "record an event");
 }
 
-static rn_status take_part(rni_cuda_device *device, const arriving *part, void *to, uint64_t bytes)
+static rn_status take_part(rni_cuda_queue *queue, const arriving *part, void *to, uint64_t bytes)
 {
-    const rni_staging *const staging = &rni_cuda_opened_of(device)->staging;
-    RNI_TRY(rni_cuda_result(device, cudaEventSynchronize(staging->free[part->slot]), "wait for the device"));
+    const rni_staging *const staging = &rni_cuda_opened_of(queue->device)->staging;
+    RNI_TRY(rni_cuda_result(queue->device, cudaEventSynchronize(staging->free[part->slot]), "wait for the device"));
     memcpy(to, part->memory, (size_t)bytes);
     return RN_OK;
 }
 
 /* One part is on its way while the one before it is taken out. */
-static rn_status fetch(rni_cuda_device *device, cudaStream_t stream, char *to, const char *from, uint64_t bytes)
+static rn_status fetch(rni_cuda_queue *queue, char *to, const char *from, uint64_t bytes)
 {
     arriving part, next;
-    RNI_TRY(rni_cuda_enter(device));
+    RNI_TRY(rni_cuda_queue_start(queue));
     if (!bytes)
         return RN_OK;
-    RNI_TRY(fetch_part(device, stream, from, part_of(bytes), &part));
+    RNI_TRY(fetch_part(queue, from, part_of(bytes), &part));
     for (uint64_t done = 0; done < bytes; done += RNI_STAGING_BYTES, part = next) {
         const uint64_t following = done + RNI_STAGING_BYTES;
         if (following < bytes)
-            RNI_TRY(fetch_part(device, stream, from + following, part_of(bytes - following), &next));
-        RNI_TRY(take_part(device, &part, to + done, part_of(bytes - done)));
+            RNI_TRY(fetch_part(queue, from + following, part_of(bytes - following), &next));
+        RNI_TRY(take_part(queue, &part, to + done, part_of(bytes - done)));
     }
     return RN_OK;
 }
 
-rn_status rni_cuda_copy_out(rni_cuda_device *device, cudaStream_t stream, void *to, const void *from, uint64_t bytes)
+rn_status rni_cuda_copy_out(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)
 {
-    pthread_mutex_t *const lock = &rni_cuda_opened_of(device)->staging.lock;
+    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->staging.lock;
     pthread_mutex_lock(lock);
-    const rn_status status = fetch(device, stream, to, from, bytes);
+    const rn_status status = fetch(queue, to, from, bytes);
     pthread_mutex_unlock(lock);
     return status;
 }
 
-rn_status rni_cuda_copy(rni_cuda_device *device, cudaStream_t stream, void *to, const void *from, uint64_t bytes)
+rn_status rni_cuda_copy(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)
 {
-    RNI_TRY(rni_cuda_enter(device));
+    RNI_TRY(rni_cuda_queue_start(queue));
     if (!bytes)
         return RN_OK;
-    return rni_cuda_result(device, cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyDeviceToDevice, stream),
+    return rni_cuda_result(queue->device,
+                           cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyDeviceToDevice, queue->stream),
                            "copy on the device");
 }
 
-rn_status rni_cuda_zero(rni_cuda_device *device, cudaStream_t stream, void *memory, uint64_t bytes)
+rn_status rni_cuda_zero(rni_cuda_queue *queue, void *memory, uint64_t bytes)
 {
-    RNI_TRY(rni_cuda_enter(device));
+    RNI_TRY(rni_cuda_queue_start(queue));
     if (!bytes)
         return RN_OK;
-    return rni_cuda_result(device, cudaMemsetAsync(memory, 0, (size_t)bytes, stream), "fill memory");
+    return rni_cuda_result(queue->device, cudaMemsetAsync(memory, 0, (size_t)bytes, queue->stream), "fill memory");
 }

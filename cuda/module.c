@@ -17,11 +17,6 @@ static rn_status tell_of(void *dev, rn_status status)
     return tell(((rni_cuda_device *)dev)->host, status);
 }
 
-static cudaStream_t stream_of(void *queue)
-{
-    return ((rni_cuda_queue *)queue)->stream;
-}
-
 static rn_status device_count(const rn_host_api *host, int32_t *count)
 {
     return tell(host, rni_cuda_device_count(host, count));
@@ -59,22 +54,22 @@ static void memory_free(void *dev, void *ptr, uint64_t bytes)
 
 static rn_status copy_in(void *dev, void *queue, void *dst, const void *src, uint64_t bytes)
 {
-    return tell_of(dev, rni_cuda_copy_in(dev, stream_of(queue), dst, src, bytes));
+    return tell_of(dev, rni_cuda_copy_in(queue, dst, src, bytes));
 }
 
 static rn_status copy_out(void *dev, void *queue, void *dst, const void *src, uint64_t bytes)
 {
-    return tell_of(dev, rni_cuda_copy_out(dev, stream_of(queue), dst, src, bytes));
+    return tell_of(dev, rni_cuda_copy_out(queue, dst, src, bytes));
 }
 
 static rn_status copy(void *dev, void *queue, void *dst, const void *src, uint64_t bytes)
 {
-    return tell_of(dev, rni_cuda_copy(dev, stream_of(queue), dst, src, bytes));
+    return tell_of(dev, rni_cuda_copy(queue, dst, src, bytes));
 }
 
 static rn_status fill(void *dev, void *queue, void *dst, uint64_t bytes)
 {
-    return tell_of(dev, rni_cuda_zero(dev, stream_of(queue), dst, bytes));
+    return tell_of(dev, rni_cuda_zero(queue, dst, bytes));
 }
 
 static rn_status queue_create(void *dev, void **queue)

@@ -1,14 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 /* Ops and programs of ops: asking, preparing, running. */
 #include "program.h"
+#include "blas.h"
+#include "dnn/conv.h"
 #include "memory.h"
 #include "ops/drivers.h"
 #include "ops/rules.h"
 #include <string.h>
 
-/* By kind; NULL: no kernels. */
+#pragma weak rni_dnn_open
+#pragma weak rni_blas_open
+
+/* By kind. */
 static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
-    NULL,
+    [RN_OP_CONVERT] = &rni_cuda_convert,
+    [RN_OP_FILL] = &rni_cuda_fill,
+    [RN_OP_PACK] = &rni_cuda_pack,
+    [RN_OP_CONV_FORWARD] = &rni_cuda_conv_forward,
+    [RN_OP_CONV_BACKWARD_DATA] = &rni_cuda_conv_backward_data,
+    [RN_OP_CONV_BACKWARD_FILTER] = &rni_cuda_conv_backward_filter,
+    [RN_OP_BIAS_GRAD] = &rni_cuda_bias_grad,
+    [RN_OP_BN_STATS] = &rni_cuda_bn_stats,
+    [RN_OP_BN_RUNNING] = &rni_cuda_bn_running,
+    [RN_OP_BN_APPLY] = &rni_cuda_bn_apply,
+    [RN_OP_BN_BACKWARD] = &rni_cuda_bn_backward,
+    [RN_OP_BN_FOLD] = &rni_cuda_bn_fold,
+    [RN_OP_SCALE_SHIFT] = &rni_cuda_scale_shift,
+    [RN_OP_RELU] = &rni_cuda_relu,
+    [RN_OP_RELU_BACKWARD] = &rni_cuda_relu_backward,
+    [RN_OP_ADD] = &rni_cuda_add,
+    [RN_OP_ACCUMULATE] = &rni_cuda_accumulate,
+    [RN_OP_MAXPOOL] = &rni_cuda_maxpool,
+    [RN_OP_MAXPOOL_BACKWARD] = &rni_cuda_maxpool_backward,
+    [RN_OP_AVGPOOL] = &rni_cuda_avgpool,
+    [RN_OP_AVGPOOL_BACKWARD] = &rni_cuda_avgpool_backward,
+    [RN_OP_GLOBAL_AVGPOOL] = &rni_cuda_avgpool,
+    [RN_OP_GLOBAL_AVGPOOL_BACKWARD] = &rni_cuda_avgpool_backward,
+    [RN_OP_LINEAR] = &rni_cuda_linear,
+    [RN_OP_LINEAR_BACKWARD_DATA] = &rni_cuda_linear_backward_data,
+    [RN_OP_LINEAR_BACKWARD_FILTER] = &rni_cuda_linear_backward_filter,
+    [RN_OP_SOFTMAX] = &rni_cuda_softmax,
+    [RN_OP_SOFTMAX_BACKWARD] = &rni_cuda_softmax_backward,
+    [RN_OP_DROPOUT] = &rni_cuda_dropout,
+    [RN_OP_DROPOUT_BACKWARD] = &rni_cuda_dropout,
+    [RN_OP_PAD_SHORTCUT] = &rni_cuda_pad_shortcut,
+    [RN_OP_PAD_SHORTCUT_BACKWARD] = &rni_cuda_pad_shortcut_backward,
+    [RN_OP_CROSS_ENTROPY] = &rni_cuda_cross_entropy,
+    [RN_OP_SOFT_CROSS_ENTROPY] = &rni_cuda_soft_cross_entropy,
+    [RN_OP_MSE] = &rni_cuda_mse,
+    [RN_OP_GRAD_NORM] = &rni_cuda_grad_norm,
+    [RN_OP_GRAD_CLIP] = &rni_cuda_grad_clip,
+    [RN_OP_SGD] = &rni_cuda_sgd,
+    [RN_OP_ADAM] = &rni_cuda_adam,
+    [RN_OP_LERP] = &rni_cuda_lerp,
 };
 
 rn_status rni_cuda_launched(const rni_cuda_call *call, cudaError_t error)
@@ -40,6 +84,25 @@ static rn_status check_dtypes(const rni_cuda_device *device, const rn_op *op, co
     return RN_OK;
 }
 
+/* cuDNN and cuBLAS take time and memory: with the first op that may use them. */
+static rn_status open_libraries(rni_cuda_device *device, int32_t kind)
+{
+    if (device->direct)
+        return RN_OK;
+    switch (kind) {
+    case RN_OP_CONV_FORWARD:
+    case RN_OP_CONV_BACKWARD_DATA:
+    case RN_OP_CONV_BACKWARD_FILTER:
+        return device->dnn || !rni_dnn_open ? RN_OK : rni_dnn_open(device, &device->dnn);
+    case RN_OP_LINEAR:
+    case RN_OP_LINEAR_BACKWARD_DATA:
+    case RN_OP_LINEAR_BACKWARD_FILTER:
+        return device->blas || !rni_blas_open ? RN_OK : rni_blas_open(device, &device->blas);
+    default:
+        return RN_OK;
+    }
+}
+
 static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     RNI_TRY(rni_ops_check(op, values, info));
@@ -48,6 +111,7 @@ static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value 
     const rni_cuda_driver *const driver = drivers[op->kind];
     if (!driver)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "the CUDA module has no kernels of this kind");
+    RNI_TRY(open_libraries(device, op->kind));
     return driver->query ? driver->query(device, op, values, info) : RN_OK;
 }
 
@@ -121,7 +185,7 @@ static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_valu
 rn_status rni_cuda_op_run(rni_cuda_device *device, rni_cuda_queue *queue, const rn_op *op, const rn_value *values,
                           const rn_run *run)
 {
-    RNI_TRY(rni_cuda_enter(device));
+    RNI_TRY(rni_cuda_queue_start(queue));
     pthread_mutex_lock(&rni_cuda_opened_of(device)->lock);
     const rn_status status = run_alone(queue, op, values, run);
     pthread_mutex_unlock(&rni_cuda_opened_of(device)->lock);
@@ -226,7 +290,8 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
     cudaSetDevice(opened->device.index);
     pthread_mutex_lock(&opened->lock);
     if (program->queue)
-        rni_cuda_queue_collect(program->queue); /* its work may need what goes now; a failure is told by the next call */
+        rni_cuda_queue_collect(
+            program->queue); /* its work may need what goes now; a failure is told by the next call */
     delist(program);
     rni_graphs_clear(&program->graphs);
     release_ops(program);
@@ -245,7 +310,7 @@ rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *qu
 rn_status rni_cuda_program_run(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
 {
     rni_cuda_opened *const opened = program->opened;
-    RNI_TRY(rni_cuda_enter(&opened->device));
+    RNI_TRY(rni_cuda_queue_start(queue));
     pthread_mutex_lock(&opened->lock);
     program->queue = queue;
     rn_status status = rni_cuda_scalars_write(queue, run, program->groups);

@@ -19,7 +19,7 @@ typedef struct rni_graph_key {
 typedef struct rni_graph {
     rni_graph_key key;
     cudaGraphExec_t exec; /* NULL: ran once */
-    uint64_t used;        /* when: the longest unused one makes room */
+    uint64_t used; /* when: the longest unused one makes room */
 } rni_graph;
 
 enum { RNI_GRAPHS = 16, RNI_GRAPH_LEAST_OPS = 3 };

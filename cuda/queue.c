@@ -6,20 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static rn_status fill_queue(rni_cuda_queue *queue)
-{
-    rni_cuda_device *const device = queue->device;
-    void *memory;
-    RNI_TRY(rni_cuda_enter(device));
-    RNI_TRY(rni_cuda_result(device, cudaStreamCreateWithFlags(&queue->stream, cudaStreamNonBlocking),
-                            "make a stream"));
-    RNI_TRY(rni_cuda_alloc(device, sizeof *queue->mailbox, &memory));
-    queue->mailbox = memory;
-    RNI_TRY(rni_cuda_result(device, cudaMallocHost(&memory, sizeof *queue->seen), "allocate pinned memory"));
-    queue->seen = memory;
-    return rni_cuda_zero(device, queue->stream, queue->mailbox, sizeof *queue->mailbox);
-}
-
 rn_status rni_cuda_queue_create(rni_cuda_device *device, rni_cuda_queue **out)
 {
     const rn_host_api *const host = device->host;
@@ -29,19 +15,57 @@ rn_status rni_cuda_queue_create(rni_cuda_device *device, rni_cuda_queue **out)
     memset(queue, 0, sizeof *queue);
     queue->device = device;
     queue->scalars.written = -1;
-    const rn_status status = fill_queue(queue);
-    if (status < 0) {
-        rni_cuda_queue_destroy(queue);
-        return status;
-    }
     *out = queue;
     return RN_OK;
+}
+
+static rn_status make_mailbox(rni_cuda_queue *queue)
+{
+    rni_cuda_device *const device = queue->device;
+    void *memory;
+    if (!queue->mailbox) {
+        RNI_TRY(rni_cuda_alloc(device, sizeof *queue->mailbox, &memory));
+        queue->mailbox = memory;
+    }
+    if (!queue->seen) {
+        RNI_TRY(rni_cuda_result(device, cudaMallocHost(&memory, sizeof *queue->seen), "allocate pinned memory"));
+        queue->seen = memory;
+    }
+    return RN_OK;
+}
+
+static rn_status start(rni_cuda_queue *queue)
+{
+    rni_cuda_device *const device = queue->device;
+    cudaStream_t stream;
+    if (queue->stream)
+        return RN_OK;
+    RNI_TRY(make_mailbox(queue));
+    RNI_TRY(rni_cuda_result(device, cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "make a stream"));
+    const cudaError_t error = cudaMemsetAsync(queue->mailbox, 0, sizeof *queue->mailbox, stream);
+    if (error != cudaSuccess) {
+        cudaStreamDestroy(stream);
+        return rni_cuda_result(device, error, "fill memory");
+    }
+    queue->stream = stream;
+    return RN_OK;
+}
+
+rn_status rni_cuda_queue_start(rni_cuda_queue *queue)
+{
+    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->starting;
+    RNI_TRY(rni_cuda_enter(queue->device));
+    pthread_mutex_lock(lock);
+    const rn_status status = start(queue);
+    pthread_mutex_unlock(lock);
+    return status;
 }
 
 void rni_cuda_queue_destroy(rni_cuda_queue *queue)
 {
     const rn_host_api *const host = queue->device->host;
-    cudaSetDevice(queue->device->index);
+    if (rni_cuda_opened_of(queue->device)->in_use)
+        cudaSetDevice(queue->device->index);
     if (queue->stream)
         cudaStreamSynchronize(queue->stream);
     rni_cuda_programs_forget(queue);
@@ -68,19 +92,17 @@ static const char *path_of(const rni_cuda_queue *queue, uint32_t ticket)
 static void describe(const rni_cuda_queue *queue, const rni_cuda_mailbox *m, rn_fault *fault)
 {
     fault->status = RN_E_INVALID;
-    snprintf(fault->message, sizeof fault->message,
-             "%.120s: cross_entropy: label %lld: 0 to %lld expected, got %lld", path_of(queue, m->ticket),
-             (long long)m->detail[0], (long long)m->detail[2] - 1, (long long)m->detail[1]);
+    snprintf(fault->message, sizeof fault->message, "%.120s: cross_entropy: label %lld: 0 to %lld expected, got %lld",
+             path_of(queue, m->ticket), (long long)m->detail[0], (long long)m->detail[2] - 1, (long long)m->detail[1]);
 }
 
 static rn_status look_into_mailbox(rni_cuda_queue *queue)
 {
-    rni_cuda_device *const device = queue->device;
     const int found = queue->seen->kind != 0;
     if (found && queue->fault.status >= 0)
         describe(queue, queue->seen, &queue->fault);
     queue->num_single = 0;
-    return found ? rni_cuda_zero(device, queue->stream, queue->mailbox, sizeof *queue->mailbox) : RN_OK;
+    return found ? rni_cuda_zero(queue, queue->mailbox, sizeof *queue->mailbox) : RN_OK;
 }
 
 static rn_status wait_for_stream(rni_cuda_queue *queue)
@@ -95,6 +117,8 @@ static rn_status wait_for_stream(rni_cuda_queue *queue)
 
 rn_status rni_cuda_queue_collect(rni_cuda_queue *queue)
 {
+    if (!queue->stream)
+        return RN_OK;
     RNI_TRY(wait_for_stream(queue));
     return look_into_mailbox(queue);
 }

@@ -12,7 +12,7 @@ typedef struct rni_scalar_ring {
     char *slots; /* pinned */
     cudaEvent_t free[RNI_SCALAR_SLOTS];
     int32_t next;
-    int32_t groups;  /* that there is room for */
+    int32_t groups; /* that there is room for */
     int32_t written; /* groups of what was written last; -1: nothing yet */
     const rni_cuda_scalars *last;
 } rni_scalar_ring;
@@ -26,18 +26,21 @@ typedef struct rni_single_op {
 
 typedef struct rni_cuda_queue {
     rni_cuda_device *device;
-    cudaStream_t stream;
+    cudaStream_t stream; /* NULL: not used yet */
     rni_cuda_mailbox *mailbox; /* on the device */
-    rni_cuda_mailbox *seen;    /* pinned: the mailbox as last looked at */
+    rni_cuda_mailbox *seen; /* pinned: the mailbox as last looked at */
     rni_scalar_ring scalars;
     rni_single_op single[RNI_SINGLE_OPS];
     int32_t num_single;
     rn_fault fault; /* found, not yet told by queue_wait */
 } rni_cuda_queue;
 
+/* Costs nothing on the device until it is first used. */
 rn_status rni_cuda_queue_create(rni_cuda_device *device, rni_cuda_queue **out);
 void rni_cuda_queue_destroy(rni_cuda_queue *queue);
 rn_status rni_cuda_queue_wait(rni_cuda_queue *queue, rn_fault *fault);
+/* Before anything is enqueued: makes the stream, and the device the calling thread's. */
+rn_status rni_cuda_queue_start(rni_cuda_queue *queue);
 /* Waits and keeps what kernels reported, while the ops it names are known. Under the device's lock. */
 rn_status rni_cuda_queue_collect(rni_cuda_queue *queue);
 /* A ticket for an op outside a program. Under the device's lock. */

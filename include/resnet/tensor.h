@@ -91,8 +91,9 @@ RN_API rn_status rn_tensor_slice(rn_tensor *t, int64_t first, int64_t count, rn_
 RN_API rn_status rn_tensor_to_dlpack(rn_tensor *t, uint64_t flags, struct DLManagedTensorVersioned **out);
 
 /**
- * Takes over a DLPack tensor on the CPU: contiguous ones are shared, others and
- * read-only ones copied. On success the library owns `managed` and calls its
+ * Takes over a DLPack tensor on the CPU or another device of the context (pinned
+ * memory of CUDA counts as the CPU's): contiguous ones are shared, others and
+ * read-only ones copied. Work that fills it must be done. On success the library owns `managed` and calls its
  * deleter when done; on failure the caller still owns it, except that a major
  * version other than 1 is given back through its deleter, as DLPack demands.
  * @return RN_E_VERSION, RN_E_DTYPE, RN_E_DEVICE

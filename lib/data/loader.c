@@ -269,8 +269,9 @@ rn_status rn_loader_next(rn_loader *l, rn_tensor **images, rn_tensor **labels)
     RNI_REQUIRE(images);
     RNI_REQUIRE(labels);
     rni_slot *slot = NULL;
+    /* Enqueued work may still read the batch that is reused now. What is copied to a device gets there after it. */
     if (l->position.batch < l->batches)
-        RNI_TRY(rni_device_wait(l->dev)); /* enqueued work may still read the batch that is reused now */
+        RNI_TRY(l->dev->info.host_memory ? rni_device_wait(l->dev) : rni_device_check(l->dev));
     rn_status status = find_next(l, &slot);
     if (status == RN_END)
         l->position = (rni_position){l->position.epoch + 1, 0};

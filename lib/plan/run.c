@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { DEVICE_ALIGN = 64 };
+
 static double now(void)
 {
     struct timespec t;
@@ -72,6 +74,12 @@ static int same_order(const rn_tensor *x, const rn_value *input)
     return x->layout == input->layout || x->rank != 4 || x->dims[1] == 1 || x->dims[2] * x->dims[3] == 1;
 }
 
+/* Part of a tensor may begin anywhere: kernels of devices read in larger pieces. */
+static int is_aligned(const rn_plan *p, const rn_tensor *x)
+{
+    return p->dev->info.host_memory || (uintptr_t)rni_tensor_address(x) % DEVICE_ALIGN == 0;
+}
+
 /* A tensor of the caller against a value's shape but for the batch, which it gives. */
 static rn_status check_tensor(const rn_plan *p, const rn_tensor *t, uint32_t value, const char *what, int64_t *batch)
 {
@@ -113,7 +121,17 @@ static rn_status check_fresh(const rn_plan *p)
     return rni_device_check(p->dev);
 }
 
-/* Input and forward. x is read where it lies when it is in the plan's order. */
+/* x in the plan's order: read where it lies, or copied to the plan's own input. */
+static rn_status bind_x(const rn_plan *p, const rn_tensor *x, void **base, rn_tensor **bound)
+{
+    if (!is_aligned(p, x))
+        return p->dev->backend->copy(p->dev->dev, p->dev->queue, base[RN_ROLE_INPUT], rni_tensor_address(x), x->nbytes);
+    *bound = rn_tensor_retain((rn_tensor *)x);
+    base[RN_ROLE_INPUT] = rni_tensor_address(x);
+    return RN_OK;
+}
+
+/* Input and forward. */
 static rn_status run_forward(rn_plan *p, const rn_tensor *x, rn_run *run, void **base, int last)
 {
     const rn_value *const input = &p->low.p.values[p->input];
@@ -122,8 +140,7 @@ static rn_status run_forward(rn_plan *p, const rn_tensor *x, rn_run *run, void *
     rn_tensor *bound = NULL;
     if (same_order(x, input)) {
         first = RNI_SECTION_FORWARD;
-        bound = rn_tensor_retain((rn_tensor *)x);
-        base[RN_ROLE_INPUT] = rni_tensor_address(x);
+        RNI_TRY(bind_x(p, x, base, &bound));
     } else {
         base[RN_ROLE_X] = rni_tensor_address(x);
     }

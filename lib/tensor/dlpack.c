@@ -142,24 +142,84 @@ static void gather(const DLTensor *d, size_t element, int64_t count, const char 
     }
 }
 
-static rn_status copy_foreign(rn_device *cpu, const DLTensor *d, rn_dtype dtype, const char *data, rn_tensor **out)
+/* The elements that it reaches, counted from data: some strides may be negative. */
+static void reach_of(const DLTensor *d, int64_t *first, int64_t *last)
+{
+    *first = *last = 0;
+    for (int32_t k = 0; k < d->ndim; k++)
+        *(d->strides[k] < 0 ? first : last) += (d->shape[k] - 1) * d->strides[k];
+}
+
+/* Strided memory of a device that the host cannot address: all that is reached comes over, and goes back in order. */
+static rn_status gather_through_host(const DLTensor *d, const char *data, rn_tensor *t)
+{
+    const rn_allocator *const allocator = &t->dev->ctx->allocator;
+    const size_t element = rn_dtype_size(t->dtype);
+    int64_t first, last;
+    size_t bytes;
+    reach_of(d, &first, &last);
+    if (!rni_mul_size((size_t)(last - first + 1), element, &bytes))
+        return rni_nomem("a DLPack tensor", SIZE_MAX);
+    char *const from = rni_alloc(allocator, bytes), *const to = rni_alloc(allocator, t->nbytes);
+    rn_status status = from && to ? RN_OK : rni_nomem("a DLPack tensor", bytes + t->nbytes);
+    if (status == RN_OK)
+        status = t->dev->backend->copy_out(t->dev->dev, t->dev->queue, from, data + first * (int64_t)element, bytes);
+    if (status == RN_OK) {
+        gather(d, element, t->count, from - first * (int64_t)element, to);
+        status = rn_tensor_write(t, to, t->nbytes);
+    }
+    rni_free(allocator, from);
+    rni_free(allocator, to);
+    return status;
+}
+
+static rn_status copy_elements(const DLTensor *d, const char *data, rn_tensor *t)
+{
+    rn_device *const dev = t->dev;
+    if (!t->nbytes) /* the data of an empty one may be NULL */
+        return RN_OK;
+    if (is_contiguous(d)) {
+        RNI_TRY(dev->backend->copy(dev->dev, dev->queue, rni_tensor_address(t), data, t->nbytes));
+        return rni_device_wait(dev);
+    }
+    if (!dev->info.host_memory)
+        return gather_through_host(d, data, t);
+    gather(d, rn_dtype_size(t->dtype), t->count, data, rni_tensor_address(t));
+    return RN_OK;
+}
+
+static rn_status copy_foreign(rn_device *dev, const DLTensor *d, rn_dtype dtype, const char *data, rn_tensor **out)
 {
     rn_tensor *t = NULL;
-    RNI_TRY(rn_tensor_create(cpu, dtype, d->ndim, d->shape, &t));
-    if (t->nbytes && is_contiguous(d)) /* the data of an empty one may be NULL */
-        memcpy(rni_tensor_address(t), data, t->nbytes);
-    else
-        gather(d, rn_dtype_size(dtype), t->count, data, rni_tensor_address(t));
+    RNI_TRY(rn_tensor_create(dev, dtype, d->ndim, d->shape, &t));
+    const rn_status status = copy_elements(d, data, t);
+    if (status < 0) {
+        rn_tensor_release(t);
+        return status;
+    }
     *out = t;
     return RN_OK;
+}
+
+/* The device of the context whose memory it is. Pinned memory of the host is the CPU's as well. */
+static rn_status find_owner(rn_context *ctx, DLDevice where, rn_device **out)
+{
+    if (where.device_type == kDLCPU || where.device_type == kDLCUDAHost)
+        return rn_context_find_device(ctx, "cpu", out);
+    for (size_t i = 0; i < ctx->num_devices; i++) {
+        const rn_device_info *const info = &ctx->devices[i]->info;
+        if (info->dlpack_type == (int32_t)where.device_type && info->dlpack_id == where.device_id) {
+            *out = ctx->devices[i];
+            return RN_OK;
+        }
+    }
+    return rni_fail(RN_E_DEVICE, "managed: expected a tensor on a device of the context, got DLPack device type %d, number %d",
+                    (int)where.device_type, (int)where.device_id);
 }
 
 static rn_status check_foreign(const DLTensor *d, rn_dtype dtype, size_t *nbytes)
 {
     int64_t count;
-    if (d->device.device_type != kDLCPU)
-        return rni_fail(RN_E_DEVICE, "managed: expected a tensor on the CPU, got DLPack device type %d",
-                        (int)d->device.device_type);
     if (!dtype)
         return rni_fail(RN_E_DTYPE, "managed: no element type for DLPack code %u, %u bits, %u lanes",
                         (unsigned)d->dtype.code, (unsigned)d->dtype.bits, (unsigned)d->dtype.lanes);
@@ -171,7 +231,7 @@ static rn_status check_foreign(const DLTensor *d, rn_dtype dtype, size_t *nbytes
 
 rn_status rn_tensor_from_dlpack(rn_context *ctx, struct DLManagedTensorVersioned *managed, rn_tensor **out)
 {
-    rn_device *cpu = NULL;
+    rn_device *dev = NULL;
     size_t nbytes = 0;
     RNI_REQUIRE(ctx);
     RNI_REQUIRE(managed);
@@ -184,14 +244,14 @@ rn_status rn_tensor_from_dlpack(rn_context *ctx, struct DLManagedTensorVersioned
     }
     const DLTensor *const d = &managed->dl_tensor;
     const rn_dtype dtype = dtype_of(d->dtype);
+    RNI_TRY(find_owner(ctx, d->device, &dev));
     RNI_TRY(check_foreign(d, dtype, &nbytes));
-    RNI_TRY(rn_context_find_device(ctx, "cpu", &cpu));
     char *const data = nbytes ? (char *)d->data + d->byte_offset : NULL;
     const int share = nbytes && is_contiguous(d) && !(managed->flags & DLPACK_FLAG_BITMASK_READ_ONLY) &&
                       (uintptr_t)data % rn_dtype_size(dtype) == 0;
     if (share)
-        return rn_tensor_wrap(cpu, dtype, d->ndim, d->shape, data, nbytes, delete_managed, managed, out);
-    RNI_TRY(copy_foreign(cpu, d, dtype, data, out));
+        return rni_tensor_wrap(dev, dtype, d->ndim, d->shape, data, nbytes, delete_managed, managed, out);
+    RNI_TRY(copy_foreign(dev, d, dtype, data, out));
     delete_managed(managed, NULL);
     return RN_OK;
 }

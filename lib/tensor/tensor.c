@@ -37,6 +37,8 @@ void rni_storage_release(rni_storage *s)
     if (!s || !rni_unreference(&s->references))
         return;
     rn_context *const ctx = s->dev->ctx;
+    if (s->release && !s->dev->info.host_memory)
+        (void)rni_device_wait(s->dev); /* enqueued work may still use it; a fault of it is met by the next call */
     if (s->release)
         s->release(s->user, s->data);
     else
@@ -109,15 +111,21 @@ static void keep_memory(void *user, void *data)
 rn_status rn_tensor_wrap(rn_device *dev, rn_dtype dtype, int32_t rank, const int64_t *dims, void *data, size_t nbytes,
                          rn_release_fn release, void *user, rn_tensor **out)
 {
-    int64_t count;
-    size_t needed;
-    rni_storage *storage = NULL;
     RNI_REQUIRE(dev);
     RNI_REQUIRE(data);
     RNI_REQUIRE(out);
-    RNI_TRY(rni_shape_check(rank, dims, dtype, "dims", &count, &needed));
     if (!dev->info.host_memory)
         return rni_fail(RN_E_DEVICE, "dev: %s cannot address memory of the host", dev->info.name);
+    return rni_tensor_wrap(dev, dtype, rank, dims, data, nbytes, release, user, out);
+}
+
+rn_status rni_tensor_wrap(rn_device *dev, rn_dtype dtype, int32_t rank, const int64_t *dims, void *data, size_t nbytes,
+                          rn_release_fn release, void *user, rn_tensor **out)
+{
+    int64_t count;
+    size_t needed;
+    rni_storage *storage = NULL;
+    RNI_TRY(rni_shape_check(rank, dims, dtype, "dims", &count, &needed));
     if (nbytes != needed)
         return rni_fail(RN_E_INVALID, "nbytes: expected %zu, got %zu", needed, nbytes);
     if ((uintptr_t)data % rn_dtype_size(dtype))

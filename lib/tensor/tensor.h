@@ -51,6 +51,10 @@ void rni_storage_drop(rni_storage *storage, const char *why);
 rn_status rni_tensor_view(rni_storage *storage, uint64_t offset, rn_dtype dtype, int32_t layout, int32_t rank,
                           const int64_t *dims, rn_tensor **out);
 
+/* rn_tensor_wrap() of memory of any device. */
+rn_status rni_tensor_wrap(rn_device *dev, rn_dtype dtype, int32_t rank, const int64_t *dims, void *data, size_t nbytes,
+                          rn_release_fn release, void *user, rn_tensor **out);
+
 /* Device address of the first element. */
 static inline void *rni_tensor_address(const rn_tensor *t)
 {

@@ -82,6 +82,26 @@ static rn_status copy_staged(const rn_tensor *src, rn_tensor *dst)
     return status;
 }
 
+/* Elements as they are, in plain order, in memory of the host. */
+static int is_plain_on_host(const rn_tensor *t, const rn_tensor *other)
+{
+    return t->dev->info.host_memory && t->layout == RN_LAYOUT_PLAIN && t->dtype == other->dtype;
+}
+
+static rn_status copy_across(const rn_tensor *src, rn_tensor *dst)
+{
+    if (is_plain_on_host(src, dst)) {
+        RNI_TRY(rni_device_wait(src->dev));
+        return rn_tensor_write(dst, rni_tensor_address(src), dst->nbytes);
+    }
+    if (!is_plain_on_host(dst, src))
+        return copy_staged(src, dst);
+    RNI_TRY(rni_device_wait(dst->dev)); /* its enqueued work may still read what is overwritten */
+    RNI_TRY(rn_tensor_read(src, rni_tensor_address(dst), src->nbytes));
+    rni_tensor_written(dst);
+    return RN_OK;
+}
+
 rn_status rn_tensor_copy(const rn_tensor *src, rn_tensor *dst)
 {
     char expected[RNI_SHAPE_TEXT], got[RNI_SHAPE_TEXT];
@@ -94,7 +114,9 @@ rn_status rn_tensor_copy(const rn_tensor *src, rn_tensor *dst)
                         rni_shape_text(got, dst->rank, dst->dims));
     if (src == dst)
         return RN_OK;
-    if (src->dev != dst->dev || src->dtype != dst->dtype || src->layout != dst->layout)
+    if (src->dev != dst->dev)
+        return copy_across(src, dst);
+    if (src->dtype != dst->dtype || src->layout != dst->layout)
         return copy_staged(src, dst);
     RNI_TRY(rni_device_check(dst->dev));
     RNI_TRY(dst->dev->backend->copy(dst->dev->dev, dst->dev->queue, rni_tensor_address(dst), rni_tensor_address(src),

@@ -279,7 +279,8 @@ START_TEST(what_cannot_come_in)
     ck_fails(rn_tensor_from_dlpack(ctx, NULL, &t), RN_E_INVALID, "managed is NULL");
     ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, NULL), RN_E_INVALID, "out is NULL");
     d->device.device_type = kDLCUDA;
-    ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_DEVICE, "expected a tensor on the CPU, got DLPack device type 2");
+    ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_DEVICE, 
+             "expected a tensor on a device of the context, got DLPack device type 2, number 0");
     fill_foreign(&f), d->dtype.lanes = 4;
     ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_DTYPE, "no element type for DLPack code 2, 32 bits, 4 lanes");
     fill_foreign(&f), d->dtype.code = 5; /* complex */
@@ -298,6 +299,64 @@ START_TEST(what_cannot_come_in)
     ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_INVALID, "managed: its data is NULL");
     ck_assert_int_eq(f.deleted, 0); /* the caller has it still */
     ck_assert_ptr_null(t);
+    settle(ctx);
+}
+END_TEST
+
+/* A device whose memory the host cannot address. The CPU plays the part. */
+static void play_device(rn_device *cpu, int on)
+{
+    cpu->info.host_memory = !on;
+    cpu->info.dlpack_type = on ? kDLCUDA : kDLCPU;
+    cpu->info.dlpack_id = on ? 3 : 0;
+}
+
+static rn_tensor *take_from_device(rn_context *ctx, rn_device *dev, foreign *f)
+{
+    rn_tensor *t = NULL;
+    play_device(dev, 1);
+    f->managed.dl_tensor.device = (DLDevice){kDLCUDA, 3};
+    ck_ok(rn_tensor_from_dlpack(ctx, &f->managed, &t));
+    ck_assert_ptr_null(rn_tensor_data(t));
+    ck_assert_ptr_eq(rn_tensor_device(t), dev);
+    return t;
+}
+
+START_TEST(memory_of_a_device)
+{
+    foreign f;
+    float got[24], expected[24];
+    rn_device *dev;
+    rn_context *const ctx = counted_context(&dev);
+    DLManagedTensorVersioned *m = NULL;
+    fill_foreign(&f);
+    rn_tensor *t = take_from_device(ctx, dev, &f); /* shared */
+    f.data[23] = 77;
+    ck_ok(rn_tensor_read(t, got, sizeof got));
+    ck_assert(got[0] == 0 && got[23] == 77 && f.deleted == 0);
+    ck_ok(rn_tensor_to_dlpack(t, 0, &m));
+    ck_assert(m->dl_tensor.device.device_type == kDLCUDA && m->dl_tensor.device.device_id == 3);
+    ck_assert_ptr_eq(m->dl_tensor.data, f.data);
+    m->deleter(m);
+    rn_tensor_release(t);
+    ck_assert_int_eq(f.deleted, 1);
+    for (int backwards = 0; backwards < 2; backwards++) { /* copied, in order */
+        fill_foreign(&f);
+        f.shape[0] = 4, f.shape[2] = 2;
+        f.strides[0] = backwards ? -1 : 1, f.strides[2] = 12;
+        f.managed.dl_tensor.byte_offset = backwards ? 3 * sizeof(float) : 0;
+        for (int i = 0; i < 24; i++)
+            expected[i] = (float)(i % 2 * 12 + i / 2 % 3 * 4 + (backwards ? 3 - i / 6 : i / 6));
+        t = take_from_device(ctx, dev, &f);
+        ck_assert_int_eq(f.deleted, 1);
+        ck_ok(rn_tensor_read(t, got, sizeof got));
+        ck_assert_mem_eq(got, expected, sizeof got);
+        rn_tensor_release(t);
+    }
+    fill_foreign(&f);
+    f.managed.dl_tensor.device = (DLDevice){kDLCUDA, 4};
+    ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_DEVICE, "device type 2, number 4");
+    play_device(dev, 0);
     settle(ctx);
 }
 END_TEST
@@ -371,4 +430,4 @@ END_TEST
 
 SUPPORT_MAIN("dlpack", goes_out, round_trip_shares_the_memory, a_copy_is_a_copy, scalars_and_empty_ones, what_cannot_go_out,
              comes_in_shared, strided_ones_are_copied, read_only_and_crooked_ones_are_copied, what_cannot_come_in,
-             without_memory_the_caller_keeps_it, another_major_version_is_given_back, deleted_from_another_thread)
+             memory_of_a_device, without_memory_the_caller_keeps_it, another_major_version_is_given_back, deleted_from_another_thread)
