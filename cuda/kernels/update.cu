@@ -36,7 +36,7 @@ __device__ __forceinline__ double rni_update_power(double base, int64_t exponent
     return result;
 }
 
-/* The block's sum, in a fixed order; valid in thread 0. */
+/* The block's sum, in a fixed order, for thread 0. */
 __device__ __forceinline__ double rni_update_sum(double value, double *room)
 {
     room[threadIdx.x] = value;
@@ -45,7 +45,7 @@ __device__ __forceinline__ double rni_update_sum(double value, double *room)
         if (threadIdx.x < half)
             room[threadIdx.x] += room[threadIdx.x + half];
     }
-    return room[0];
+    return threadIdx.x == 0 ? room[0] : 0;
 }
 
 /* Squares are exact in double. */
