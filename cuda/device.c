@@ -184,7 +184,7 @@ rn_status rni_cuda_device_open(const rn_host_api *host, int32_t index, rni_cuda_
     int32_t indexes[MAX_DEVICES], count;
     RNI_TRY(usable_devices(host, indexes, &count));
     if (index < 0 || index >= count)
-        return rni_fail(RN_E_DEVICE, "cuda: device %d of %d expected to be there", (int)index, (int)count);
+        return rni_fail(RN_E_DEVICE, "cuda: there is no device %d: there are %d", (int)index, (int)count);
     rni_cuda_opened *const opened = host->alloc(host->host, sizeof *opened, 16);
     if (!opened)
         return rni_fail(RN_E_NOMEM, "out of memory: a CUDA device needs %zu bytes", sizeof *opened);
