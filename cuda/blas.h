@@ -15,7 +15,11 @@ typedef struct rni_blas_product {
     const void *a, *b;
     void *c;
     int64_t lda, ldb, ldc;
+    /* On the device, 256-byte aligned, RNI_BLAS_WORKSPACE bytes: from the op's workspace, so that two streams do not
+       share one. NULL: cuBLAS does without and may be slower. */
+    void *workspace;
 } rni_blas_product;
+enum { RNI_BLAS_WORKSPACE = 4 << 20 };
 
 typedef struct rni_blas_api {
     rn_status (*create)(rni_cuda_device *device, void **handle);

@@ -15,10 +15,10 @@ void rni_dnn_close(rni_dnn *dnn); /* after the last release; NULL is fine */
 /* A convolution op. */
 typedef struct rni_dnn_problem {
     const rn_conv_params *params; /* copied where it is kept */
-    int32_t kind;   /* RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER */
+    int32_t kind; /* RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER */
     uint32_t flags; /* BIAS, ADD, RELU of FORWARD; ACCUMULATE of the other two: dx or dw += instead of = */
-    int32_t dtype;  /* of all operands but the bias: RN_F32, RN_BF16, RN_F16 */
-    int64_t batch;  /* the largest that will run */
+    int32_t dtype; /* of all operands but the bias: RN_F32, RN_BF16, RN_F16 */
+    int64_t batch; /* the largest that will run */
 } rni_dnn_problem;
 
 /*
@@ -26,10 +26,10 @@ typedef struct rni_dnn_problem {
  * The output may not share memory with another operand.
  */
 typedef struct rni_dnn_operands {
-    void *x;              /* input, or dx */
-    void *w;              /* filter, or dw: of the problem's dtype, also where the op's dw is f32 OIHW */
-    void *y;              /* output, or dy */
-    const float *bias;    /* BIAS: f32 [out_channels] */
+    void *x; /* input, or dx */
+    void *w; /* filter, or dw: of the problem's dtype, also where the op's dw is f32 OIHW */
+    void *y; /* output, or dy */
+    const float *bias; /* BIAS: f32 [out_channels] */
     const void *residual; /* ADD: as y */
 } rni_dnn_operands;
 
@@ -47,5 +47,8 @@ void rni_dnn_conv_release(rni_cuda_device *device, rni_dnn_conv *conv);
  */
 rn_status rni_dnn_conv_run(rni_dnn_conv *conv, cudaStream_t stream, int64_t batch, const rni_dnn_operands *operands,
                            void *workspace);
+
+/* The plan of the largest batch, for reports; *padded: with channels filled up to a multiple of 8. */
+const struct rni_dnn_plan *rni_dnn_conv_plan(const rni_dnn_conv *conv, int32_t *padded);
 
 #endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The operation graph of a convolution. */
+#ifndef RNI_CUDA_DNN_GRAPH_H
+#define RNI_CUDA_DNN_GRAPH_H
+
+#include "dnn/descriptor.h"
+#include "dnn/shape.h"
+
+/* Names of tensors in graphs and variant packs; the inner ones have no memory. */
+enum {
+    RNI_DNN_X = 1, /* or dx */
+    RNI_DNN_W, /* or dw */
+    RNI_DNN_Y, /* or dy */
+    RNI_DNN_BIAS,
+    RNI_DNN_RESIDUAL,
+    RNI_DNN_SUMS, /* inner: of the convolution */
+    RNI_DNN_ADDED, /* inner: with the residual */
+    RNI_DNN_BIASED /* inner: with the bias */
+};
+
+cudnnDataType_t rni_dnn_data_type(int32_t dtype);
+
+/*
+ * The graph of a shape that rni_dnn_shape_check took. An epilogue always has a bias, of the shape's dtype: convolution,
+ * [+ residual], + bias, [ReLU] in this order is what cuDNN has ready engines for; others it would compile when asked.
+ */
+rn_status rni_dnn_graph_make(rni_dnn_bag *bag, const rni_dnn_shape *shape, cudnnBackendDescriptor_t *graph);
+
+#endif

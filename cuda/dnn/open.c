@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "dnn/cache.h"
+#include "dnn/conv.h"
+#include "base/error.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int32_t is_set(const char *name)
+{
+    const char *const value = getenv(name);
+    return value && value[0] && strcmp(value, "0") != 0;
+}
+
+rn_status rni_dnn_open(rni_cuda_device *device, rni_dnn **out)
+{
+    const rn_host_api *const host = device->host;
+    rni_dnn *const dnn = host->alloc(host->host, sizeof *dnn, _Alignof(rni_dnn));
+    *out = NULL;
+    if (!dnn)
+        return rni_fail(RN_E_NOMEM, "no memory for cuDNN's plans");
+    memset(dnn, 0, sizeof *dnn);
+    dnn->device = device;
+    dnn->api = &rni_dnn_api_device;
+    dnn->rules = (rni_dnn_rules){host, NULL, device->tf32, is_set("RN_CUDA_RUNTIME_ENGINES")};
+    dnn->autotune = is_set("RN_CUDA_AUTOTUNE");
+    const rn_status status = dnn->api->create(device, &dnn->handle, &dnn->rules.properties);
+    if (status != RN_OK) {
+        host->free(host->host, dnn, sizeof *dnn, _Alignof(rni_dnn));
+        return status;
+    }
+    pthread_mutex_init(&dnn->lock, NULL);
+    *out = dnn;
+    return RN_OK;
+}
+
+void rni_dnn_close(rni_dnn *dnn)
+{
+    if (!dnn)
+        return;
+    const rn_host_api *const host = dnn->rules.host;
+    rni_dnn_forget(dnn);
+    cudnnBackendDestroyDescriptor(dnn->rules.properties);
+    dnn->api->destroy(dnn->handle);
+    pthread_mutex_destroy(&dnn->lock);
+    host->free(host->host, dnn, sizeof *dnn, _Alignof(rni_dnn));
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The convolutions of all nets of the zoo. */
+#ifndef RNI_DEVICELESS_NETWORKS_H
+#define RNI_DEVICELESS_NETWORKS_H
+
+/* Makes plans for training and inference of every net on the paper backend, which notes what they ask for; 0 when all went well. */
+int networks_note(void);
+
+#endif
