@@ -261,6 +261,16 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static char fault_text[240]; /* of the last wait; a fault is told there and not through the host */
+
+static rn_status wait_for(const oc_machine *m)
+{
+    rn_fault fault = {.struct_size = sizeof fault};
+    const rn_status status = m->backend->queue_wait(m->dev, m->queue, &fault);
+    snprintf(fault_text, sizeof fault_text, "%s", status == RN_OK && fault.status != RN_OK ? fault.message : "");
+    return status != RN_OK ? status : fault.status;
+}
+
 static rn_status run_program(const running *r, const oc_machine *m)
 {
     const rn_program_desc desc = {sizeof desc, r->values, r->ops, r->num_values, r->c->num_ops};
@@ -272,10 +282,9 @@ static rn_status run_program(const running *r, const oc_machine *m)
     if (status != RN_OK)
         return status;
     status = m->backend->program_run(program, m->queue, &run);
-    rn_fault fault = {.struct_size = sizeof fault};
-    const rn_status waited = m->backend->queue_wait(m->dev, m->queue, &fault);
+    const rn_status waited = wait_for(m);
     m->backend->program_destroy(program);
-    return status != RN_OK ? status : waited != RN_OK ? waited : fault.status;
+    return status != RN_OK ? status : waited;
 }
 
 static rn_status run_once(const running *r, const oc_machine *m, uint32_t first)
@@ -285,10 +294,7 @@ static rn_status run_once(const running *r, const oc_machine *m, uint32_t first)
         return run_program(r, m);
     for (uint32_t i = first; i < r->c->num_ops && status == RN_OK; i++)
         status = m->backend->op_run(m->dev, m->queue, &r->ops[i], r->values, &r->run);
-    rn_fault fault = {.struct_size = sizeof fault};
-    if (status == RN_OK)
-        status = m->backend->queue_wait(m->dev, m->queue, &fault);
-    return status == RN_OK ? fault.status : status;
+    return status == RN_OK ? wait_for(m) : status;
 }
 
 /* The last op alone, again and again. */
@@ -319,13 +325,14 @@ static int run_ops(running *r, const oc_machine *m, char message[300])
         return OC_FAILED;
     }
     inside = 1;
+    fault_text[0] = '\0';
     const rn_status status = run_once(r, m, 0);
     if (status == RN_OK && r->o->seconds > 0)
         time_it(r, m);
     inside = 0;
     if (status == RN_OK)
         return OC_OK;
-    snprintf(message, 300, "op_run: status %d: %s", (int)status, oc_host_message(m->host));
+    snprintf(message, 300, "op_run: status %d: %s", (int)status, fault_text[0] ? fault_text : oc_host_message(m->host));
     return OC_FAILED;
 }
 
