@@ -77,7 +77,7 @@ static rn_status check_dtypes(const rni_cuda_device *device, const rn_op *op, co
     const uint32_t *const operands = output ? op->out : op->in;
     const uint32_t count = output ? op->num_out : op->num_in;
     for (uint32_t i = 0; i < count; i++)
-        if (operands[i] != RN_NO_VALUE && !rni_ops_is_metrics(op, output, i))
+        if (operands[i] != RN_NO_VALUE)
             RNI_TRY(check_dtype(device, op, &values[operands[i]]));
     return RN_OK;
 }

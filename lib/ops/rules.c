@@ -97,12 +97,6 @@ rn_status rni_ops_refuse(const rn_op *op, rn_status status, const char *format, 
     return rni_fail(status, "%s: %s: %s", op->path ? op->path : "?", rules[op->kind].name, text);
 }
 
-int rni_ops_is_metrics(const rn_op *op, int output, uint32_t index)
-{
-    const op_rule *const rule = &rules[op->kind];
-    return output ? index < MAX_OUT && rule->out[index] == METRICS : index < MAX_IN && rule->in[index] == METRICS;
-}
-
 /* What the operands of one op share. */
 typedef struct checking {
     const rn_op *op;

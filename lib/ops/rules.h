@@ -8,9 +8,6 @@
 /* Number of operands, params, dtypes, dims and layouts. RN_E_UNSUPPORTED for an element type there are no kernels of. */
 rn_status rni_ops_check(const rn_op *op, const rn_value *values, rn_op_info *info);
 
-/* Whether operand `index` of in (output 0) or out (output 1) is metrics, whose element type says nothing. */
-int rni_ops_is_metrics(const rn_op *op, int output, uint32_t index);
-
 /* Fails with "path: kind: text". */
 rn_status rni_ops_refuse(const rn_op *op, rn_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

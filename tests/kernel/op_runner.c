@@ -261,14 +261,13 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static char fault_text[240]; /* of the last wait; a fault is told there and not through the host */
-
+/* What enqueued work ran into; its text becomes the message. */
 static rn_status wait_for(const oc_machine *m)
 {
+    const rn_host_api *const api = oc_host_api(m->host);
     rn_fault fault = {.struct_size = sizeof fault};
     const rn_status status = m->backend->queue_wait(m->dev, m->queue, &fault);
-    snprintf(fault_text, sizeof fault_text, "%s", status == RN_OK && fault.status != RN_OK ? fault.message : "");
-    return status != RN_OK ? status : fault.status;
+    return status != RN_OK || fault.status == RN_OK ? status : api->fail(api->host, fault.status, fault.message);
 }
 
 static rn_status run_program(const running *r, const oc_machine *m)
@@ -325,14 +324,13 @@ static int run_ops(running *r, const oc_machine *m, char message[300])
         return OC_FAILED;
     }
     inside = 1;
-    fault_text[0] = '\0';
     const rn_status status = run_once(r, m, 0);
     if (status == RN_OK && r->o->seconds > 0)
         time_it(r, m);
     inside = 0;
     if (status == RN_OK)
         return OC_OK;
-    snprintf(message, 300, "op_run: status %d: %s", (int)status, fault_text[0] ? fault_text : oc_host_message(m->host));
+    snprintf(message, 300, "op_run: status %d: %s", (int)status, oc_host_message(m->host));
     return OC_FAILED;
 }
 
