@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak rni_dnn_close
-#pragma weak rni_blas_close
-
 enum { DLPACK_CUDA = 2, MAX_DEVICES = 64, WORKSPACE_SHARE = 16 };
 
 static void say(const rn_host_api *host, const char *format, ...) RNI_PRINTF(2, 3);
@@ -209,10 +206,8 @@ void rni_cuda_device_close(rni_cuda_device *device)
     rni_cuda_opened *const opened = rni_cuda_opened_of(device);
     if (opened->in_use)
         cudaSetDevice(device->index);
-    if (device->dnn)
-        rni_dnn_close(device->dnn);
-    if (device->blas)
-        rni_blas_close(device->blas);
+    rni_dnn_close(device->dnn);
+    rni_blas_close(device->blas);
     rni_staging_release(&opened->staging);
     pthread_mutex_destroy(&opened->staging.lock);
     pthread_mutex_destroy(&opened->starting);
