@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies between layouts (NCHW and NHWC) and element types. */
-#include "base/error.h"
-#include "ops/rules.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 #include <string.h>
 
@@ -22,32 +21,11 @@ typedef struct convert_task {
     int to_nhwc;
 } convert_task;
 
-static int is_float(int32_t dtype)
-{
-    return dtype == RN_F32 || dtype == RN_F64 || dtype == RN_BF16;
-}
-
 static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
-    const rn_value *const a = &values[op->in[0]], *const b = &values[op->out[0]];
     (void)cpu;
     (void)info;
-    int equal = a->rank == b->rank && a->batch_axis == b->batch_axis;
-    for (int32_t i = 0; equal && i < a->rank; i++)
-        equal = a->dims[i] == b->dims[i];
-    if (!equal) {
-        char from[RNI_SHAPE_TEXT], to[RNI_SHAPE_TEXT];
-        return rni_ops_refuse(op, RN_E_SHAPE, "equal dims expected, got %s and %s",
-                              rni_shape_text(from, a->rank, a->dims), rni_shape_text(to, b->rank, b->dims));
-    }
-    const int same = a->dtype == b->dtype && a->layout == b->layout && !(op->flags & RN_OPF_ACCUMULATE);
-    if (!same && (!is_float(a->dtype) || !is_float(b->dtype)))
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "from %s to %s", rn_dtype_name(a->dtype), rn_dtype_name(b->dtype));
-    const int packed = a->layout == RN_LAYOUT_PACKED || b->layout == RN_LAYOUT_PACKED;
-    if (packed || (a->layout != b->layout && a->rank != 4))
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "from layout %d to %d at rank %d", (int)a->layout, (int)b->layout,
-                              (int)a->rank);
-    return RN_OK;
+    return rni_ops_check_convert(op, values);
 }
 
 /* Element types differ, or sums are to be rounded: element by element. */

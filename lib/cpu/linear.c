@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fully connected layers. Every output is summed in one order that no batch size changes. */
-#include "base/error.h"
-#include "ops/rules.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 
 /* Images and outputs per task. */
@@ -14,46 +13,11 @@ typedef struct linear_task {
     void *out;
 } linear_task;
 
-static rn_status check_linear(const rn_op *op, const rn_value *x, const rn_value *w, const rn_value *y)
-{
-    if (x->rank != 2 || y->rank != 2 || w->rank != 2 || x->dims[1] != w->dims[1] || y->dims[1] != w->dims[0] ||
-        x->dims[0] != y->dims[0] || x->batch_axis != y->batch_axis) {
-        char a[RNI_SHAPE_TEXT], b[RNI_SHAPE_TEXT], c[RNI_SHAPE_TEXT];
-        return rni_ops_refuse(op, RN_E_SHAPE, "[N, I], [O, I] and [N, O] expected, got %s, %s and %s",
-                              rni_shape_text(a, x->rank, x->dims), rni_shape_text(b, w->rank, w->dims),
-                              rni_shape_text(c, y->rank, y->dims));
-    }
-    return RN_OK;
-}
-
-static rn_status forward_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    const rn_value *const w = &values[op->in[1]];
-    (void)cpu;
-    (void)info;
-    RNI_TRY(check_linear(op, &values[op->in[0]], w, &values[op->out[0]]));
-    if (!(op->flags & RN_OPF_BIAS))
-        return RN_OK;
-    if (op->num_in < 3 || op->in[2] == RN_NO_VALUE)
-        return rni_ops_refuse(op, RN_E_INVALID, "in 2, the bias, is missing");
-    const rn_value *const b = &values[op->in[2]];
-    if (b->rank != 1 || b->dims[0] != w->dims[0])
-        return rni_ops_refuse(op, RN_E_SHAPE, "in 2: [%lld] expected", (long long)w->dims[0]);
-    return RN_OK;
-}
-
-static rn_status data_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+static rn_status check(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     (void)cpu;
     (void)info;
-    return check_linear(op, &values[op->out[0]], &values[op->in[1]], &values[op->in[0]]);
-}
-
-static rn_status filter_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    (void)cpu;
-    (void)info;
-    return check_linear(op, &values[op->in[0]], &values[op->out[0]], &values[op->in[1]]);
+    return rni_ops_check_linear(op, values);
 }
 
 static rni_linear part_of(const linear_task *t, size_t index)
@@ -138,6 +102,6 @@ static rn_status filter_run(const rni_cpu_call *c)
     return run(c, filter_part, &t, t.blocks);
 }
 
-const rni_cpu_driver rni_cpu_linear = {forward_query, forward_run, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_linear_backward_data = {data_query, data_run, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_linear_backward_filter = {filter_query, filter_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_linear = {check, forward_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_linear_backward_data = {check, data_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_linear_backward_filter = {check, filter_run, RNI_BF16_WIDENED};

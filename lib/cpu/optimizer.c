@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Gradient norm and clipping, SGD and Adam over the segments of the flat parameter buffers; averages of weights. */
 #include "base/error.h"
-#include "ops/rules.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 #include <math.h>
 
@@ -52,17 +52,12 @@ static rn_status run_chunks(update_task *t, rn_task_fn task)
     return rni_cpu_for(t->call, task, t, rni_ceil_div(n, RNI_FLAT_CHUNK), n);
 }
 
-static rn_status check_segments(const rn_op *op, const rn_segment *segments, uint64_t num, const rn_value *flat)
+/* Asks for no workspace. */
+static rn_status check(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
-    if (num && !segments)
-        return rni_ops_refuse(op, RN_E_INVALID, "no segments");
-    for (uint64_t i = 0; i < num; i++) {
-        const uint64_t room = flat->bytes / sizeof(float);
-        if (segments[i].offset > room || segments[i].count > room - segments[i].offset)
-            return rni_ops_refuse(op, RN_E_SHAPE, "segment %llu ends beyond the %llu elements there are",
-                                  (unsigned long long)i, (unsigned long long)room);
-    }
-    return RN_OK;
+    (void)cpu;
+    (void)info;
+    return rni_ops_check_update(op, values);
 }
 
 static void norm_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
@@ -81,7 +76,7 @@ static rn_status norm_query(const rni_cpu *cpu, const rn_op *op, const rn_value 
 {
     const rn_segments_params *const p = op->params;
     (void)cpu;
-    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->in[0]]));
+    RNI_TRY(rni_ops_check_update(op, values));
     info->workspace =
         rni_ceil_div(total(p->segments, (size_t)p->num_segments), RNI_FLAT_CHUNK) * sizeof(double);
     return RN_OK;
@@ -114,14 +109,6 @@ static void clip_chunk(void *arg, size_t index)
     for_chunk(arg, index, clip_part);
 }
 
-static rn_status clip_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    const rn_segments_params *const p = op->params;
-    (void)cpu;
-    (void)info;
-    return check_segments(op, p->segments, p->num_segments, &values[op->out[0]]);
-}
-
 /* torch.nn.utils.clip_grad_norm_. */
 static rn_status clip_run(const rni_cpu_call *c)
 {
@@ -149,20 +136,6 @@ static void sgd_part(update_task *t, const rn_segment *segment, size_t first, si
 static void sgd_chunk(void *arg, size_t index)
 {
     for_chunk(arg, index, sgd_part);
-}
-
-static rn_status sgd_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    const rn_sgd_params *const p = op->params;
-    (void)cpu;
-    (void)info;
-    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->in[0]]));
-    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->out[0]]));
-    if (p->momentum == 0)
-        return RN_OK;
-    if (op->num_out < 2 || op->out[1] == RN_NO_VALUE)
-        return rni_ops_refuse(op, RN_E_INVALID, "out 1, the momentum buffer, is missing");
-    return check_segments(op, p->segments, p->num_segments, &values[op->out[1]]);
 }
 
 static rn_status sgd_run(const rni_cpu_call *c)
@@ -196,21 +169,6 @@ static void adam_chunk(void *arg, size_t index)
     for_chunk(arg, index, adam_part);
 }
 
-static rn_status adam_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    const rn_adam_params *const p = op->params;
-    rn_value second = values[op->out[1]];
-    (void)cpu;
-    (void)info;
-    if (p->state_stride > second.bytes / sizeof(float))
-        return rni_ops_refuse(op, RN_E_SHAPE, "out 1: %llu bytes are too few for two moments",
-                              (unsigned long long)second.bytes);
-    second.bytes -= p->state_stride * sizeof(float);
-    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->in[0]]));
-    RNI_TRY(check_segments(op, p->segments, p->num_segments, &values[op->out[0]]));
-    return check_segments(op, p->segments, p->num_segments, &second);
-}
-
 static rn_status adam_run(const rni_cpu_call *c)
 {
     const rn_adam_params *const p = c->op->params;
@@ -237,15 +195,6 @@ static void lerp_chunk(void *arg, size_t index)
                                   (const float *)rni_cpu_in(t->call, 0) + first, count);
 }
 
-static rn_status lerp_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    const uint64_t in = values[op->in[0]].bytes, out = values[op->out[0]].bytes;
-    (void)cpu;
-    (void)info;
-    return in == out ? RN_OK : rni_ops_refuse(op, RN_E_SHAPE, "%llu bytes into %llu", (unsigned long long)in,
-                                              (unsigned long long)out);
-}
-
 static rn_status lerp_run(const rni_cpu_call *c)
 {
     lerp_task t = {.call = c, .count = (size_t)rni_cpu_in_value(c, 0)->bytes / sizeof(float)};
@@ -253,7 +202,7 @@ static rn_status lerp_run(const rni_cpu_call *c)
 }
 
 const rni_cpu_driver rni_cpu_grad_norm = {norm_query, norm_run, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_grad_clip = {clip_query, clip_run, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_sgd = {sgd_query, sgd_run, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_adam = {adam_query, adam_run, RNI_BF16_WIDENED};
-const rni_cpu_driver rni_cpu_lerp = {lerp_query, lerp_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_grad_clip = {check, clip_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_sgd = {check, sgd_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_adam = {check, adam_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_lerp = {check, lerp_run, RNI_BF16_WIDENED};

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Filters between O,I,taps (parameters and their gradients, f32) and O,taps,I (what convolutions read and write). */
+#include "kernels/kernels.h"
+#include "kernels/vector.h"
+
+/* What a block takes of one filter: some channels and taps, through shared memory. */
+enum { RNI_FILTER_THREADS = 256, RNI_FILTER_CHANNELS = 64, RNI_FILTER_TAPS = 16 };
+
+struct rni_filter_piece {
+    int64_t filter, first; /* of the filter's elements in the arrays */
+    int32_t channel, channels, tap, taps;
+};
+
+__device__ __forceinline__ rni_filter_piece rni_filter_piece_of(int32_t in_channels, int32_t taps)
+{
+    const uint32_t across = ((uint32_t)in_channels + RNI_FILTER_CHANNELS - 1) / RNI_FILTER_CHANNELS;
+    const uint32_t down = ((uint32_t)taps + RNI_FILTER_TAPS - 1) / RNI_FILTER_TAPS;
+    const uint32_t rest = blockIdx.x / across, filter = rest / down;
+    rni_filter_piece p;
+    p.filter = filter;
+    p.first = p.filter * in_channels * taps;
+    p.channel = (int32_t)(blockIdx.x - rest * across) * RNI_FILTER_CHANNELS;
+    p.channels = min(in_channels - p.channel, (int32_t)RNI_FILTER_CHANNELS);
+    p.tap = (int32_t)(rest - filter * down) * RNI_FILTER_TAPS;
+    p.taps = min(taps - p.tap, (int32_t)RNI_FILTER_TAPS);
+    return p;
+}
+
+template <class T>
+__global__ void __launch_bounds__(RNI_FILTER_THREADS)
+    rni_kernel_filter_pack(const float *__restrict__ w, const float *__restrict__ scale, T *__restrict__ packed,
+                           int32_t in_channels, int32_t taps)
+{
+    RN_SHARED(float, piece, RNI_FILTER_TAPS * (RNI_FILTER_CHANNELS + 1));
+    const rni_filter_piece p = rni_filter_piece_of(in_channels, taps);
+    const uint32_t count = (uint32_t)(p.channels * p.taps);
+    const float factor = scale ? scale[p.filter] : 1.0f;
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
+        const uint32_t channel = i / (uint32_t)p.taps, tap = i - channel * (uint32_t)p.taps;
+        const float value = w[p.first + (int64_t)(p.channel + channel) * taps + p.tap + tap];
+        piece[tap * (RNI_FILTER_CHANNELS + 1) + channel] = value * factor;
+    }
+    __syncthreads();
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
+        const uint32_t tap = i / (uint32_t)p.channels, channel = i - tap * (uint32_t)p.channels;
+        rni_store(packed[p.first + (int64_t)(p.tap + tap) * in_channels + p.channel + channel],
+                  piece[tap * (RNI_FILTER_CHANNELS + 1) + channel]);
+    }
+}
+
+template <class T>
+__global__ void __launch_bounds__(RNI_FILTER_THREADS)
+    rni_kernel_filter_add(const T *__restrict__ filters, int32_t filter_count, int64_t pitch, float *__restrict__ dw,
+                          int32_t in_channels, int32_t taps)
+{
+    RN_SHARED(float, piece, RNI_FILTER_TAPS * (RNI_FILTER_CHANNELS + 1));
+    const rni_filter_piece p = rni_filter_piece_of(in_channels, taps);
+    const uint32_t count = (uint32_t)(p.channels * p.taps);
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
+        const uint32_t tap = i / (uint32_t)p.channels, channel = i - tap * (uint32_t)p.channels;
+        const T *from = filters + p.first + (int64_t)(p.tap + tap) * in_channels + p.channel + channel;
+        float sum = 0;
+        for (int32_t k = 0; k < filter_count; k++, from += pitch)
+            sum += rni_load(*from);
+        piece[tap * (RNI_FILTER_CHANNELS + 1) + channel] = sum;
+    }
+    __syncthreads();
+    for (uint32_t i = threadIdx.x; i < count; i += RNI_FILTER_THREADS) {
+        const uint32_t channel = i / (uint32_t)p.taps, tap = i - channel * (uint32_t)p.taps;
+        dw[p.first + (int64_t)(p.channel + channel) * taps + p.tap + tap] +=
+            piece[tap * (RNI_FILTER_CHANNELS + 1) + channel];
+    }
+}
+
+/* Blocks for all filters; 0: more than a grid may have. */
+static unsigned blocks_of(int64_t out_channels, int32_t in_channels, int32_t taps)
+{
+    const int64_t each = ((in_channels - 1) / RNI_FILTER_CHANNELS + 1) * (int64_t)((taps - 1) / RNI_FILTER_TAPS + 1);
+    return out_channels > INT32_MAX / each ? 0 : (unsigned)(out_channels * each);
+}
+
+extern "C" cudaError_t rni_k_filter_pack(cudaStream_t stream, int32_t dtype, const float *w, const float *scale,
+                                         void *packed, int64_t out_channels, int32_t in_channels, int32_t taps)
+{
+    const unsigned blocks = blocks_of(out_channels, in_channels, taps);
+    const dim3 grid(blocks), block(RNI_FILTER_THREADS);
+    if (!blocks)
+        return cudaErrorInvalidConfiguration;
+    if (dtype == RN_BF16)
+        return RN_LAUNCH((rni_kernel_filter_pack<rni_bf16>), grid, block, stream, w, scale,
+                         static_cast<rni_bf16 *>(packed), in_channels, taps);
+    return RN_LAUNCH((rni_kernel_filter_pack<float>), grid, block, stream, w, scale, static_cast<float *>(packed),
+                     in_channels, taps);
+}
+
+extern "C" cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, const void *filters, int32_t count,
+                                        float *dw, int64_t out_channels, int32_t in_channels, int32_t taps)
+{
+    const unsigned blocks = blocks_of(out_channels, in_channels, taps);
+    const int64_t pitch = out_channels * in_channels * taps;
+    const dim3 grid(blocks), block(RNI_FILTER_THREADS);
+    if (!blocks)
+        return cudaErrorInvalidConfiguration;
+    if (dtype == RN_BF16)
+        return RN_LAUNCH((rni_kernel_filter_add<rni_bf16>), grid, block, stream,
+                         static_cast<const rni_bf16 *>(filters), count, pitch, dw, in_channels, taps);
+    return RN_LAUNCH((rni_kernel_filter_add<float>), grid, block, stream, static_cast<const float *>(filters), count,
+                     pitch, dw, in_channels, taps);
+}

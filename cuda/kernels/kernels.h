@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Launchers of the module's kernels. Pointers are addresses on the device; a launcher enqueues and returns the launch's
+ * error. `dtype` is an rn_dtype: RN_F32 or RN_BF16.
+ */
+#ifndef RNI_CUDA_KERNELS_H
+#define RNI_CUDA_KERNELS_H
+
+#include "cuda.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A convolution's sizes, as kernels take them. Channels are those of one group. Either side has less than 2^31 pixels. */
+typedef struct rni_conv_shape {
+    int32_t images, groups, in_channels, out_channels;
+    int32_t in[2], out[2], kernel[2], stride[2], padding[2], dilation[2];
+} rni_conv_shape;
+
+/* conv_forward.cu: y = x * w [+ bias] [+ residual], then ReLU. Images NHWC, w O,H,W,I. bias, residual: NULL for none. */
+cudaError_t rni_k_conv_forward(cudaStream_t stream, int32_t dtype, const rni_conv_shape *shape, const void *x,
+                               const void *w, const float *bias, const void *residual, void *y, int32_t relu);
+
+/* conv_backward_data.cu: dx = or += what of it went into dy. */
+cudaError_t rni_k_conv_backward_data(cudaStream_t stream, int32_t dtype, const rni_conv_shape *shape, const void *dy,
+                                     const void *w, void *dx, int32_t accumulate);
+
+/*
+ * conv_backward_filter.cu: sums over every `pixels` output pixels of the batch, f32 O,H,W,I each, one after the other in
+ * `sums`; rni_k_filter_add() adds them up. `pixels` is a multiple of 32.
+ */
+cudaError_t rni_k_conv_backward_filter(cudaStream_t stream, int32_t dtype, const rni_conv_shape *shape, const void *x,
+                                       const void *dy, int32_t pixels, float *sums);
+
+/* filter.cu: O,I,taps in f32 to O,taps,I of `dtype`, times scale[o] unless NULL. */
+cudaError_t rni_k_filter_pack(cudaStream_t stream, int32_t dtype, const float *w, const float *scale, void *packed,
+                              int64_t out_channels, int32_t in_channels, int32_t taps);
+/* dw (O,I,taps in f32) += `count` filters O,taps,I of `dtype`, one after the other. */
+cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, const void *filters, int32_t count, float *dw,
+                             int64_t out_channels, int32_t in_channels, int32_t taps);
+
+/* A row-major product C[m, n] = or += op(A) op(B): see rni_blas_product. A and B of one type, C f32 or that. */
+typedef struct rni_product {
+    int64_t m, n, lda, ldb, ldc;
+    int32_t k, transpose_a, transpose_b, accumulate;
+} rni_product;
+
+/* product.cu */
+cudaError_t rni_k_product(cudaStream_t stream, int32_t dtype, int32_t c_dtype, const rni_product *product, const void *a,
+                          const void *b, void *c);
+/* y[rows, columns] = sums + bias + residual, then ReLU; bias, residual: NULL for none. Sums are f32 or y's; y may be either. */
+cudaError_t rni_k_finish_rows(cudaStream_t stream, int32_t sums_dtype, int32_t dtype, const void *sums,
+                              const float *bias, const void *residual, void *y, int64_t rows, int64_t columns,
+                              int32_t relu);
+
+/* convert.cu: to[i] = or += from[i]. The types may be equal. */
+cudaError_t rni_k_convert(cudaStream_t stream, int32_t from_dtype, int32_t to_dtype, const void *from, void *to,
+                          int64_t count, int32_t accumulate);
+/* Images of [channels][pixels] to [pixels][channels] (to_nhwc) or back. */
+cudaError_t rni_k_convert_layout(cudaStream_t stream, int32_t from_dtype, int32_t to_dtype, const void *from, void *to,
+                                 int64_t images, int64_t channels, int64_t pixels, int32_t to_nhwc,
+                                 int32_t accumulate);
+
+/* A run of at most RNI_UPDATE_ELEMENTS parameters with common settings: what one block takes. */
+enum { RNI_UPDATE_ELEMENTS = 4096 };
+typedef struct rni_update_part {
+    uint64_t offset;
+    uint32_t count, group;
+    double weight_decay;
+} rni_update_part;
+
+/* update.cu: `parts` is on the device. */
+cudaError_t rni_k_grad_norm(cudaStream_t stream, const rni_update_part *parts, int64_t count, const float *grads,
+                            double *partial, rn_step_metrics *metrics);
+cudaError_t rni_k_grad_clip(cudaStream_t stream, const rni_update_part *parts, int64_t count, double clip_norm,
+                            const rn_step_metrics *metrics, float *grads);
+/* momentum: NULL for none. */
+cudaError_t rni_k_sgd(cudaStream_t stream, const rni_update_part *parts, int64_t count, const rn_sgd_params *sgd,
+                      const rni_cuda_scalars *scalars, const rn_step_metrics *metrics, const float *grads,
+                      float *params, float *momentum);
+cudaError_t rni_k_adam(cudaStream_t stream, const rni_update_part *parts, int64_t count, const rn_adam_params *adam,
+                       const rni_cuda_scalars *scalars, const rn_step_metrics *metrics, const float *grads,
+                       float *params, float *moments);
+/* a += lr[0] (b - a). */
+cudaError_t rni_k_lerp(cudaStream_t stream, const rni_cuda_scalars *scalars, const float *b, float *a, int64_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/conv_direct.h"
+#include "kernels/kernels.h"
+
+/* Kernels count pixels and terms of sums in 32 bits, some a little beyond the last. */
+#define MOST_PIXELS (INT64_C(1) << 30)
+/* Sums of the filter gradient that are left side by side may take so many bytes. */
+#define MOST_SUMS (INT64_C(64) << 20)
+/* Pixels per share: so many at least, and a multiple of what a kernel takes at once. */
+enum { LEAST_SHARE = 512, SHARE_STEP = 32 };
+/* The filter kernel's tile, and how many blocks a processor should get. */
+enum { TILE = 64, BLOCKS_PER_PROCESSOR = 4 };
+
+static int64_t in_pixels(const rn_conv_params *p)
+{
+    return p->in_height * p->in_width;
+}
+
+static int64_t out_pixels(const rn_conv_params *p)
+{
+    return p->out_height * p->out_width;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t weights(const rn_conv_params *p)
+{
+    return p->out_channels * (p->in_channels / p->groups) * p->kernel[0] * p->kernel[1];
+}
+
+int rni_direct_serves(const rn_conv_params *p)
+{
+    /* Sizes are at most 2^24 each. */
+    const int64_t taps = p->kernel[0] * p->kernel[1];
+    const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
+    return in_pixels(p) <= MOST_PIXELS && out_pixels(p) <= MOST_PIXELS && taps <= MOST_PIXELS &&
+           channels / p->groups <= MOST_PIXELS / taps;
+}
+
+static rni_conv_shape shape_of(const rn_conv_params *p, int64_t images)
+{
+    rni_conv_shape s = {.images = (int32_t)images,
+                        .groups = (int32_t)p->groups,
+                        .in_channels = (int32_t)(p->in_channels / p->groups),
+                        .out_channels = (int32_t)(p->out_channels / p->groups),
+                        .in = {(int32_t)p->in_height, (int32_t)p->in_width},
+                        .out = {(int32_t)p->out_height, (int32_t)p->out_width}};
+    for (int axis = 0; axis < 2; axis++) {
+        s.kernel[axis] = (int32_t)p->kernel[axis];
+        s.stride[axis] = (int32_t)p->stride[axis];
+        s.padding[axis] = (int32_t)p->padding[axis];
+        s.dilation[axis] = (int32_t)p->dilation[axis];
+    }
+    return s;
+}
+
+/* Images that one launch may take. */
+static int64_t images_at_once(const rn_conv_params *p)
+{
+    const int64_t pixels = in_pixels(p) > out_pixels(p) ? in_pixels(p) : out_pixels(p);
+    return MOST_PIXELS / pixels;
+}
+
+/* Where image n begins in the input (or its gradient) and the output (or its gradient). */
+static size_t element_size(int32_t dtype)
+{
+    return dtype == RN_BF16 ? 2 : 4;
+}
+
+static const void *input_image(const rni_direct *d, const void *x, int64_t n)
+{
+    return (const char *)x + (size_t)(n * in_pixels(d->params) * d->params->in_channels) * element_size(d->dtype);
+}
+
+static const void *output_image(const rni_direct *d, const void *y, int64_t n)
+{
+    return (const char *)y + (size_t)(n * out_pixels(d->params) * d->params->out_channels) * element_size(d->dtype);
+}
+
+cudaError_t rni_direct_forward(const rni_direct *d, cudaStream_t stream, const void *x, const void *w,
+                               const float *bias, const void *residual, void *y, int32_t relu)
+{
+    const int64_t step = images_at_once(d->params);
+    cudaError_t error = cudaSuccess;
+    for (int64_t n = 0; n < d->images && error == cudaSuccess; n += step) {
+        const rni_conv_shape s = shape_of(d->params, least(step, d->images - n));
+        error = rni_k_conv_forward(stream, d->dtype, &s, input_image(d, x, n), w, bias,
+                                   residual ? output_image(d, residual, n) : NULL, (void *)output_image(d, y, n), relu);
+    }
+    return error;
+}
+
+cudaError_t rni_direct_backward_data(const rni_direct *d, cudaStream_t stream, const void *dy, const void *w, void *dx,
+                                     int32_t accumulate)
+{
+    const int64_t step = images_at_once(d->params);
+    cudaError_t error = cudaSuccess;
+    for (int64_t n = 0; n < d->images && error == cudaSuccess; n += step) {
+        const rni_conv_shape s = shape_of(d->params, least(step, d->images - n));
+        error = rni_k_conv_backward_data(stream, d->dtype, &s, output_image(d, dy, n), w, (void *)input_image(d, dx, n),
+                                         accumulate);
+    }
+    return error;
+}
+
+/* Pixels that a block sums: so that there are blocks for all processors, and sums do not take too much memory. */
+static int64_t share_of(const rni_direct *most)
+{
+    const rn_conv_params *const p = most->params;
+    const int64_t terms = p->in_channels / p->groups * p->kernel[0] * p->kernel[1];
+    const int64_t tiles = ceil_div(terms, TILE) * ceil_div(p->out_channels / p->groups, TILE) * p->groups;
+    const int64_t wanted = ceil_div((int64_t)BLOCKS_PER_PROCESSOR * most->processors, tiles);
+    const int64_t room = MOST_SUMS / (weights(p) * (int64_t)sizeof(float));
+    const int64_t shares = room < 1 ? 1 : least(wanted, room);
+    const int64_t pixels = least(most->images, images_at_once(p)) * out_pixels(p);
+    const int64_t share = ceil_div(pixels, shares);
+    return ceil_div(share > LEAST_SHARE ? share : LEAST_SHARE, SHARE_STEP) * SHARE_STEP;
+}
+
+uint64_t rni_direct_filter_workspace(const rni_direct *most)
+{
+    const int64_t images = least(most->images, images_at_once(most->params));
+    const int64_t shares = ceil_div(images * out_pixels(most->params), share_of(most));
+    return (uint64_t)(shares * weights(most->params)) * sizeof(float);
+}
+
+cudaError_t rni_direct_backward_filter(const rni_direct *d, const rni_direct *most, cudaStream_t stream, const void *x,
+                                       const void *dy, float *dw, void *workspace)
+{
+    const rn_conv_params *const p = d->params;
+    const int64_t step = images_at_once(p), share = share_of(most);
+    cudaError_t error = cudaSuccess;
+    for (int64_t n = 0; n < d->images && error == cudaSuccess; n += step) {
+        const rni_conv_shape s = shape_of(p, least(step, d->images - n));
+        error = rni_k_conv_backward_filter(stream, d->dtype, &s, input_image(d, x, n), output_image(d, dy, n),
+                                           (int32_t)share, workspace);
+        if (error == cudaSuccess)
+            error = rni_k_filter_add(stream, RN_F32, workspace, (int32_t)ceil_div(s.images * out_pixels(p), share), dw,
+                                     p->out_channels, s.in_channels, s.kernel[0] * s.kernel[1]);
+    }
+    return error;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Convolutions by the module's own kernels: where cuDNN has no plan, and to check those it has. */
+#ifndef RNI_CUDA_OPS_CONV_DIRECT_H
+#define RNI_CUDA_OPS_CONV_DIRECT_H
+
+#include "cuda.h"
+
+/* A convolution of so many images. */
+typedef struct rni_direct {
+    const rn_conv_params *params;
+    int32_t dtype, processors;
+    int64_t images;
+} rni_direct;
+
+/* 0: sizes are beyond what the kernels count with. */
+int rni_direct_serves(const rn_conv_params *params);
+
+/* relu: as well. bias, residual: NULL for none. y may be the residual. */
+cudaError_t rni_direct_forward(const rni_direct *d, cudaStream_t stream, const void *x, const void *w,
+                               const float *bias, const void *residual, void *y, int32_t relu);
+cudaError_t rni_direct_backward_data(const rni_direct *d, cudaStream_t stream, const void *dy, const void *w, void *dx,
+                                     int32_t accumulate);
+
+/* dw (OIHW f32) += . The order of sums follows from `most`, the largest batch, so that it is one for all batches. */
+uint64_t rni_direct_filter_workspace(const rni_direct *most);
+cudaError_t rni_direct_backward_filter(const rni_direct *d, const rni_direct *most, cudaStream_t stream, const void *x,
+                                       const void *dy, float *dw, void *workspace);
+
+#endif
