@@ -15,8 +15,8 @@ bool checking;
 Traffic traffic;
 
 /*
- * Who accessed two neighbouring bytes last: epoch (32 bits), thread (10), others (2), bytes (2), clock (18).
- * An epoch is what lies between two barriers of one block; epochs of all blocks and launches are numbered through.
+ * Who accessed something last: epoch (32 bits), thread (10), others (2), clock (20). An epoch is what lies between two
+ * barriers of one block; epochs of all blocks and launches are numbered through.
  */
 typedef uint64_t Stamp;
 struct Shadow {
@@ -24,14 +24,25 @@ struct Shadow {
 };
 /* Which accesses besides the named thread's a stamp stands for. For writes ALONE or ATOMICALLY. */
 enum Others : uint64_t { ALONE, LANES, WARPS, BLOCKS, ATOMICALLY = 1 };
-constexpr int THREAD_SHIFT = 22, OTHERS_SHIFT = 20, BYTES_SHIFT = 18;
-constexpr uint32_t CLOCK_MASK = (1u << BYTES_SHIFT) - 1;
+constexpr int THREAD_SHIFT = 22, OTHERS_SHIFT = 20;
+constexpr uint32_t CLOCK_MASK = (1u << OTHERS_SHIFT) - 1;
 
-static Shadow *global_shadow;
-static unsigned char *global_defined;
-static size_t shadow_bytes_of_arena;
-static Shadow shared_shadow[SHARED_ROOM / 2];
+/*
+ * Accesses are remembered by pairs of bytes, as hardly anything is smaller than two. Those of half a pair are remembered
+ * by bytes, apart; and all others look there, too, in a launch that has such.
+ */
+struct Memory {
+    const char *name;
+    bool shared;
+    Shadow *pairs, *bytes;
+    unsigned char *defined;
+};
+static Shadow shared_pairs[SHARED_ROOM / 2], shared_bytes[SHARED_ROOM];
 static unsigned char shared_defined[SHARED_ROOM];
+static Memory global = {"global", false, nullptr, nullptr, nullptr};
+static const Memory shared = {"shared", true, shared_pairs, shared_bytes, shared_defined};
+static size_t arena_size;
+static bool halves; /* the launch has accesses of half a pair */
 static uint32_t epoch = 1, launch_epoch = 1, block_epoch = 1;
 
 static uint32_t epoch_of(Stamp s)
@@ -46,54 +57,66 @@ static uint64_t others_of(Stamp s)
 {
     return s >> OTHERS_SHIFT & 3;
 }
-static uint64_t bytes_of(Stamp s)
-{
-    return s >> BYTES_SHIFT & 3;
-}
 
 static Stamp with_others(Stamp s, uint64_t others)
 {
     return s | others << OTHERS_SHIFT;
 }
 
+static void *reserve(size_t bytes)
+{
+    void *const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? nullptr : p;
+}
+
+static void release(void *p, size_t bytes)
+{
+    if (p)
+        munmap(p, bytes);
+}
+
 bool open_shadow(size_t arena_bytes)
 {
     if (!checking)
         return true;
-    const size_t sizes[2] = {arena_bytes / 2 * sizeof(Shadow), arena_bytes};
-    void *at[2];
-    for (int i = 0; i < 2; i++)
-        at[i] = mmap(nullptr, sizes[i], PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at[0] == MAP_FAILED || at[1] == MAP_FAILED) {
-        for (int i = 0; i < 2; i++)
-            if (at[i] != MAP_FAILED)
-                munmap(at[i], sizes[i]);
-        return false;
-    }
-    global_shadow = (Shadow *)at[0];
-    global_defined = (unsigned char *)at[1];
-    shadow_bytes_of_arena = arena_bytes;
-    return true;
+    const size_t stamps = arena_bytes * sizeof(Shadow);
+    arena_size = arena_bytes;
+    global.pairs = (Shadow *)reserve(stamps / 2);
+    global.bytes = (Shadow *)reserve(stamps);
+    global.defined = (unsigned char *)reserve(arena_bytes);
+    if (global.pairs && global.bytes && global.defined)
+        return true;
+    release(global.pairs, stamps / 2);
+    release(global.bytes, stamps);
+    release(global.defined, arena_bytes);
+    return false;
+}
+
+static void forget_global(size_t from, size_t bytes)
+{
+    madvise(&global.pairs[from / 2], bytes / 2 * sizeof(Shadow), MADV_DONTNEED);
+    madvise(&global.bytes[from], bytes * sizeof(Shadow), MADV_DONTNEED);
 }
 
 void forget_shadow(uintptr_t address, size_t bytes)
 {
-    if (!global_shadow)
+    if (!checking)
         return;
-    const size_t at = address - arena.base;
-    madvise(&global_shadow[at / 2], bytes / 2 * sizeof(Shadow), MADV_DONTNEED);
-    madvise(&global_defined[at], bytes, MADV_DONTNEED);
+    forget_global(address - arena.base, bytes);
+    madvise(&global.defined[address - arena.base], bytes, MADV_DONTNEED);
 }
 
 void begin_launch_accesses()
 {
     if (epoch > 0xf0000000u) { /* numbers run out: all that happened is forgotten */
         epoch = 0;
-        if (global_shadow)
-            madvise(global_shadow, shadow_bytes_of_arena / 2 * sizeof(Shadow), MADV_DONTNEED);
-        memset(shared_shadow, 0, sizeof shared_shadow);
+        if (checking)
+            forget_global(0, arena_size);
+        memset(shared_pairs, 0, sizeof shared_pairs);
+        memset(shared_bytes, 0, sizeof shared_bytes);
     }
     launch_epoch = ++epoch;
+    halves = false;
 }
 
 void begin_block_accesses()
@@ -106,20 +129,19 @@ void next_epoch()
     epoch++;
 }
 
-void forget_shared_shadow(size_t bytes)
+void forget_shared_shadow(size_t from, size_t bytes)
 {
     if (checking)
-        memset(shared_defined, 0, bytes);
+        memset(shared_defined + from, 0, bytes);
 }
 
 /* Whether the current thread's access collides with what the stamp stands for. */
-static bool collides(Stamp s, uint64_t bytes, const Thread &self, bool shared, bool is_read_stamp)
+static bool collides(Stamp s, uint64_t others, const Thread &self, bool is_shared)
 {
-    if (epoch_of(s) < launch_epoch || !(bytes_of(s) & bytes))
+    if (epoch_of(s) < launch_epoch)
         return false;
     if (epoch_of(s) < block_epoch)
-        return !shared; /* another block's: nothing orders blocks */
-    const uint64_t others = is_read_stamp ? others_of(s) : ALONE;
+        return !is_shared; /* another block's: nothing orders blocks */
     if (others == BLOCKS)
         return true;
     if (epoch_of(s) != epoch)
@@ -132,72 +154,103 @@ static bool collides(Stamp s, uint64_t bytes, const Thread &self, bool shared, b
 }
 
 /* A read joins the reads before it that a later write could collide with. */
-static Stamp joined(Stamp old, Stamp mine, const Thread &self, bool shared)
+static Stamp joined(Stamp old, Stamp mine, const Thread &self, bool is_shared)
 {
     if (epoch_of(old) < launch_epoch)
         return mine;
-    const Stamp both = mine | (old & (Stamp)3 << BYTES_SHIFT);
     if (epoch_of(old) < block_epoch)
-        return shared ? mine : with_others(both, BLOCKS);
+        return is_shared ? mine : with_others(mine, BLOCKS);
     if (others_of(old) == BLOCKS)
-        return with_others(both, BLOCKS);
+        return with_others(mine, BLOCKS);
     if (epoch_of(old) != epoch)
         return mine;
     if (others_of(old) == WARPS || (int)thread_of(old) / WARP != self.warp)
-        return with_others(both, WARPS);
+        return with_others(mine, WARPS);
     const bool same_clock = (old & CLOCK_MASK) == (mine & CLOCK_MASK);
-    return same_clock && (others_of(old) == LANES || thread_of(old) != thread_of(mine)) ? with_others(both, LANES)
+    return same_clock && (others_of(old) == LANES || thread_of(old) != thread_of(mine)) ? with_others(mine, LANES)
                                                                                        : mine;
 }
 
-static void report_race(const char *verb, const char *memory, const char *did, Stamp other, const void *code)
+static void report_race(const char *verb, const Memory &memory, const char *did, Stamp other, uint64_t others,
+                        const void *code)
 {
-    const char *const whose = epoch_of(other) < block_epoch || (others_of(other) == BLOCKS && did[0] == 'r')
-                                  ? "of another block "
-                              : others_of(other) == WARPS || others_of(other) == LANES ? "(and others) " : "";
-    report("race: %s %s memory that thread %u %s%s with nothing between to order them, at %s", verb, memory,
+    const char *const whose = epoch_of(other) < block_epoch || others == BLOCKS ? "of another block "
+                              : others == ALONE                                ? ""
+                                                                               : "(and others) ";
+    report("race: %s %s memory that thread %u %s%s with nothing between to order them, at %s", verb, memory.name,
            thread_of(other), whose, did, code_place(code).c_str());
 }
 
-/* One pair of bytes; true when a race was found. */
-static bool check_pair(Shadow &s, uint64_t bytes, Stamp stamp, const Thread &self, bool shared, Access access,
-                       const void *code)
+/* What one thread does at one moment. */
+struct Moment {
+    const Memory &memory;
+    const Thread &self;
+    Access access;
+    Stamp stamp;
+    const void *code;
+};
+
+/* True when the access is in a race with what the shadow remembers. */
+static bool in_race(const Shadow &s, const Moment &now)
 {
-    const Stamp mine = stamp | bytes << BYTES_SHIFT;
-    const bool write = access != Access::READ;
-    const bool both_atomic = access == Access::ATOMIC && others_of(s.write) == ATOMICALLY;
-    const char *const memory = shared ? "shared" : "global";
-    bool found = false;
-    if (!both_atomic && collides(s.write, bytes, self, shared, false)) {
-        report_race(write ? "overwrites" : "reads", memory, "wrote", s.write, code);
-        found = true;
-    } else if (write && collides(s.read, bytes, self, shared, true)) {
-        report_race("writes", memory, "read", s.read, code);
-        found = true;
+    const bool write = now.access != Access::READ;
+    const bool both_atomic = now.access == Access::ATOMIC && others_of(s.write) == ATOMICALLY;
+    if (!both_atomic && collides(s.write, ALONE, now.self, now.memory.shared)) {
+        report_race(write ? "overwrites" : "reads", now.memory, "wrote", s.write, ALONE, now.code);
+        return true;
     }
-    if (write)
-        s.write = access == Access::ATOMIC ? with_others(mine, ATOMICALLY) : mine;
+    if (write && collides(s.read, others_of(s.read), now.self, now.memory.shared)) {
+        report_race("writes", now.memory, "read", s.read, others_of(s.read), now.code);
+        return true;
+    }
+    return false;
+}
+
+static void remember(Shadow &s, const Moment &now)
+{
+    if (now.access == Access::READ)
+        s.read = joined(s.read, now.stamp, now.self, now.memory.shared);
     else
-        s.read = joined(s.read, mine, self, shared);
+        s.write = now.access == Access::ATOMIC ? with_others(now.stamp, ATOMICALLY) : now.stamp;
+}
+
+static bool check_half(size_t at, const Moment &now)
+{
+    halves = true;
+    const bool found = in_race(now.memory.pairs[at / 2], now) || in_race(now.memory.bytes[at], now);
+    remember(now.memory.bytes[at], now);
     return found;
 }
 
-static void check_races(Shadow *shadow, size_t at, size_t bytes, bool shared, Access access, const void *code)
+static bool check_pair(size_t at, const Moment &now)
+{
+    Shadow &pair = now.memory.pairs[at / 2];
+    bool found = in_race(pair, now);
+    if (halves && !found)
+        found = in_race(now.memory.bytes[at], now) || in_race(now.memory.bytes[at + 1], now);
+    remember(pair, now);
+    return found;
+}
+
+/* One report for an access. */
+static void check_races(const Memory &memory, size_t at, size_t bytes, Access access, const void *code)
 {
     const Thread &self = *block.current;
     const Stamp stamp = (Stamp)epoch << 32 | (Stamp)self.number << THREAD_SHIFT | (self.clock & CLOCK_MASK);
+    const Moment now = {memory, self, access, stamp, code};
     const size_t end = at + bytes;
-    for (size_t pair = at / 2; pair * 2 < end; pair++) {
-        const uint64_t low = pair * 2 >= at, high = pair * 2 + 1 < end;
-        if (check_pair(shadow[pair], low | high << 1, stamp, self, shared, access, code))
-            return; /* once per access */
-    }
+    bool found = at % 2 != 0 && check_half(at, now);
+    for (at += at % 2; at + 1 < end && !found; at += 2)
+        found = check_pair(at, now);
+    if (at < end && !found)
+        check_half(at, now);
 }
 
-static void check_defined(unsigned char *defined, size_t bytes, const char *memory, Access access, const void *code)
+static void check_defined(const Memory &memory, size_t at, size_t bytes, Access access, const void *code)
 {
+    unsigned char *const defined = memory.defined + at;
     if (access != Access::WRITE && memchr(defined, 0, bytes)) {
-        report("read of %zu bytes of %s memory that nobody wrote, at %s", bytes, memory, code_place(code).c_str());
+        report("read of %zu bytes of %s memory that nobody wrote, at %s", bytes, memory.name, code_place(code).c_str());
         memset(defined, 1, bytes);
     }
     if (access != Access::READ)
@@ -215,8 +268,8 @@ static void check_global(uintptr_t address, size_t bytes, Access access, const v
     record_touch(address, bytes);
     (access == Access::READ ? traffic.read : traffic.written) += bytes;
     const size_t at = address - arena.base;
-    check_defined(global_defined + at, bytes, "global", access, code);
-    check_races(global_shadow, at, bytes, false, access, code);
+    check_defined(global, at, bytes, access, code);
+    check_races(global, at, bytes, access, code);
 }
 
 static void check_shared(size_t at, size_t bytes, Access access, const void *code)
@@ -226,8 +279,8 @@ static void check_shared(size_t at, size_t bytes, Access access, const void *cod
                code_place(code).c_str());
         abandon_kernel(cudaErrorIllegalAddress);
     }
-    check_defined(shared_defined + at, bytes, "shared", access, code);
-    check_races(shared_shadow, at, bytes, true, access, code);
+    check_defined(shared, at, bytes, access, code);
+    check_races(shared, at, bytes, access, code);
 }
 
 void check_access(const void *address, size_t bytes, Access access, const void *code)
@@ -249,13 +302,13 @@ void check_access(const void *address, size_t bytes, Access access, const void *
 void mark_defined(const void *address, size_t bytes)
 {
     if (checking)
-        memset(global_defined + ((uintptr_t)address - arena.base), 1, bytes);
+        memset(global.defined + ((uintptr_t)address - arena.base), 1, bytes);
 }
 
 void copy_defined(const void *to, const void *from, size_t bytes)
 {
     if (checking)
-        memmove(global_defined + ((uintptr_t)to - arena.base), global_defined + ((uintptr_t)from - arena.base), bytes);
+        memmove(global.defined + ((uintptr_t)to - arena.base), global.defined + ((uintptr_t)from - arena.base), bytes);
 }
 
 size_t first_undefined(const void *address, size_t bytes)
@@ -269,6 +322,6 @@ size_t first_undefined(const void *address, size_t bytes)
 
 const unsigned char *defined_bytes(uintptr_t address)
 {
-    return checking ? global_defined + (address - arena.base) : nullptr;
+    return checking ? global.defined + (address - arena.base) : nullptr;
 }
 } // namespace sim

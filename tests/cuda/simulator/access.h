@@ -23,7 +23,7 @@ void forget_shadow(uintptr_t address, size_t bytes);
 void begin_launch_accesses();
 void begin_block_accesses();
 void next_epoch();
-void forget_shared_shadow(size_t bytes);
+void forget_shared_shadow(size_t from, size_t bytes);
 
 /* An access by the current thread; `code` is where. */
 void check_access(const void *address, size_t bytes, Access access, const void *code);

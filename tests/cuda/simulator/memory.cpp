@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "memory.h"
 #include "access.h"
+#include "fault.h"
 #include "report.h"
 #include "settings.h"
 #include <cstdio>
@@ -44,6 +45,7 @@ static void open_arena()
         fprintf(stderr, "simulator: no address space for device memory\n");
         abort();
     }
+    catch_faults();
 }
 
 static bool room_for(const Allocation &a)

@@ -36,7 +36,7 @@ void begin_block_shared()
 {
     for (const SharedArray &a : arrays)
         memset(shared_room + a.offset, UNDEFINED, a.bytes);
-    forget_shared_shadow(used);
+    forget_shared_shadow(0, used);
 }
 
 static size_t first_changed(size_t from, size_t to)
@@ -79,6 +79,7 @@ static void *add_array(const char *name, size_t bytes, size_t alignment)
     arrays.push_back({name, offset, bytes});
     memset(shared_room + used, RED, end - used);
     memset(shared_room + offset, UNDEFINED, bytes);
+    forget_shared_shadow(offset, bytes);
     used = end;
     return shared_room + offset;
 }
