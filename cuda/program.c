@@ -8,9 +8,6 @@
 #include "ops/rules.h"
 #include <string.h>
 
-#pragma weak rni_dnn_open
-#pragma weak rni_blas_open
-
 /* By kind. */
 static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_CONVERT] = &rni_cuda_convert,
@@ -93,11 +90,11 @@ static rn_status open_libraries(rni_cuda_device *device, int32_t kind)
     case RN_OP_CONV_FORWARD:
     case RN_OP_CONV_BACKWARD_DATA:
     case RN_OP_CONV_BACKWARD_FILTER:
-        return device->dnn || !rni_dnn_open ? RN_OK : rni_dnn_open(device, &device->dnn);
+        return device->dnn ? RN_OK : rni_dnn_open(device, &device->dnn);
     case RN_OP_LINEAR:
     case RN_OP_LINEAR_BACKWARD_DATA:
     case RN_OP_LINEAR_BACKWARD_FILTER:
-        return device->blas || !rni_blas_open ? RN_OK : rni_blas_open(device, &device->blas);
+        return device->blas ? RN_OK : rni_blas_open(device, &device->blas);
     default:
         return RN_OK;
     }

@@ -40,7 +40,8 @@ typedef struct rni_k_affine {
 cudaError_t rni_k_affine_rows(cudaStream_t stream, const rni_k_affine *a);
 
 cudaError_t rni_k_bn_fold(cudaStream_t stream, const float *gamma, const float *beta, const float *mean,
-                          const float *var, const float *bias, float *scale, float *shift, int64_t channels, double eps);
+                          const float *var, const float *bias, float *scale, float *shift, int64_t channels,
+                          double eps);
 
 typedef struct rni_k_bn_backward {
     const void *dy, *x, *y; /* y: for the mask, or NULL */
@@ -62,7 +63,7 @@ cudaError_t rni_k_bias_grad(cudaStream_t stream, const void *dy, float *db, floa
 
 /* Flat arrays (elementwise.cu). y may be a or b. */
 enum {
-    RNI_FLAT_RELU,          /* ReLU of a */
+    RNI_FLAT_RELU, /* ReLU of a */
     RNI_FLAT_RELU_BACKWARD, /* a where b is above zero */
     RNI_FLAT_ADD,
     RNI_FLAT_ADD_RELU
@@ -135,7 +136,7 @@ typedef struct rni_k_dropout {
     void *y;
     const rni_cuda_scalars *scalars; /* seed and step */
     int64_t images, channels, pixels;
-    double factor;      /* of what is kept */
+    double factor; /* of what is kept */
     uint32_t threshold; /* kept when 24 random bits are at least that */
     uint32_t stream;
     int32_t dtype, processors;

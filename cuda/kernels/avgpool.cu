@@ -11,7 +11,8 @@ __device__ __forceinline__ void add_vector(float (&sum)[V], const T *from)
         sum[v] += rni_load(in.v[v]);
 }
 
-template <class T, int V> __device__ __forceinline__ void store_product(T *to, const float (&sum)[V], float factor)
+template <class T, int V>
+__device__ __forceinline__ void store_product(T *to, const float (&sum)[V], float factor)
 {
     rni_vector<T, V> out;
     UNROLL
@@ -78,7 +79,7 @@ template <class T, int V>
 __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_global_avgpool(const T *x, T *y, int64_t images, int32_t pixels, int64_t channels)
 {
-    RN_SHARED(float, shared, V * RNI_THREADS);
+    RN_SHARED(float, shared, V *RNI_THREADS);
     const int64_t column = rni_column<V>();
     const float factor = 1.0f / (float)pixels;
     for (int64_t image = blockIdx.y; image < images; image += gridDim.y) {
@@ -118,7 +119,8 @@ static dim3 image_grid(const rni_columns &columns, int64_t images)
     return dim3(columns.blocks, (uint32_t)(images < 65535 ? images : 65535));
 }
 
-template <class T, int V> static cudaError_t forward(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
+template <class T, int V>
+static cudaError_t forward(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
 {
     const rni_columns columns = rni_columns_of(p->channels, V);
     const int64_t in = (int64_t)p->height * p->width, out = (int64_t)p->out_height * p->out_width;
@@ -132,7 +134,8 @@ template <class T, int V> static cudaError_t forward(cudaStream_t stream, const 
     });
 }
 
-template <class T> static cudaError_t forward_of(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
+template <class T>
+static cudaError_t forward_of(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
 {
     return RNI_BY_WIDTH(T, p->channels % rni_lanes<T>() == 0 && rni_aligned(x, y), forward, stream, x, y, p);
 }
@@ -157,7 +160,8 @@ static cudaError_t backward(cudaStream_t stream, const void *dy, void *dx, const
     });
 }
 
-template <class T> static cudaError_t backward_of(cudaStream_t stream, const void *dy, void *dx, const rni_k_pool *p)
+template <class T>
+static cudaError_t backward_of(cudaStream_t stream, const void *dy, void *dx, const rni_k_pool *p)
 {
     return RNI_BY_WIDTH(T, p->channels % rni_lanes<T>() == 0 && rni_aligned(dy, dx), backward, stream, dy, dx, p);
 }

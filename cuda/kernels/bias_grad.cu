@@ -3,7 +3,8 @@
 #include "kernels/columns.h"
 #include "kernels/activations.h"
 
-template <class T, int V> struct rni_bias_terms {
+template <class T, int V>
+struct rni_bias_terms {
     const T *dy; /* of the chunk, from the thread's column on */
     int64_t channels;
 
@@ -27,7 +28,7 @@ template <class T, int V>
 __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_bias_sums(const T *dy, float *partial, int64_t rows, int64_t channels, int64_t chunk)
 {
-    RN_SHARED(float, shared, V * RNI_THREADS);
+    RN_SHARED(float, shared, V *RNI_THREADS);
     const int64_t first = blockIdx.y * chunk, left = rows - first, column = rni_column<V>();
     float sum[1][V];
     rni_zero(sum);
@@ -59,9 +60,8 @@ static cudaError_t bias(cudaStream_t stream, const void *dy, float *db, float *p
 {
     const rni_columns columns = rni_columns_of(channels, V);
     const rni_chunks chunks = rni_chunks_of(columns, processors, rows);
-    const cudaError_t error =
-        RN_LAUNCH((rni_kernel_bias_sums<T, V>), dim3(columns.blocks, chunks.count), columns.block, stream,
-                  static_cast<const T *>(dy), partial, rows, channels, chunks.rows);
+    const cudaError_t error = RN_LAUNCH((rni_kernel_bias_sums<T, V>), dim3(columns.blocks, chunks.count), columns.block,
+                                        stream, static_cast<const T *>(dy), partial, rows, channels, chunks.rows);
     if (error != cudaSuccess)
         return error;
     return RN_LAUNCH(rni_kernel_bias_finish, rni_finish_grid(channels), rni_finish_block(), stream, partial,

@@ -50,7 +50,8 @@ __global__ void __launch_bounds__(RNI_THREADS)
     }
 }
 
-template <class T, int V> static cudaError_t apply(cudaStream_t stream, const rni_k_affine *a)
+template <class T, int V>
+static cudaError_t apply(cudaStream_t stream, const rni_k_affine *a)
 {
     const rni_columns columns = rni_columns_of(a->channels, V);
     const dim3 grid(columns.blocks, rni_row_blocks(columns, a->processors, a->rows, APPLY_ROWS));
@@ -60,7 +61,8 @@ template <class T, int V> static cudaError_t apply(cudaStream_t stream, const rn
                      a->relu);
 }
 
-template <class T> static cudaError_t apply_of(cudaStream_t stream, const rni_k_affine *a)
+template <class T>
+static cudaError_t apply_of(cudaStream_t stream, const rni_k_affine *a)
 {
     const bool fits = a->channels % rni_lanes<T>() == 0 && rni_aligned(a->x, a->residual, a->y);
     return RNI_BY_WIDTH(T, fits, apply, stream, a);

@@ -12,7 +12,8 @@ enum { FACTOR_A, FACTOR_B, FACTOR_C, FACTOR_SCALE, FACTOR_SHIFT, FACTORS };
 enum { BACKWARD_SUMS = 2, DX_ROWS = 2 };
 
 /* Gradients to mask. y, or x when FROM_X, tells where ReLU was open; y NULL: everywhere. */
-template <class T, int V, bool FROM_X> struct rni_masked_rows {
+template <class T, int V, bool FROM_X>
+struct rni_masked_rows {
     const T *dy, *x, *y; /* from the thread's column on */
     int64_t channels;
     float mean[V], scale[V], shift[V];
@@ -33,14 +34,16 @@ template <class T, int V, bool FROM_X> struct rni_masked_rows {
     /* dy or nothing; as stored. */
     __device__ __forceinline__ T masked(const row &k, int v) const
     {
-        const bool open = FROM_X ? fmaf(rni_load(k.x.v[v]), scale[v], shift[v]) > 0.0f : !y || rni_load(k.y.v[v]) > 0.0f;
+        const bool open =
+            FROM_X ? fmaf(rni_load(k.x.v[v]), scale[v], shift[v]) > 0.0f : !y || rni_load(k.y.v[v]) > 0.0f;
         T none;
         rni_store(none, 0.0f);
         return open ? k.dy.v[v] : none;
     }
 };
 
-template <class T, int V, bool FROM_X> struct rni_backward_terms : rni_masked_rows<T, V, FROM_X> {
+template <class T, int V, bool FROM_X>
+struct rni_backward_terms : rni_masked_rows<T, V, FROM_X> {
     using base = rni_masked_rows<T, V, FROM_X>;
     using typename base::row;
     static constexpr int at_once = 2;
@@ -66,7 +69,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_bn_backward_sums(const T *dy, const T *x, const T *y, T *masked, rni_bn_sources sources, float *partial,
                                 int64_t rows, int64_t channels, int64_t chunk)
 {
-    RN_SHARED(float, shared, BACKWARD_SUMS * V * RNI_THREADS);
+    RN_SHARED(float, shared, BACKWARD_SUMS *V *RNI_THREADS);
     const int64_t first = blockIdx.y * chunk, left = rows - first, column = rni_column<V>();
     const int64_t at = first * channels + column;
     rni_backward_terms<T, V, FROM_X> terms;
@@ -196,7 +199,8 @@ static bool sums_write_residual(const rni_k_bn_backward *b)
     return needs_sums(b) && b->dres && !b->accumulate;
 }
 
-template <class T, int V, bool FROM_X> static cudaError_t sums(cudaStream_t stream, const rni_k_bn_backward *b, uint32_t *count)
+template <class T, int V, bool FROM_X>
+static cudaError_t sums(cudaStream_t stream, const rni_k_bn_backward *b, uint32_t *count)
 {
     const rni_columns columns = rni_columns_of(b->channels, V);
     const rni_chunks chunks = rni_chunks_of(columns, b->processors, b->rows);
@@ -207,7 +211,8 @@ template <class T, int V, bool FROM_X> static cudaError_t sums(cudaStream_t stre
                      masked, sources_of(b), b->workspace + FACTORS * b->channels, b->rows, b->channels, chunks.rows);
 }
 
-template <class T, int V, bool FROM_X> static cudaError_t dx(cudaStream_t stream, const rni_k_bn_backward *b)
+template <class T, int V, bool FROM_X>
+static cudaError_t dx(cudaStream_t stream, const rni_k_bn_backward *b)
 {
     const rni_columns columns = rni_columns_of(b->channels, V);
     const dim3 grid(columns.blocks, rni_row_blocks(columns, b->processors, b->rows, DX_ROWS));
@@ -219,7 +224,8 @@ template <class T, int V, bool FROM_X> static cudaError_t dx(cudaStream_t stream
                      mode, b->mean, static_cast<const float *>(b->workspace), b->rows, b->channels);
 }
 
-template <class T, int V> static cudaError_t backward(cudaStream_t stream, const rni_k_bn_backward *b)
+template <class T, int V>
+static cudaError_t backward(cudaStream_t stream, const rni_k_bn_backward *b)
 {
     uint32_t chunks = 0;
     cudaError_t error = cudaSuccess;
@@ -234,10 +240,11 @@ template <class T, int V> static cudaError_t backward(cudaStream_t stream, const
     return b->from_x ? dx<T, V, true>(stream, b) : dx<T, V, false>(stream, b);
 }
 
-template <class T> static cudaError_t backward_of(cudaStream_t stream, const rni_k_bn_backward *b)
+template <class T>
+static cudaError_t backward_of(cudaStream_t stream, const rni_k_bn_backward *b)
 {
-    const bool fits = b->channels % rni_lanes<T>() == 0 &&
-                      rni_aligned(b->dy, b->x, b->y, b->dx, b->dres, b->mean, b->workspace);
+    const bool fits =
+        b->channels % rni_lanes<T>() == 0 && rni_aligned(b->dy, b->x, b->y, b->dx, b->dres, b->mean, b->workspace);
     return RNI_BY_WIDTH(T, fits, backward, stream, b);
 }
 
@@ -248,5 +255,6 @@ cudaError_t rni_k_bn_backward_all(cudaStream_t stream, const rni_k_bn_backward *
 
 uint64_t rni_k_bn_backward_bytes(int32_t processors, int64_t rows, int64_t channels)
 {
-    return (uint64_t)(FACTORS * channels) * sizeof(float) + rni_k_partial_bytes(processors, rows, channels, BACKWARD_SUMS);
+    return (uint64_t)(FACTORS * channels) * sizeof(float) +
+           rni_k_partial_bytes(processors, rows, channels, BACKWARD_SUMS);
 }

@@ -8,7 +8,8 @@
 
 enum { STATS_SUMS = 3 }; /* of a chunk: its shift, sum of x - shift, sum of (x - shift)^2 */
 
-template <class T, int V> struct rni_moment_terms {
+template <class T, int V>
+struct rni_moment_terms {
     const T *x; /* of the chunk, from the thread's column on */
     int64_t channels;
     float shift[V];
@@ -109,7 +110,8 @@ __global__ void __launch_bounds__(RNI_THREADS)
     }
 }
 
-template <class T, int V> static cudaError_t stats(cudaStream_t stream, const rni_k_stats *s)
+template <class T, int V>
+static cudaError_t stats(cudaStream_t stream, const rni_k_stats *s)
 {
     const rni_columns columns = rni_columns_of(s->channels, V);
     const rni_chunks chunks = rni_chunks_of(columns, s->processors, s->rows);
@@ -122,7 +124,8 @@ template <class T, int V> static cudaError_t stats(cudaStream_t stream, const rn
                      chunks.count, chunks.rows, s->rows, s->channels, s->mean, s->var);
 }
 
-template <class T> static cudaError_t stats_of(cudaStream_t stream, const rni_k_stats *s)
+template <class T>
+static cudaError_t stats_of(cudaStream_t stream, const rni_k_stats *s)
 {
     const bool fits = s->channels % rni_lanes<T>() == 0 && rni_aligned(s->x, s->partial);
     return RNI_BY_WIDTH(T, fits, stats, stream, s);

@@ -14,12 +14,12 @@
 
 enum {
     RNI_THREADS = 256,
-    RNI_BLOCK_VECTORS = 64,   /* of channels, in a block at most */
-    RNI_THREAD_ROWS = 8,      /* at least, before the rows are cut into more chunks */
+    RNI_BLOCK_VECTORS = 64, /* of channels, in a block at most */
+    RNI_THREAD_ROWS = 8, /* at least, before the rows are cut into more chunks */
     RNI_BLOCKS_PER_PROCESSOR = 4,
-    RNI_SEGMENT = 64,         /* a thread's rows that go into one f32 sum */
-    RNI_FINISH_CHANNELS = 8,  /* of a block of the second stage */
-    RNI_FINISH_LANES = 32     /* threads per channel there */
+    RNI_SEGMENT = 64, /* a thread's rows that go into one f32 sum */
+    RNI_FINISH_CHANNELS = 8, /* of a block of the second stage */
+    RNI_FINISH_LANES = 32 /* threads per channel there */
 };
 
 /* The arrangement of threads for a number of channels. */
@@ -66,7 +66,8 @@ static inline uint32_t rni_row_blocks(const rni_columns &c, int32_t processors, 
 }
 
 /* The thread's first channel. */
-template <int V> __device__ __forceinline__ int64_t rni_column()
+template <int V>
+__device__ __forceinline__ int64_t rni_column()
 {
     return ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * V;
 }
@@ -104,7 +105,8 @@ __device__ __forceinline__ void rni_sum_rows(const Term &term, int32_t rows, flo
 }
 
 /* The sums of all threads of a column; valid where threadIdx.y is 0. shared: N * V * RNI_THREADS. */
-template <int V, int N> __device__ __forceinline__ void rni_sum_threads(float (&sum)[N][V], float *shared)
+template <int V, int N>
+__device__ __forceinline__ void rni_sum_threads(float (&sum)[N][V], float *shared)
 {
     const uint32_t thread = threadIdx.y * blockDim.x + threadIdx.x;
     uint32_t half = 1;

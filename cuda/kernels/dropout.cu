@@ -11,7 +11,8 @@ struct rni_dropout_rule {
     uint32_t threshold, stream;
 };
 
-template <class T> __device__ __forceinline__ T dropped(T x, uint32_t word, const rni_dropout_rule &rule)
+template <class T>
+__device__ __forceinline__ T dropped(T x, uint32_t word, const rni_dropout_rule &rule)
 {
     T y;
     rni_store(y, word >> 8 >= rule.threshold ? (float)((double)rni_load(x) * rule.factor) : 0.0f);
@@ -62,7 +63,8 @@ __global__ void __launch_bounds__(RNI_THREADS)
     }
 }
 
-template <class T, int V> static cudaError_t flat(cudaStream_t stream, const rni_k_dropout *d, const rni_dropout_rule &rule)
+template <class T, int V>
+static cudaError_t flat(cudaStream_t stream, const rni_k_dropout *d, const rni_dropout_rule &rule)
 {
     const int64_t count = d->images * d->channels * d->pixels, per_block = RNI_THREADS * DROPOUT_WORDS;
     return RN_LAUNCH((rni_kernel_dropout_flat<T, V>), dim3((uint32_t)((count + per_block - 1) / per_block)),
@@ -70,7 +72,8 @@ template <class T, int V> static cudaError_t flat(cudaStream_t stream, const rni
                      d->scalars);
 }
 
-template <class T> static cudaError_t dropout_of(cudaStream_t stream, const rni_k_dropout *d)
+template <class T>
+static cudaError_t dropout_of(cudaStream_t stream, const rni_k_dropout *d)
 {
     const rni_dropout_rule rule = {d->factor, d->threshold, d->stream};
     if (d->channels == 1 || d->pixels == 1)

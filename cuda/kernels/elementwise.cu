@@ -6,7 +6,8 @@
 enum { FLAT_VECTORS = 4 }; /* of a thread, loaded together */
 
 /* y = op(a, b). */
-template <int OP> __device__ __forceinline__ float flat(float a, float b)
+template <int OP>
+__device__ __forceinline__ float flat(float a, float b)
 {
     if (OP == RNI_FLAT_RELU)
         return rni_relu(a);
@@ -15,7 +16,8 @@ template <int OP> __device__ __forceinline__ float flat(float a, float b)
     return OP == RNI_FLAT_ADD_RELU ? rni_relu(a + b) : a + b;
 }
 
-template <class T, int V, int OP> __device__ __forceinline__ rni_vector<T, V> flat_vector(const rni_vector<T, V> &a, const rni_vector<T, V> &b)
+template <class T, int V, int OP>
+__device__ __forceinline__ rni_vector<T, V> flat_vector(const rni_vector<T, V> &a, const rni_vector<T, V> &b)
 {
     rni_vector<T, V> y;
     UNROLL

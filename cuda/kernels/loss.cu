@@ -53,7 +53,8 @@ struct rni_row_softmax {
     int64_t best;
 };
 
-template <class T> __device__ __forceinline__ rni_row_softmax row_softmax(const T *x, int64_t k)
+template <class T>
+__device__ __forceinline__ rni_row_softmax row_softmax(const T *x, int64_t k)
 {
     const rni_largest most = rni_row_largest(x, k);
     rni_row_softmax s;
@@ -168,7 +169,8 @@ uint64_t rni_k_loss_bytes(int64_t images)
     return sizeof(rni_loss_workspace) + (uint64_t)blocks_of(images) * sizeof(rni_loss_part);
 }
 
-template <class T> static cudaError_t cross_entropy(cudaStream_t stream, const rni_k_loss *l)
+template <class T>
+static cudaError_t cross_entropy(cudaStream_t stream, const rni_k_loss *l)
 {
     rni_loss_workspace *const work = static_cast<rni_loss_workspace *>(l->workspace);
     rni_loss_part *const parts = reinterpret_cast<rni_loss_part *>(work + 1);

@@ -46,8 +46,8 @@ __device__ __forceinline__ bool same(float value, float best)
  * the gradient. x is the image.
  */
 template <class T, int V>
-__device__ __forceinline__ uint32_t found_before(const T *x, const rni_k_pool &p, const rni_window &w, int32_t y, int32_t x_end,
-                                                 const rni_vector<T, V> &best, uint32_t mask)
+__device__ __forceinline__ uint32_t found_before(const T *x, const rni_k_pool &p, const rni_window &w, int32_t y,
+                                                 int32_t x_end, const rni_vector<T, V> &best, uint32_t mask)
 {
     uint32_t before = 0;
     for (int32_t iy = w.y0; iy <= y; iy++) {
@@ -109,7 +109,8 @@ __global__ void __launch_bounds__(RNI_THREADS)
     }
 }
 
-template <class T, int V> static cudaError_t forward(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
+template <class T, int V>
+static cudaError_t forward(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
 {
     const rni_columns columns = rni_columns_of(p->channels, V);
     const int64_t in = (int64_t)p->height * p->width, out = (int64_t)p->out_height * p->out_width;
@@ -120,7 +121,8 @@ template <class T, int V> static cudaError_t forward(cudaStream_t stream, const 
     });
 }
 
-template <class T> static cudaError_t forward_of(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
+template <class T>
+static cudaError_t forward_of(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p)
 {
     return RNI_BY_WIDTH(T, p->channels % rni_lanes<T>() == 0 && rni_aligned(x, y), forward, stream, x, y, p);
 }

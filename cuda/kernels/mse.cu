@@ -31,7 +31,8 @@ __global__ void __launch_bounds__(RNI_THREADS)
         parts[blockIdx.y * gridDim.x + blockIdx.x] = all;
 }
 
-template <class T> static cudaError_t mse(cudaStream_t stream, const rni_k_squares *s)
+template <class T>
+static cudaError_t mse(cudaStream_t stream, const rni_k_squares *s)
 {
     const bool flat = s->channels == 1 || s->pixels == 1; /* the orders are one */
     const int64_t all = s->images * s->channels * s->pixels, images = flat ? 1 : s->images;
@@ -40,9 +41,10 @@ template <class T> static cudaError_t mse(cudaStream_t stream, const rni_k_squar
     const int64_t width = wanted < MSE_BLOCKS ? wanted : MSE_BLOCKS, room = MSE_BLOCKS / width;
     const dim3 grid((uint32_t)width, (uint32_t)(images < room ? images : room));
     rni_loss_part *const parts = static_cast<rni_loss_part *>(s->workspace);
-    const cudaError_t error = RN_LAUNCH((rni_kernel_mse<T>), grid, dim3(RNI_THREADS), stream,
-                                        static_cast<const T *>(s->x), static_cast<const T *>(s->target),
-                                        static_cast<T *>(s->dx), images, channels, pixels, s->scalars, (double)all, parts);
+    const cudaError_t error =
+        RN_LAUNCH((rni_kernel_mse<T>), grid, dim3(RNI_THREADS), stream, static_cast<const T *>(s->x),
+                  static_cast<const T *>(s->target), static_cast<T *>(s->dx), images, channels, pixels, s->scalars,
+                  (double)all, parts);
     if (error != cudaSuccess)
         return error;
     return rni_loss_finish(stream, parts, (int64_t)grid.x * grid.y, nullptr, (double)all, s->images, s->metrics);

@@ -3,7 +3,8 @@
 #include "kernels/pool_window.h"
 
 /* Moves elements of a size, whatever they mean. */
-template <class T, int V> __device__ __forceinline__ rni_vector<T, V> nothing()
+template <class T, int V>
+__device__ __forceinline__ rni_vector<T, V> nothing()
 {
     rni_vector<T, V> zero;
     UNROLL
@@ -13,8 +14,7 @@ template <class T, int V> __device__ __forceinline__ rni_vector<T, V> nothing()
 }
 
 template <class T, int V>
-__global__ void __launch_bounds__(RNI_THREADS)
-    rni_kernel_pad_shortcut(const T *x, T *y, rni_k_pad p, uint32_t pixels)
+__global__ void __launch_bounds__(RNI_THREADS) rni_kernel_pad_shortcut(const T *x, T *y, rni_k_pad p, uint32_t pixels)
 {
     const int64_t column = rni_column<V>(), source = column - p.before;
     if (column >= p.out_channels)
@@ -23,8 +23,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
     for (uint32_t o = blockIdx.y * blockDim.y + threadIdx.y; o < pixels; o += gridDim.y * blockDim.y) {
         const rni_pixel at = rni_pixel_of(o, p.out_height, p.out_width);
         const int64_t in = ((int64_t)at.image * p.height + at.y * p.stride[0]) * p.width + at.x * p.stride[1];
-        const rni_vector<T, V> out =
-            inside ? rni_load_vector<T, V>(x + in * p.channels + source) : nothing<T, V>();
+        const rni_vector<T, V> out = inside ? rni_load_vector<T, V>(x + in * p.channels + source) : nothing<T, V>();
         rni_store_vector(y + (int64_t)o * p.out_channels + column, out);
     }
 }

@@ -54,10 +54,10 @@ __device__ __forceinline__ rni_reach rni_pool_covering_axis(const rni_k_pool &p,
 
 __device__ __forceinline__ rni_window rni_pool_covering(const rni_k_pool &p, int32_t iy, int32_t ix)
 {
-    const rni_reach y = p.adaptive ? rni_pool_share(iy, p.out_height, p.height)
-                                   : rni_pool_covering_axis(p, 0, iy, p.out_height);
-    const rni_reach x = p.adaptive ? rni_pool_share(ix, p.out_width, p.width)
-                                   : rni_pool_covering_axis(p, 1, ix, p.out_width);
+    const rni_reach y =
+        p.adaptive ? rni_pool_share(iy, p.out_height, p.height) : rni_pool_covering_axis(p, 0, iy, p.out_height);
+    const rni_reach x =
+        p.adaptive ? rni_pool_share(ix, p.out_width, p.width) : rni_pool_covering_axis(p, 1, ix, p.out_width);
     return {y.first, y.end, x.first, x.end, 0};
 }
 
@@ -77,7 +77,8 @@ __device__ __forceinline__ rni_pixel rni_pixel_of(uint32_t index, int32_t height
  * Launches over pixels count them in 32 bits: launch(first image, images) for as many images at a time as have fewer
  * than 2^31 pixels.
  */
-template <class Launch> static cudaError_t rni_by_images(int64_t images, int64_t pixels, const Launch &launch)
+template <class Launch>
+static cudaError_t rni_by_images(int64_t images, int64_t pixels, const Launch &launch)
 {
     const int64_t most = INT32_MAX / pixels;
     for (int64_t first = 0; first < images; first += most) {

@@ -47,7 +47,8 @@ struct rni_largest {
  * The largest of a row and the first place it has, as a scan from the left finds it: NaN is never larger, and a NaN in
  * front stays.
  */
-template <class T> __device__ __forceinline__ rni_largest rni_row_largest(const T *x, int64_t k)
+template <class T>
+__device__ __forceinline__ rni_largest rni_row_largest(const T *x, int64_t k)
 {
     rni_largest best = {-INFINITY, k};
     for (int64_t j = rni_lane(); j < k; j += RNI_WARP) {
@@ -67,7 +68,8 @@ template <class T> __device__ __forceinline__ rni_largest rni_row_largest(const 
     return best;
 }
 
-template <class T> __device__ __forceinline__ double rni_row_exp_sum(const T *x, int64_t k, double largest)
+template <class T>
+__device__ __forceinline__ double rni_row_exp_sum(const T *x, int64_t k, double largest)
 {
     double sum = 0.0;
     for (int64_t j = rni_lane(); j < k; j += RNI_WARP)

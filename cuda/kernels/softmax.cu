@@ -4,7 +4,7 @@
 #include "kernels/activations.h"
 
 template <class T>
-__global__ void __launch_bounds__(RNI_THREADS) rni_kernel_softmax(const T *x, T *y, int64_t rows, int64_t k)
+__global__ void __launch_bounds__(RNI_THREADS, 2) rni_kernel_softmax(const T *x, T *y, int64_t rows, int64_t k)
 {
     for (int64_t r = rni_first_row(); r < rows; r += rni_row_step()) {
         const T *const in = x + r * k;
@@ -27,12 +27,12 @@ __global__ void __launch_bounds__(RNI_THREADS)
             sum += (double)rni_load(dy[r * k + j]) * (double)rni_load(y[r * k + j]);
         sum = rni_warp_sum(sum);
         for (int64_t j = rni_lane(); j < k; j += RNI_WARP)
-            rni_store(dx[r * k + j],
-                      (float)((double)rni_load(y[r * k + j]) * ((double)rni_load(dy[r * k + j]) - sum)));
+            rni_store(dx[r * k + j], (float)((double)rni_load(y[r * k + j]) * ((double)rni_load(dy[r * k + j]) - sum)));
     }
 }
 
-template <class T> static cudaError_t softmax(cudaStream_t stream, const void *x, void *y, int64_t rows, int64_t k)
+template <class T>
+static cudaError_t softmax(cudaStream_t stream, const void *x, void *y, int64_t rows, int64_t k)
 {
     return RN_LAUNCH((rni_kernel_softmax<T>), rni_row_grid(rows), dim3(RNI_THREADS), stream, static_cast<const T *>(x),
                      static_cast<T *>(y), rows, k);

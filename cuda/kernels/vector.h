@@ -12,18 +12,21 @@
 #define UNROLL
 #endif
 
-template <class T, int V> __device__ __forceinline__ rni_vector<T, V> rni_load_vector(const T *from)
+template <class T, int V>
+__device__ __forceinline__ rni_vector<T, V> rni_load_vector(const T *from)
 {
     return *reinterpret_cast<const rni_vector<T, V> *>(from);
 }
 
-template <class T, int V> __device__ __forceinline__ void rni_store_vector(T *to, const rni_vector<T, V> &v)
+template <class T, int V>
+__device__ __forceinline__ void rni_store_vector(T *to, const rni_vector<T, V> &v)
 {
     *reinterpret_cast<rni_vector<T, V> *>(to) = v;
 }
 
 /* V floats, aligned as V elements of an activation are: to 16 bytes unless V is 1. */
-template <int V> __device__ __forceinline__ void rni_load_floats(float (&to)[V], const float *from)
+template <int V>
+__device__ __forceinline__ void rni_load_floats(float (&to)[V], const float *from)
 {
     constexpr int at_once = V < 4 ? V : 4;
     UNROLL
@@ -35,7 +38,8 @@ template <int V> __device__ __forceinline__ void rni_load_floats(float (&to)[V],
     }
 }
 
-template <int V> __device__ __forceinline__ void rni_store_floats(float *to, const float (&from)[V])
+template <int V>
+__device__ __forceinline__ void rni_store_floats(float *to, const float (&from)[V])
 {
     constexpr int at_once = V < 4 ? V : 4;
     UNROLL
@@ -48,7 +52,8 @@ template <int V> __device__ __forceinline__ void rni_store_floats(float *to, con
     }
 }
 
-template <int N, int V> __device__ __forceinline__ void rni_zero(float (&a)[N][V])
+template <int N, int V>
+__device__ __forceinline__ void rni_zero(float (&a)[N][V])
 {
     UNROLL
     for (int n = 0; n < N * V; n++)
@@ -56,7 +61,8 @@ template <int N, int V> __device__ __forceinline__ void rni_zero(float (&a)[N][V
 }
 
 /* Addresses that vectors of 16 bytes may be read from; NULL is one. */
-template <class... P> static inline bool rni_aligned(P... pointers)
+template <class... P>
+static inline bool rni_aligned(P... pointers)
 {
     return ((reinterpret_cast<uintptr_t>(pointers) | ... | (uintptr_t)0) & 15u) == 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* y = x scale + shift (+ residual) (ReLU), with scale and shift given or made from batch normalisation's operands. */
 #include "base/error.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/cut.h"
 #include <math.h>
 
@@ -53,12 +53,8 @@ static rn_status run_affine(const rni_cpu_call *c, affine_task *t)
 static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rn_value *const x = &values[op->in[0]];
-    const uint32_t residual = op->kind == RN_OP_BN_APPLY ? 5 : 3;
     (void)cpu;
-    if (x->rank < 2)
-        return rni_ops_refuse(op, RN_E_SHAPE, "in 0: rank 2 or more expected, got %d", (int)x->rank);
-    if ((op->flags & RN_OPF_ADD) && (op->num_in <= residual || op->in[residual] == RN_NO_VALUE))
-        return rni_ops_refuse(op, RN_E_INVALID, "in %u, the residual, is missing", (unsigned)residual);
+    RNI_TRY(rni_ops_check_affine(op, values));
     info->workspace = 2 * rni_cut_columns((size_t)x->dims[1]) * rn_dtype_size(rni_channel_dtype(x->dtype));
     return RN_OK;
 }

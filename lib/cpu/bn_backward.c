@@ -5,7 +5,7 @@
  * One pass sums, one writes dx. Where mean and var are constants (frozen), dx = gamma r g.
  */
 #include "base/error.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/cut.h"
 #include <math.h>
 #include <string.h>
@@ -116,15 +116,7 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
 {
     const rn_value *const x = &values[op->in[0]];
     (void)cpu;
-    if (x->rank < 2)
-        return rni_ops_refuse(op, RN_E_SHAPE, "in 0: rank 2 or more expected, got %d", (int)x->rank);
-    const int with_beta = op->num_in > 6 && op->in[6] != RN_NO_VALUE;
-    if (with_beta && (op->flags & (RN_OPF_RELU | RN_OPF_ADD)) != RN_OPF_RELU)
-        return rni_ops_refuse(op, RN_E_INVALID, "in 6, beta, goes with ReLU and without a residual");
-    if ((op->flags & RN_OPF_RELU) && !with_beta && (op->num_in < 6 || op->in[5] == RN_NO_VALUE))
-        return rni_ops_refuse(op, RN_E_INVALID, "in 5, the output, is missing");
-    if ((op->flags & RN_OPF_ADD) && (op->num_out < 4 || op->out[3] == RN_NO_VALUE))
-        return rni_ops_refuse(op, RN_E_INVALID, "out 3, the residual's gradient, is missing");
+    RNI_TRY(rni_ops_check_bn_backward(op, values));
     const size_t channels = (size_t)x->dims[1];
     const rni_cut cut = rni_cut_make(channels, rni_cpu_capacity(x) / channels);
     info->workspace = PER_COLUMN * rni_cut_columns(channels) * sizeof(double) + cut.chunks * 2 * channels * sizeof(double);

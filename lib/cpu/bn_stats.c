@@ -4,7 +4,7 @@
  * combined (Chan, Golub, LeVeque 1979): no difference of large squares anywhere.
  */
 #include "base/error.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/cut.h"
 #include <math.h>
 #include <string.h>
@@ -90,8 +90,7 @@ static rn_status stats_query(const rni_cpu *cpu, const rn_op *op, const rn_value
 {
     const rn_value *const x = &values[op->in[0]];
     (void)cpu;
-    if (x->rank < 2)
-        return rni_ops_refuse(op, RN_E_SHAPE, "in 0: rank 2 or more expected, got %d", (int)x->rank);
+    RNI_TRY(rni_ops_check_channels(op, values));
     const size_t channels = (size_t)x->dims[1];
     const rni_cut cut = rni_cut_make(channels, rni_cpu_capacity(x) / channels);
     info->workspace = cut.chunks * 2 * channels * sizeof(double);

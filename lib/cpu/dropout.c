@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Dropout (Srivastava et al. 2014), inverted: kept elements are times 1/(1-p). Backward is the same op on dy. */
-#include "base/error.h"
 #include "base/rng.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/driver.h"
 
 enum { TASK_ELEMENTS = 4096 }; /* a multiple of 4: elements of one Philox block stay together */
@@ -17,13 +16,9 @@ typedef struct dropout_task {
 
 static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
-    const rn_dropout_params *const p = op->params;
     (void)cpu;
-    (void)values;
     (void)info;
-    if (!(p->p >= 0 && p->p <= 1))
-        return rni_ops_refuse(op, RN_E_INVALID, "p from 0 to 1 expected, got %g", p->p);
-    return RN_OK;
+    return rni_ops_check_dropout(op, values);
 }
 
 static void piece(void *arg, size_t index)

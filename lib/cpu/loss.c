@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Losses: their value goes to the metrics, their gradient, times grad_scale, out. */
 #include "base/error.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/driver.h"
 #include <math.h>
 
@@ -72,13 +72,8 @@ static void soft_cross_entropy_chunk(void *arg, size_t index)
 static rn_status cross_entropy_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rn_value *const x = &values[op->in[0]];
-    const rn_cross_entropy_params *const p = op->params;
     (void)cpu;
-    if (x->rank != 2)
-        return rni_ops_refuse(op, RN_E_SHAPE, "logits [N, K] expected, got rank %d", (int)x->rank);
-    if (!(p->label_smoothing >= 0 && p->label_smoothing < 1))
-        return rni_ops_refuse(op, RN_E_INVALID, "label smoothing from 0 to below 1 expected, got %g",
-                              p->label_smoothing);
+    RNI_TRY(rni_ops_check_cross_entropy(op, values));
     const size_t group = rni_ceil_div(ROW_ELEMENTS, (size_t)x->dims[1]);
     info->workspace = rni_ceil_div((size_t)x->dims[0], group) * sizeof(partial);
     return RN_OK;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The parameter-free shortcut of He et al. 2015 (option A): every stride-th pixel, zeroes in the added channels. */
-#include "base/error.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/driver.h"
 #include <string.h>
 
@@ -14,35 +13,11 @@ typedef struct pad_task {
     size_t stride[2];
 } pad_task;
 
-static rn_status check_pad(const rn_op *op, const rn_value *x, const rn_value *y)
-{
-    const rn_pad_shortcut_params *const p = op->params;
-    if (x->rank != 4 || y->rank != 4 || x->layout != RN_LAYOUT_NHWC || y->layout != RN_LAYOUT_NHWC)
-        return rni_ops_refuse(op, RN_E_SHAPE, "NHWC images expected");
-    if (p->stride[0] < 1 || p->stride[1] < 1 || p->channels_before < 0 || p->channels_after < 0)
-        return rni_ops_refuse(op, RN_E_INVALID, "strides of at least 1 and no negative channels expected");
-    if (x->dims[0] != y->dims[0] || x->batch_axis != y->batch_axis ||
-        y->dims[1] != p->channels_before + x->dims[1] + p->channels_after ||
-        y->dims[2] != (x->dims[2] - 1) / p->stride[0] + 1 || y->dims[3] != (x->dims[3] - 1) / p->stride[1] + 1) {
-        char a[RNI_SHAPE_TEXT], b[RNI_SHAPE_TEXT];
-        return rni_ops_refuse(op, RN_E_SHAPE, "%s does not become %s", rni_shape_text(a, 4, x->dims),
-                              rni_shape_text(b, 4, y->dims));
-    }
-    return RN_OK;
-}
-
-static rn_status forward_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     (void)cpu;
     (void)info;
-    return check_pad(op, &values[op->in[0]], &values[op->out[0]]);
-}
-
-static rn_status backward_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    (void)cpu;
-    (void)info;
-    return check_pad(op, &values[op->out[0]], &values[op->in[0]]);
+    return rni_ops_check_pad_shortcut(op, values);
 }
 
 static pad_task task_of(const rni_cpu_call *c, const rn_value *x, const rn_value *y)
@@ -108,5 +83,5 @@ static rn_status backward_run(const rni_cpu_call *c)
     return rni_cpu_for(c, backward_row, &t, t.images * t.height, rni_cpu_count(c, dx));
 }
 
-const rni_cpu_driver rni_cpu_pad_shortcut = {forward_query, forward_run, RNI_BF16_ALWAYS};
-const rni_cpu_driver rni_cpu_pad_shortcut_backward = {backward_query, backward_run, RNI_BF16_ALWAYS};
+const rni_cpu_driver rni_cpu_pad_shortcut = {query, forward_run, RNI_BF16_ALWAYS};
+const rni_cpu_driver rni_cpu_pad_shortcut_backward = {query, backward_run, RNI_BF16_ALWAYS};

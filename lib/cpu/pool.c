@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Max and average pooling over NHWC images. Global average pooling is a window as large as the image. */
-#include "base/error.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/driver.h"
 
 typedef struct pool_task {
@@ -36,67 +35,11 @@ static rni_pool pool_of(const rn_op *op, const rn_value *in, const rn_value *out
     return p;
 }
 
-/* Sizes that no window leaves the image with, and dims that follow from them. */
-static rn_status check_axis(const rn_op *op, int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t padding)
-{
-    if (kernel < 1 || stride < 1 || padding < 0 || padding > kernel / 2 || size + 2 * padding < kernel)
-        return rni_ops_refuse(op, RN_E_SHAPE, "window %lld, stride %lld, padding %lld on %lld pixels",
-                              (long long)kernel, (long long)stride, (long long)padding, (long long)size);
-    const int64_t expected = (size + 2 * padding - kernel) / stride + 1;
-    if (out != expected)
-        return rni_ops_refuse(op, RN_E_SHAPE, "%lld output pixels expected on an axis, got %lld", (long long)expected,
-                              (long long)out);
-    return RN_OK;
-}
-
-static rn_status check_pool(const rn_op *op, const rn_value *in, const rn_value *out)
-{
-    if (in->rank != 4 || out->rank != 4 || in->layout != RN_LAYOUT_NHWC || out->layout != RN_LAYOUT_NHWC)
-        return rni_ops_refuse(op, RN_E_SHAPE, "NHWC images expected");
-    if (in->dims[0] != out->dims[0] || in->dims[1] != out->dims[1] || in->batch_axis != out->batch_axis)
-        return rni_ops_refuse(op, RN_E_SHAPE, "images and channels expected to be equal, got [%lld, %lld] and [%lld, %lld]",
-                              (long long)in->dims[0], (long long)in->dims[1], (long long)out->dims[0],
-                              (long long)out->dims[1]);
-    const int global = op->kind == RN_OP_GLOBAL_AVGPOOL || op->kind == RN_OP_GLOBAL_AVGPOOL_BACKWARD;
-    const rn_pool_params *const p = op->params;
-    for (int i = 0; i < 2 && !(op->flags & RN_OPF_ADAPTIVE); i++) {
-        const int64_t size = in->dims[2 + i], end = out->dims[2 + i];
-        RNI_TRY(global ? check_axis(op, size, end, size, 1, 0)
-                       : check_axis(op, size, end, p->kernel[i], p->stride[i], p->padding[i]));
-    }
-    return RN_OK;
-}
-
-static rn_status forward_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
+static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     (void)cpu;
     (void)info;
-    return check_pool(op, &values[op->in[0]], &values[op->out[0]]);
-}
-
-static rn_status avg_backward_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    (void)cpu;
-    (void)info;
-    return check_pool(op, &values[op->out[0]], &values[op->in[0]]);
-}
-
-static int same_dims(const rn_value *a, const rn_value *b)
-{
-    int equal = a->rank == b->rank && a->layout == b->layout && a->batch_axis == b->batch_axis;
-    for (int32_t i = 0; equal && i < a->rank; i++)
-        equal = a->dims[i] == b->dims[i];
-    return equal;
-}
-
-static rn_status max_backward_query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    const rn_value *const dy = &values[op->in[0]], *const x = &values[op->in[1]], *const y = &values[op->in[2]];
-    (void)cpu;
-    (void)info;
-    if (!same_dims(dy, y) || !same_dims(x, &values[op->out[0]]))
-        return rni_ops_refuse(op, RN_E_SHAPE, "dy of y's dims and dx of x's dims expected");
-    return check_pool(op, x, y);
+    return rni_ops_check_pool(op, values);
 }
 
 static void maxpool_rows(void *arg, size_t index)
@@ -178,7 +121,7 @@ static rn_status maxpool_backward_run(const rni_cpu_call *c)
     return rni_cpu_for(c, maxpool_backward_block, &t, rni_cpu_images(c, x) * t.blocks, rni_cpu_count(c, x));
 }
 
-const rni_cpu_driver rni_cpu_maxpool = {forward_query, maxpool_run, RNI_BF16_AVX2};
-const rni_cpu_driver rni_cpu_avgpool = {forward_query, avgpool_run, RNI_BF16_AVX2};
-const rni_cpu_driver rni_cpu_avgpool_backward = {avg_backward_query, avgpool_backward_run, RNI_BF16_AVX2};
-const rni_cpu_driver rni_cpu_maxpool_backward = {max_backward_query, maxpool_backward_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_maxpool = {query, maxpool_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_avgpool = {query, avgpool_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_avgpool_backward = {query, avgpool_backward_run, RNI_BF16_AVX2};
+const rni_cpu_driver rni_cpu_maxpool_backward = {query, maxpool_backward_run, RNI_BF16_AVX2};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Softmax over dimension 1: in [N, K] and in NHWC these values lie side by side. */
-#include "base/error.h"
-#include "ops/rules.h"
+#include "ops/activations.h"
 #include "cpu/driver.h"
 
 enum { TASK_ELEMENTS = 1024 }; /* exponentials are slow */
@@ -15,12 +14,9 @@ typedef struct softmax_task {
 
 static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
-    const rn_value *const x = &values[op->in[0]];
     (void)cpu;
     (void)info;
-    if (x->rank < 2 || (x->layout == RN_LAYOUT_PLAIN && rni_cpu_pixels(x) != 1))
-        return rni_ops_refuse(op, RN_E_SHAPE, "in 0: [N, K] or NHWC expected, got rank %d", (int)x->rank);
-    return RN_OK;
+    return rni_ops_check_softmax(op, values);
 }
 
 static void forward_rows(void *arg, size_t index)

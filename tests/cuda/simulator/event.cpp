@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "device.h"
+#include "stream.h"
+#include <ctime>
+#include <set>
+
+/* What is shared with work that records it, which may outlive the event. */
+struct EventState {
+    bool timed, recorded, captured;
+    double time; /* in milliseconds, when its place was reached; negative before */
+    sim::Place place;
+};
+
+struct CUevent_st {
+    std::shared_ptr<EventState> state;
+};
+
+namespace sim
+{
+static std::set<CUevent_st *> events;
+
+int64_t events_living()
+{
+    return (int64_t)events.size();
+}
+
+namespace
+{
+struct RecordWork : Work {
+    std::shared_ptr<EventState> state;
+    uint64_t version;
+    cudaError_t run() override
+    {
+        timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        state->time = (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+        return cudaSuccess;
+    }
+};
+} // namespace
+
+static EventState *state_of(cudaEvent_t event)
+{
+    return events.count(event) ? event->state.get() : nullptr;
+}
+} // namespace sim
+
+using namespace sim;
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags)
+{
+    const Lock lock;
+    if (!event || (flags & ~(unsigned)(cudaEventBlockingSync | cudaEventDisableTiming)))
+        return keep_error(cudaErrorInvalidValue);
+    if (device_ready() != cudaSuccess)
+        return keep_error(device_ready());
+    const EventState fresh = {!(flags & cudaEventDisableTiming), false, false, -1.0, {}};
+    *event = new CUevent_st{std::make_shared<EventState>(fresh)};
+    events.insert(*event);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    const Lock lock;
+    if (!events.erase(event))
+        return keep_error(cudaErrorInvalidResourceHandle);
+    delete event;
+    return keep_error(device_error());
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
+{
+    const Lock lock;
+    EventState *const state = state_of(event);
+    CUstream_st *const stream = stream_of(handle);
+    if (!state || !stream)
+        return keep_error(cudaErrorInvalidResourceHandle);
+    const auto work = std::make_shared<RecordWork>();
+    work->state = event->state;
+    state->captured = stream->capture != nullptr;
+    state->time = -1.0;
+    if (const cudaError_t error = enqueue(handle, work))
+        return keep_error(error);
+    state->recorded = true;
+    state->place = end_of(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    const Lock lock;
+    EventState *const state = state_of(event);
+    if (!state)
+        return keep_error(cudaErrorInvalidResourceHandle);
+    if (state->captured)
+        return keep_error(cudaErrorCapturedEvent);
+    if (device_ready() != cudaSuccess)
+        return keep_error(device_ready());
+    return keep_error(state->recorded ? run_until(state->place) : cudaSuccess);
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEvent_t end)
+{
+    const Lock lock;
+    const EventState *const from = state_of(start), *const to = state_of(end);
+    if (!from || !to || !from->timed || !to->timed || !from->recorded || !to->recorded)
+        return keep_error(cudaErrorInvalidResourceHandle);
+    if (!milliseconds)
+        return keep_error(cudaErrorInvalidValue);
+    if (from->time < 0.0 || to->time < 0.0)
+        return keep_error(cudaErrorNotReady);
+    *milliseconds = (float)(to->time - from->time);
+    return cudaSuccess;
+}
+
+/* A stream that captures may wait only for what the same capture recorded; that is in its order anyway. */
+cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned int)
+{
+    const Lock lock;
+    const EventState *const state = state_of(event);
+    CUstream_st *const stream = stream_of(handle);
+    if (!state || !stream)
+        return keep_error(cudaErrorInvalidResourceHandle);
+    if (device_ready() != cudaSuccess)
+        return keep_error(device_ready());
+    if (stream->capture && !state->captured) {
+        stream->capture_broken = true;
+        return keep_error(cudaErrorStreamCaptureIsolation);
+    }
+    if (state->captured)
+        return keep_error(state->place.stream == stream && stream->capture ? cudaSuccess
+                                                                          : cudaErrorStreamCaptureUnsupported);
+    if (state->recorded)
+        stream->next_after.push_back(state->place);
+    return cudaSuccess;
+}

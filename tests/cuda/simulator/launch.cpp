@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "launch.h"
+#include "access.h"
+#include "device.h"
+#include "fault.h"
+#include "fiber.h"
+#include "memory.h"
+#include "record.h"
+#include "report.h"
+#include "settings.h"
+#include "shared.h"
+#include "statistics.h"
+#include "stream.h"
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+namespace sim
+{
+LaunchCounts launch_counts;
+
+static uint64_t number;
+static const Launch *running;
+
+uint64_t launch_number()
+{
+    return number;
+}
+
+std::string running_place()
+{
+    if (!running)
+        return "";
+    char text[120] = "";
+    if (block.current)
+        snprintf(text, sizeof text, ", block (%u, %u, %u), thread (%u, %u, %u)", block.index.x, block.index.y,
+                 block.index.z, block.current->index.x, block.current->index.y, block.current->index.z);
+    return std::string("[") + running->kernel.name + text + "] ";
+}
+
+/* Pointers among the parameters are of device memory, or null. */
+static void check_pointers(const Launch &launch)
+{
+    for (uint32_t i = 0; i < launch.kernel.count; i++) {
+        const simt::Parameter &p = launch.kernel.layout[i];
+        const void *pointer = nullptr;
+        if (p.pointer)
+            memcpy(&pointer, launch.parameters.data() + p.offset, sizeof pointer);
+        if (pointer && !holder(pointer, 0))
+            report("parameter %u is %p, not an address in live device memory: %s", i + 1, pointer,
+                   describe_address((uintptr_t)pointer));
+    }
+}
+
+static void call_kernel(void *argument)
+{
+    const Launch *const launch = (const Launch *)argument;
+    launch->kernel.call(launch->kernel.function, launch->parameters.data());
+}
+
+static uint3 block_at(uint64_t i, dim3 grid)
+{
+    return {(unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y)};
+}
+
+/* A walk through all numbers below n in an order of the seed's: steps of a stride that has no factor in common. */
+static uint64_t random_stride(uint64_t n)
+{
+    for (;;) {
+        uint64_t stride = 1 + random_below(n < 0x7fffffff ? (uint32_t)n : 0x7fffffffu), a = n, b = stride;
+        while (b) {
+            const uint64_t r = a % b;
+            a = b;
+            b = r;
+        }
+        if (a == 1)
+            return stride;
+    }
+}
+
+static bool run_one_block(const Launch &launch, uint64_t i)
+{
+    begin_block_shared();
+    begin_block_accesses();
+    const bool done = run_block(block_at(i, launch.grid), call_kernel, (void *)&launch);
+    if (done)
+        end_block_shared();
+    return done;
+}
+
+static cudaError_t run_blocks(const Launch &launch)
+{
+    const uint64_t count = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
+    const bool random = setting(ORDER) == RANDOM && count > 1;
+    const uint64_t stride = random ? random_stride(count) : 1;
+    uint64_t at = random ? random_below((uint32_t)(count < 0x7fffffff ? count : 0x7fffffff)) : 0;
+    for (uint64_t i = 0; i < count; i++, at = (at + stride) % count)
+        if (!run_one_block(launch, setting(ORDER) == DESCENDING ? count - 1 - i : at))
+            return abandoned_with();
+    return cudaSuccess;
+}
+
+cudaError_t run_launch(const Launch &launch)
+{
+    number++;
+    running = &launch;
+    catch_faults();
+    check_pointers(launch);
+    shape_blocks(launch.grid, launch.block);
+    begin_launch_shared();
+    begin_launch_accesses();
+    record_begin(launch);
+    cudaError_t error = run_blocks(launch);
+    record_end(launch);
+    check_guards();
+    running = nullptr;
+    launch_counts.launches++;
+    launch_counts.blocks += (int64_t)launch.grid.x * launch.grid.y * launch.grid.z;
+    launch_counts.threads += (int64_t)launch.threads();
+    count_launch(launch);
+    if (error == cudaSuccess && now_due(LOSE_AFTER))
+        error = cudaErrorLaunchFailure;
+    return error;
+}
+
+namespace
+{
+struct KernelWork : Work {
+    Launch launch;
+    explicit KernelWork(Launch what) : launch(std::move(what))
+    {
+    }
+    cudaError_t run() override
+    {
+        const Unlocked memory;
+        return run_launch(launch);
+    }
+};
+
+bool possible(dim3 grid, dim3 block)
+{
+    const uint64_t threads = (uint64_t)block.x * block.y * block.z;
+    return threads > 0 && threads <= MOST_THREADS && block.x <= 1024 && block.y <= 1024 && block.z <= 64 &&
+           grid.x > 0 && grid.x <= 0x7fffffffu && grid.y > 0 && grid.y <= 65535 && grid.z > 0 && grid.z <= 65535;
+}
+} // namespace
+} // namespace sim
+
+/* As nvcc's side: what comes back is the thread's last error, which may be an older one. */
+cudaError_t simt::launch(const Kernel &kernel, dim3 grid, dim3 block, cudaStream_t stream,
+                         const unsigned char *parameters)
+{
+    using namespace sim;
+    const Lock lock;
+    if (!possible(grid, block)) {
+        keep_error(cudaErrorInvalidConfiguration);
+    } else if (device_error() == cudaSuccess) {
+        Launch launch = {kernel, grid, block, {parameters, parameters + kernel.bytes}};
+        keep_error(enqueue(stream, std::make_shared<KernelWork>(std::move(launch))));
+    }
+    return cudaPeekAtLastError();
+}

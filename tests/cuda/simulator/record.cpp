@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * While a launch is recorded all device pages are out of reach; the first touch of each brings the signal handler here,
+ * which keeps the page as it was. Under full checking the hooks come first.
+ */
+#include "record.h"
+#include "access.h"
+#include "launch.h"
+#include "memory.h"
+#include "report.h"
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <map>
+#include <set>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace sim
+{
+namespace
+{
+struct OldPage {
+    unsigned char content[PAGE];
+    unsigned char defined[PAGE];
+};
+
+struct Buffer {
+    uintptr_t address;
+    size_t bytes;
+    std::vector<unsigned char> before, defined;
+};
+} // namespace
+
+static std::map<uintptr_t, OldPage *> pages; /* of the launch that is being recorded */
+static bool recording, too_much;
+static int64_t reports_before;
+static std::set<std::string> known;
+static std::map<std::string, int> recorded;
+static int files;
+
+static const char *folder()
+{
+    static const char *const name = getenv("RNI_SIM_RECORD");
+    return name;
+}
+
+static size_t limit(const char *variable, size_t otherwise)
+{
+    const char *const text = getenv(variable);
+    return text && *text ? strtoull(text, nullptr, 0) : otherwise;
+}
+
+static std::string mangled_name(const Launch &launch)
+{
+    Dl_info info;
+    const bool found = dladdr((void *)launch.kernel.function, &info) && info.dli_sname &&
+                       info.dli_saddr == (void *)launch.kernel.function;
+    return found ? info.dli_sname : "";
+}
+
+/* All device addresses are alike. */
+static std::string key_of(const Launch &launch, const std::string &name)
+{
+    std::vector<unsigned char> parameters = launch.parameters;
+    for (size_t i = 0; i + sizeof(uintptr_t) <= parameters.size(); i += sizeof(uintptr_t)) {
+        uintptr_t word;
+        memcpy(&word, &parameters[i], sizeof word);
+        if (in_arena(word))
+            memset(&parameters[i], 1, sizeof word);
+    }
+    std::string key = name;
+    key.append((const char *)&launch.grid, sizeof launch.grid);
+    key.append((const char *)&launch.block, sizeof launch.block);
+    return key.append((const char *)parameters.data(), parameters.size());
+}
+
+static void protect_all(int protection)
+{
+    for (const Allocation *a : live_allocations())
+        mprotect((void *)a->first_page(), a->page_bytes(), protection);
+}
+
+void record_begin(const Launch &launch)
+{
+    if (!folder() || launch.threads() > limit("RNI_SIM_RECORD_THREADS", 65536))
+        return;
+    const std::string name = mangled_name(launch);
+    if (name.empty()) {
+        report("the kernel %s has no symbol that is exported: it cannot be recorded", launch.kernel.name);
+        return;
+    }
+    if (recorded[name] >= (int)limit("RNI_SIM_RECORD_COUNT", 4) || known.count(key_of(launch, name)))
+        return;
+    recording = true;
+    too_much = false;
+    reports_before = reports();
+    protect_all(PROT_NONE);
+}
+
+static void keep_page(uintptr_t page)
+{
+    static const size_t most = limit("RNI_SIM_RECORD_BYTES", 4 << 20) / PAGE;
+    OldPage *&old = pages[page];
+    if (pages.size() > most) {
+        too_much = true;
+        protect_all(PROT_READ | PROT_WRITE);
+        return;
+    }
+    mprotect((void *)page, PAGE, PROT_READ | PROT_WRITE);
+    old = new OldPage;
+    memcpy(old->content, (void *)page, PAGE);
+    const unsigned char *const defined = defined_bytes(page);
+    if (defined)
+        memcpy(old->defined, defined, PAGE);
+    else
+        memset(old->defined, 1, PAGE);
+}
+
+bool record_touch(uintptr_t address, size_t bytes)
+{
+    if (!recording || too_much)
+        return false;
+    bool news = false;
+    for (uintptr_t page = address / PAGE * PAGE; page < address + bytes && !too_much; page += PAGE) {
+        const Allocation *const a = page_owner(page);
+        if (!a || !a->live || pages.count(page))
+            continue;
+        keep_page(page);
+        news = true;
+    }
+    return news;
+}
+
+/* Neighbouring pages of one allocation, cut to it. */
+static std::vector<Buffer> buffers()
+{
+    std::vector<Buffer> all;
+    const Allocation *previous = nullptr;
+    for (const auto &p : pages) {
+        const Allocation *const a = page_owner(p.first);
+        const uintptr_t from = p.first < a->address ? a->address : p.first;
+        const uintptr_t end = p.first + PAGE < a->address + a->bytes ? p.first + PAGE : a->address + a->bytes;
+        if (from >= end)
+            continue;
+        if (all.empty() || a != previous || all.back().address + all.back().bytes != from)
+            all.push_back({from, 0, {}, {}});
+        Buffer &b = all.back();
+        b.bytes += end - from;
+        b.before.insert(b.before.end(), p.second->content + (from - p.first), p.second->content + (end - p.first));
+        b.defined.insert(b.defined.end(), p.second->defined + (from - p.first), p.second->defined + (end - p.first));
+        previous = a;
+    }
+    return all;
+}
+
+static bool write_file(const std::string &name, const void *data, size_t bytes)
+{
+    FILE *const f = fopen((std::string(folder()) + "/" + name).c_str(), "wb");
+    const bool written = f && fwrite(data, 1, bytes, f) == bytes;
+    return f && fclose(f) == 0 && written;
+}
+
+static std::string quoted(const std::string &text)
+{
+    return "\"" + text + "\"";
+}
+
+/* The name in quotes of a file with the content, "null" when there is none to write. */
+static std::string content_file(const std::string &name, const std::vector<unsigned char> &content)
+{
+    if (content.empty())
+        return "null";
+    if (!write_file(name, content.data(), content.size()))
+        report("cannot write %s/%s", folder(), name.c_str());
+    return quoted(name);
+}
+
+static std::vector<unsigned char> bits_of(const std::vector<unsigned char> &defined)
+{
+    if (!memchr(defined.data(), 0, defined.size()))
+        return {};
+    std::vector<unsigned char> bits((defined.size() + 7) / 8);
+    for (size_t i = 0; i < defined.size(); i++)
+        bits[i / 8] = (unsigned char)(bits[i / 8] | (defined[i] & 1) << i % 8);
+    return bits;
+}
+
+static std::string buffer_json(const Buffer &b, const std::string &stem)
+{
+    std::vector<unsigned char> after((unsigned char *)b.address, (unsigned char *)b.address + b.bytes);
+    if (after == b.before)
+        after.clear();
+    return "{\"address\": " + std::to_string(b.address) + ", \"bytes\": " + std::to_string(b.bytes) +
+           ", \"before\": " + content_file(stem + ".before", b.before) +
+           ", \"after\": " + content_file(stem + ".after", after) +
+           ", \"defined\": " + content_file(stem + ".defined", bits_of(b.defined)) + "}";
+}
+
+template <class List, class Text> std::string joined(const List &list, Text text)
+{
+    std::string all;
+    for (const auto &entry : list)
+        all += (all.empty() ? "" : ", ") + text(entry);
+    return "[" + all + "]";
+}
+
+static std::string numbers(const std::vector<uint64_t> &list)
+{
+    return joined(list, [](uint64_t n) { return std::to_string(n); });
+}
+
+static std::string hexadecimal(const std::vector<unsigned char> &bytes)
+{
+    std::string text;
+    char digits[3];
+    for (const unsigned char b : bytes) {
+        snprintf(digits, sizeof digits, "%02x", b);
+        text += digits;
+    }
+    return text;
+}
+
+static void write_record(const Launch &launch, const std::string &name)
+{
+    const std::string stem = std::to_string(getpid()) + "-" + std::to_string(++files);
+    const std::vector<simt::Parameter> layout(launch.kernel.layout, launch.kernel.layout + launch.kernel.count);
+    int count = 0;
+    std::string text = "{\"version\": 1, \"kernel\": " + quoted(name);
+    text += ",\n \"grid\": " + numbers({launch.grid.x, launch.grid.y, launch.grid.z});
+    text += ", \"block\": " + numbers({launch.block.x, launch.block.y, launch.block.z});
+    text += ",\n \"parameters\": " + quoted(hexadecimal(launch.parameters));
+    text += ",\n \"layout\": " + joined(layout, [](const simt::Parameter &p) { return numbers({p.offset, p.bytes}); });
+    text += ",\n \"allocations\": " +
+            joined(live_allocations(), [](const Allocation *a) { return numbers({a->address, a->bytes}); });
+    text += ",\n \"buffers\": " + joined(buffers(), [&](const Buffer &b) {
+                return buffer_json(b, stem + "-" + std::to_string(++count));
+            });
+    text += "}\n";
+    if (!write_file(stem + ".json", text.data(), text.size()))
+        report("cannot write %s/%s.json", folder(), stem.c_str());
+}
+
+void record_end(const Launch &launch)
+{
+    if (!recording)
+        return;
+    recording = false;
+    protect_all(PROT_READ | PROT_WRITE);
+    if (!too_much && reports() == reports_before) {
+        const std::string name = mangled_name(launch);
+        known.insert(key_of(launch, name));
+        recorded[name]++;
+        write_record(launch, name);
+    }
+    for (const auto &p : pages)
+        delete p.second;
+    pages.clear();
+}
+} // namespace sim

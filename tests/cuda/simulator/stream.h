@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work waits in its stream until somebody waits for it: as late as CUDA allows, so that whoever forgets to wait sees old
+ * data. Work of one stream is done in order; between streams only events order it.
+ */
+#ifndef RNI_SIMULATOR_STREAM_H
+#define RNI_SIMULATOR_STREAM_H
+
+#include <cstdint>
+#include <cuda_runtime_api.h>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace sim
+{
+struct Work {
+    virtual ~Work() = default;
+    /* When it is handed over, alone or in a graph: what the host's side of it has to look like from now on. */
+    virtual void hand_over()
+    {
+    }
+    virtual cudaError_t run() = 0;
+};
+typedef std::shared_ptr<Work> WorkPointer;
+
+/* A place in a stream: everything up to number `count` of it. */
+struct Place {
+    cudaStream_t stream;
+    unsigned number; /* the stream's, so that a new stream at the same address is not mistaken for it */
+    uint64_t count;
+};
+
+struct Item {
+    WorkPointer work;
+    std::vector<Place> after;
+};
+} // namespace sim
+
+/* The toolkit's handle types are pointers to these. */
+struct CUstream_st {
+    unsigned number;
+    bool blocking; /* orders itself with the null stream */
+    uint64_t handed_over, done;
+    std::deque<sim::Item> queue;
+    std::vector<sim::Place> next_after; /* what the next item has to wait for */
+    /* While capturing: */
+    std::shared_ptr<std::vector<sim::WorkPointer>> capture;
+    cudaStreamCaptureMode capture_mode;
+    bool capture_broken;
+};
+
+namespace sim
+{
+/* The stream that a handle stands for; nullptr: it is none (any more). The null stream is one, too. */
+CUstream_st *stream_of(cudaStream_t handle);
+std::vector<CUstream_st *> all_streams();
+
+/* Hands work over to a stream, or to the graph that it captures. */
+cudaError_t enqueue(cudaStream_t stream, WorkPointer work);
+
+/* Does all work up to a place, with all that it depends on. The device's error. */
+cudaError_t run_until(const Place &place);
+cudaError_t run_stream(CUstream_st *stream);
+cudaError_t run_everything();
+void drop_everything();
+Place end_of(CUstream_st *stream);
+
+/* A call that may not be made while a stream captures breaks the capture: cudaErrorStreamCaptureUnsupported. */
+cudaError_t refuse_while_capturing();
+
+int64_t streams_living(), events_living(), graphs_living(), work_queued();
+} // namespace sim
+
+#endif
