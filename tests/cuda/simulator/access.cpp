@@ -168,15 +168,15 @@ static Stamp joined(Stamp old, Stamp mine, const Thread &self, bool is_shared)
         return with_others(mine, WARPS);
     const bool same_clock = (old & CLOCK_MASK) == (mine & CLOCK_MASK);
     return same_clock && (others_of(old) == LANES || thread_of(old) != thread_of(mine)) ? with_others(mine, LANES)
-                                                                                       : mine;
+                                                                                        : mine;
 }
 
 static void report_race(const char *verb, const Memory &memory, const char *did, Stamp other, uint64_t others,
                         const void *code)
 {
     const char *const whose = epoch_of(other) < block_epoch || others == BLOCKS ? "of another block "
-                              : others == ALONE                                ? ""
-                                                                               : "(and others) ";
+                              : others == ALONE                                 ? ""
+                                                                                : "(and others) ";
     report("race: %s %s memory that thread %u %s%s with nothing between to order them, at %s", verb, memory.name,
            thread_of(other), whose, did, code_place(code).c_str());
 }

@@ -5,7 +5,8 @@
 
 namespace
 {
-template <class T> T combined(simt::Atomic operation, T old, T value, T compare)
+template <class T>
+T combined(simt::Atomic operation, T old, T value, T compare)
 {
     switch (operation) {
     case simt::Atomic::ADD:
@@ -26,7 +27,8 @@ template <class T> T combined(simt::Atomic operation, T old, T value, T compare)
     return old;
 }
 
-template <class T> T apply(simt::Atomic operation, T *to, T value, T compare, const void *code)
+template <class T>
+T apply(simt::Atomic operation, T *to, T value, T compare, const void *code)
 {
     if ((uintptr_t)to % sizeof(T)) {
         sim::report("misaligned atomic access at address %p, at %s", (void *)to, sim::code_place(code).c_str());

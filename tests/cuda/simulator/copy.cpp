@@ -78,8 +78,9 @@ struct ToHost : Work {
             return cudaErrorIllegalAddress;
         const size_t undefined = first_undefined(from, bytes);
         if (undefined < bytes)
-            report("a copy of %zu bytes to the host reads device memory that nobody wrote, %zu bytes from its start: %s",
-                   bytes, undefined, describe_address((uintptr_t)from + undefined));
+            report(
+                "a copy of %zu bytes to the host reads device memory that nobody wrote, %zu bytes from its start: %s",
+                bytes, undefined, describe_address((uintptr_t)from + undefined));
         const Unlocked memory;
         memcpy(to, from, bytes);
         done++;
@@ -93,7 +94,8 @@ struct OnDevice : Work {
     size_t bytes;
     cudaError_t run() override
     {
-        if (!inside_allocation(to, bytes, "destination of a copy") || !inside_allocation(from, bytes, "source of a copy"))
+        if (!inside_allocation(to, bytes, "destination of a copy") ||
+            !inside_allocation(from, bytes, "source of a copy"))
             return cudaErrorIllegalAddress;
         if ((const char *)from < (char *)to + bytes && (char *)to < (const char *)from + bytes)
             report("source and destination of a copy of %zu bytes overlap", bytes);
@@ -188,8 +190,9 @@ static cudaError_t copy_on(void *to, const void *from, size_t bytes, cudaStream_
 static cudaMemcpyKind kind_of(const void *to, const void *from)
 {
     const bool to_device = in_arena((uintptr_t)to), from_device = in_arena((uintptr_t)from);
-    return to_device ? from_device ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice
-                     : from_device ? cudaMemcpyDeviceToHost : cudaMemcpyHostToHost;
+    return to_device     ? from_device ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice
+           : from_device ? cudaMemcpyDeviceToHost
+                         : cudaMemcpyHostToHost;
 }
 
 static cudaError_t copy_host(void *to, const void *from, size_t bytes, cudaStream_t handle)

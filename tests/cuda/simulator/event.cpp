@@ -130,7 +130,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
     }
     if (state->captured)
         return keep_error(state->place.stream == stream && stream->capture ? cudaSuccess
-                                                                          : cudaErrorStreamCaptureUnsupported);
+                                                                           : cudaErrorStreamCaptureUnsupported);
     if (state->recorded)
         stream->next_after.push_back(state->place);
     return cudaSuccess;

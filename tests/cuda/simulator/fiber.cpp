@@ -169,8 +169,8 @@ static void start_afresh(Carrier &c)
 
 static void make_stacks()
 {
-    void *const p = mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *const p =
+        mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
         fprintf(stderr, "simulator: no memory for stacks\n");
         abort();

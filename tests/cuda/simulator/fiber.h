@@ -30,7 +30,7 @@ struct Thread {
     State state;
     Carrier *carrier;
     const simt::Site *site; /* where it waits */
-    uint32_t mask;          /* of the warp operation it waits in */
+    uint32_t mask; /* of the warp operation it waits in */
     uint64_t value, result;
     int source;
     uint32_t clock; /* grows with every warp operation; equal to that of the lanes it met */

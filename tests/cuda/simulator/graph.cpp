@@ -91,7 +91,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus *
     const CUstream_st *const stream = stream_of(handle);
     if (!stream || !status)
         return keep_error(stream ? cudaErrorInvalidValue : cudaErrorInvalidResourceHandle);
-    *status = !stream->capture          ? cudaStreamCaptureStatusNone
+    *status = !stream->capture         ? cudaStreamCaptureStatusNone
               : stream->capture_broken ? cudaStreamCaptureStatusInvalidated
                                        : cudaStreamCaptureStatusActive;
     return keep_error(device_ready());

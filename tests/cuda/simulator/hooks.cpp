@@ -45,9 +45,9 @@ static void undefined(const void *data, const char *what)
         report("%s at %s:%u:%u", what, place->file ? place->file : "?", place->line, place->column);
 }
 
-#define FINDING(name, what, ...)                                                                                       \
-    void __ubsan_handle_##name(void *data, ##__VA_ARGS__);                                                             \
-    void __ubsan_handle_##name(void *data, ##__VA_ARGS__)                                                              \
+#define FINDING(name, what, parameters)                                                                                \
+    void __ubsan_handle_##name parameters;                                                                             \
+    void __ubsan_handle_##name parameters                                                                              \
     {                                                                                                                  \
         undefined(data, what);                                                                                         \
     }
@@ -97,13 +97,13 @@ void __ubsan_handle_type_mismatch_v1(void *data, void *address)
         abandon_kernel(cudaErrorIllegalAddress);
 }
 
-FINDING(out_of_bounds, "index outside an array", void *)
-FINDING(shift_out_of_bounds, "shift by a negative number or too far", void *, void *)
-FINDING(add_overflow, "signed addition overflows", void *, void *)
-FINDING(sub_overflow, "signed subtraction overflows", void *, void *)
-FINDING(mul_overflow, "signed multiplication overflows", void *, void *)
-FINDING(negate_overflow, "signed negation overflows", void *)
-FINDING(divrem_overflow, "division by zero, or it overflows", void *, void *)
-FINDING(builtin_unreachable, "the end of a function that returns a value")
-FINDING(missing_return, "the end of a function that returns a value")
+FINDING(out_of_bounds, "index outside an array", (void *data, void *))
+FINDING(shift_out_of_bounds, "shift by a negative number or too far", (void *data, void *, void *))
+FINDING(add_overflow, "signed addition overflows", (void *data, void *, void *))
+FINDING(sub_overflow, "signed subtraction overflows", (void *data, void *, void *))
+FINDING(mul_overflow, "signed multiplication overflows", (void *data, void *, void *))
+FINDING(negate_overflow, "signed negation overflows", (void *data, void *))
+FINDING(divrem_overflow, "division by zero, or it overflows", (void *data, void *, void *))
+FINDING(builtin_unreachable, "the end of a function that returns a value", (void *data))
+FINDING(missing_return, "the end of a function that returns a value", (void *data))
 }

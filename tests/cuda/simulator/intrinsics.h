@@ -34,7 +34,8 @@ inline void __threadfence_block()
 {
 }
 
-template <class T> T __ldg(const T *from)
+template <class T>
+T __ldg(const T *from)
 {
     return *from;
 }
@@ -114,7 +115,8 @@ inline int __mulhi(int a, int b)
 }
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 {
-    return (unsigned long long)((unsigned __int128)a * b >> 64);
+    __extension__ typedef unsigned __int128 wide;
+    return (unsigned long long)((wide)a * b >> 64);
 }
 inline int __popc(unsigned v)
 {

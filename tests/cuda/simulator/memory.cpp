@@ -15,9 +15,9 @@ namespace sim
 {
 Arena arena;
 
-static std::deque<Allocation> all;                 /* by number */
-static std::map<uintptr_t, Allocation *> live;     /* by address */
-static uint32_t *owners;                           /* of every page of the arena: a number, or 0 */
+static std::deque<Allocation> all; /* by number */
+static std::map<uintptr_t, Allocation *> live; /* by address */
+static uint32_t *owners; /* of every page of the arena: a number, or 0 */
 static size_t bytes_in_use;
 static int unlocked;
 
@@ -91,8 +91,8 @@ bool device_free(void *address)
     live.erase(found);
     a.live = false;
     bytes_in_use -= a.bytes;
-    mmap((void *)a.first_page(), a.page_bytes(), PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    mmap((void *)a.first_page(), a.page_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+         0);
     forget_shadow(a.first_page(), a.page_bytes());
     return true;
 }

@@ -25,9 +25,9 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 static cudaError_t known(int device)
 {
     const cudaError_t ready = device_ready();
-    return ready != cudaSuccess                         ? ready
+    return ready != cudaSuccess                       ? ready
            : device >= 0 && device < setting(DEVICES) ? cudaSuccess
-                                                        : cudaErrorInvalidDevice;
+                                                      : cudaErrorInvalidDevice;
 }
 
 cudaError_t cudaSetDevice(int device)

@@ -198,7 +198,8 @@ static std::string buffer_json(const Buffer &b, const std::string &stem)
            ", \"defined\": " + content_file(stem + ".defined", bits_of(b.defined)) + "}";
 }
 
-template <class List, class Text> std::string joined(const List &list, Text text)
+template <class List, class Text>
+std::string joined(const List &list, Text text)
 {
     std::string all;
     for (const auto &entry : list)
@@ -232,11 +233,11 @@ static void write_record(const Launch &launch, const std::string &name)
     text += ", \"block\": " + numbers({launch.block.x, launch.block.y, launch.block.z});
     text += ",\n \"parameters\": " + quoted(hexadecimal(launch.parameters));
     text += ",\n \"layout\": " + joined(layout, [](const simt::Parameter &p) { return numbers({p.offset, p.bytes}); });
-    text += ",\n \"allocations\": " +
-            joined(live_allocations(), [](const Allocation *a) { return numbers({a->address, a->bytes}); });
-    text += ",\n \"buffers\": " + joined(buffers(), [&](const Buffer &b) {
-                return buffer_json(b, stem + "-" + std::to_string(++count));
+    text += ",\n \"allocations\": " + joined(live_allocations(), [](const Allocation *a) {
+                return numbers({a->address, a->bytes});
             });
+    text += ",\n \"buffers\": " +
+            joined(buffers(), [&](const Buffer &b) { return buffer_json(b, stem + "-" + std::to_string(++count)); });
     text += "}\n";
     if (!write_file(stem + ".json", text.data(), text.size()))
         report("cannot write %s/%s.json", folder(), stem.c_str());

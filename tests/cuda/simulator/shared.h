@@ -21,7 +21,7 @@ const SharedArray *shared_array(size_t offset, size_t bytes);
 
 void begin_launch_shared();
 void begin_block_shared(); /* everything undefined */
-void end_block_shared();   /* looks at the red zones */
+void end_block_shared(); /* looks at the red zones */
 } // namespace sim
 
 #endif

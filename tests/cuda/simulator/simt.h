@@ -65,8 +65,8 @@ struct Parameter {
 };
 
 struct Kernel {
-    const char *name;     /* as written at the launch */
-    void (*function)();   /* the kernel */
+    const char *name; /* as written at the launch */
+    void (*function)(); /* the kernel */
     void (*call)(void (*function)(), const unsigned char *parameters);
     const Parameter *layout;
     uint32_t count, bytes; /* parameters, and bytes of their block */
@@ -75,7 +75,8 @@ SIMT_API cudaError_t launch(const Kernel &kernel, dim3 grid, dim3 block, cudaStr
                             const unsigned char *parameters);
 
 /* The layout of a parameter block: natural alignment, in order. */
-template <class... P> struct Layout {
+template <class... P>
+struct Layout {
     static constexpr uint32_t COUNT = sizeof...(P);
     Parameter at[COUNT + 1] = {};
     uint32_t bytes = 0;
@@ -90,7 +91,8 @@ template <class... P> struct Layout {
         }
     }
 };
-template <class... P> constexpr Layout<P...> layout{};
+template <class... P>
+constexpr Layout<P...> layout{};
 
 template <class... P, size_t... I>
 SIMT_UNSEEN void call_with(void (*kernel)(P...), const unsigned char *parameters, std::index_sequence<I...>)
@@ -98,29 +100,34 @@ SIMT_UNSEEN void call_with(void (*kernel)(P...), const unsigned char *parameters
     kernel(*reinterpret_cast<const P *>(parameters + layout<P...>.at[I].offset)...);
 }
 
-template <class... P> SIMT_UNSEEN void call(void (*function)(), const unsigned char *parameters)
+template <class... P>
+SIMT_UNSEEN void call(void (*function)(), const unsigned char *parameters)
 {
     call_with<P...>(reinterpret_cast<void (*)(P...)>(function), parameters, std::index_sequence_for<P...>{});
 }
 
-template <class P> void put(unsigned char *at, P value)
+template <class P>
+void put(unsigned char *at, P value)
 {
     static_assert(std::is_trivially_copyable<P>::value, "a kernel's parameters are copied as bytes");
     __builtin_memcpy(at, &value, sizeof value);
 }
 
-template <class... P, size_t... I> void put_all(unsigned char *block, std::index_sequence<I...>, P... values)
+template <class... P, size_t... I>
+void put_all(unsigned char *block, std::index_sequence<I...>, P... values)
 {
     (put(block + layout<P...>.at[I].offset, values), ...);
 }
 
-template <class T> uint64_t bits(T value)
+template <class T>
+uint64_t bits(T value)
 {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "lanes exchange 4 or 8 bytes");
     return __builtin_bit_cast(std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>, value);
 }
 
-template <class T> T value(uint64_t bits)
+template <class T>
+T value(uint64_t bits)
 {
     return __builtin_bit_cast(T, (std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>)bits);
 }
@@ -159,7 +166,8 @@ inline uint32_t mask_of(uint32_t mask = 0xffffffffu)
     return mask;
 }
 
-template <class T> T shuffle(uint32_t mask, T v, int source, const Site *site)
+template <class T>
+T shuffle(uint32_t mask, T v, int source, const Site *site)
 {
     return value<T>(exchange(mask, bits(v), source, site));
 }
@@ -202,8 +210,8 @@ static inline cudaError_t rni_launch(const char *name, void (*kernel)(Parameters
     alignas(16) unsigned char block_of[layout.bytes + 1] = {};
     simt::put_all<Parameters...>(block_of, std::index_sequence_for<Parameters...>{},
                                  static_cast<Parameters>(arguments)...);
-    const simt::Kernel what = {name, reinterpret_cast<void (*)()>(kernel), simt::call<Parameters...>,
-                               layout.at, layout.COUNT, layout.bytes};
+    const simt::Kernel what = {
+        name, reinterpret_cast<void (*)()>(kernel), simt::call<Parameters...>, layout.at, layout.COUNT, layout.bytes};
     return simt::launch(what, grid, block, stream, block_of);
 }
 #define RN_LAUNCH(kernel, ...) rni_launch(#kernel, kernel, __VA_ARGS__)

@@ -182,8 +182,8 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags)
         return keep_error(cudaErrorInvalidValue);
     if (device_ready() != cudaSuccess)
         return keep_error(device_ready());
-    *stream = new CUstream_st{++streams_made, flags == cudaStreamDefault, 0, 0, {}, {}, nullptr,
-                              cudaStreamCaptureModeGlobal, false};
+    *stream = new CUstream_st{++streams_made, flags == cudaStreamDefault,  0,    0, {}, {},
+                              nullptr,        cudaStreamCaptureModeGlobal, false};
     streams.insert(*stream);
     return cudaSuccess;
 }

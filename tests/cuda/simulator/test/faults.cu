@@ -167,7 +167,8 @@ __global__ void rni_kernel_divergent_barrier(float *y)
     y[INDEX] = 1.0f;
 }
 
-/* clang-format off: the two have to be on one line. */
+/* Both on one line. clang-format would part them. */
+/* clang-format off */
 __global__ void rni_kernel_different_barriers(float *y)
 {
     if (threadIdx.x & 1) { __syncthreads(); } else { __syncthreads(); }
@@ -364,8 +365,14 @@ static cudaError_t launch_pointer_in_struct(cudaStream_t stream, float *, float 
     return RN_LAUNCH(rni_kernel_pointer_in_struct, dim3(1), dim3(64), stream, p, y);
 }
 
-#define RIGHT(name) {#name, launch_##name, nullptr, nullptr, 0}
-#define WRONG(name, ...) {#name, launch_##name, __VA_ARGS__}
+#define RIGHT(name)                                                                                                    \
+    {                                                                                                                  \
+#name, launch_##name, nullptr, nullptr, 0                                                                      \
+    }
+#define WRONG(name, ...)                                                                                               \
+    {                                                                                                                  \
+#name, launch_##name, __VA_ARGS__                                                                              \
+    }
 const faults_kernel faults_kernels[] = {
     RIGHT(sum),
     WRONG(missing_barrier, "shared memory that nobody wrote", nullptr, 0),

@@ -65,7 +65,8 @@ START_TEST(each_order)
         ck_assert_msg(k->launch(stream, x, y, N) == cudaSuccess, "%s: launch", k->name);
         const int lost = cudaStreamSynchronize(stream) != cudaSuccess;
         check_reports(k, checking ? k->checked : k->fast);
-        ck_assert_msg(k->lost == 3 || lost == (k->lost == 2 || (k->lost == 1 && checking)), "%s: lost %d", k->name, lost);
+        ck_assert_msg(k->lost == 3 || lost == (k->lost == 2 || (k->lost == 1 && checking)), "%s: lost %d", k->name,
+                      lost);
         teardown();
     }
 }
