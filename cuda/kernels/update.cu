@@ -36,7 +36,7 @@ __device__ __forceinline__ double rni_update_power(double base, int64_t exponent
     return result;
 }
 
-/* The block's sum, in a fixed order; valid in thread 0. */
+/* The block's sum, in a fixed order, for thread 0. */
 __device__ __forceinline__ double rni_update_sum(double value, double *room)
 {
     room[threadIdx.x] = value;
@@ -45,7 +45,7 @@ __device__ __forceinline__ double rni_update_sum(double value, double *room)
         if (threadIdx.x < half)
             room[threadIdx.x] += room[threadIdx.x + half];
     }
-    return room[0];
+    return threadIdx.x == 0 ? room[0] : 0;
 }
 
 /* Squares are exact in double. */
@@ -255,7 +255,7 @@ __global__ void __launch_bounds__(RNI_UPDATE_THREADS)
     const bool far = weight >= 0.5;
     const int64_t first = (int64_t)blockIdx.x * RNI_UPDATE_ELEMENTS, left = count - first;
     const rni_lerp_step step = {b, a, (float)(far ? weight - 1 : weight), far};
-    rni_update_each(step, first, (uint32_t)(left < RNI_UPDATE_ELEMENTS ? left : RNI_UPDATE_ELEMENTS));
+    rni_update_each(step, first, left < RNI_UPDATE_ELEMENTS ? (uint32_t)left : (uint32_t)RNI_UPDATE_ELEMENTS);
 }
 
 extern "C" cudaError_t rni_k_grad_norm(cudaStream_t stream, const rni_update_part *parts, int64_t count,

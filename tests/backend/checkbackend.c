@@ -2,8 +2,8 @@
 /*
  * Any backend against the f64 reference of the CPU backend: for whoever writes one.
  *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--count=N] [--function=GLOB]
- * Without a module the CPU backend itself is looked at. `test` runs every op kind on random operands; what a backend
- * says it does not support is left out and counted. `support` prints a table.
+ * Without a module the CPU backend itself is looked at. `test` runs every op kind on random operands in f32, f64 and
+ * bf16; what a backend says it does not support is left out and counted. `support` prints a table.
  */
 #include "backend/context.h"
 #include "base/threads.h"
@@ -29,13 +29,15 @@ typedef struct checker {
     int failures;
 } checker;
 
-/* What one name of a case did in f32 and f64. */
+enum { DTYPES = 3 };
+
+/* What one name of a case did in each dtype. */
 typedef struct tally {
     char name[96];
-    int ran[2], unsupported[2], wrong[2];
+    int ran[DTYPES], unsupported[DTYPES], wrong[DTYPES];
 } tally;
 
-static const rn_dtype dtypes[2] = {RN_F32, RN_F64};
+static const rn_dtype dtypes[DTYPES] = {RN_F32, RN_F64, RN_BF16};
 
 static void fail(checker *k, const char *what, const char *message)
 {
@@ -141,30 +143,53 @@ static tally *tally_of(tally *all, size_t room, const char *name)
     return &all[i];
 }
 
-/* Handed over whole, ops give the same bits. */
-static int same_as_program(checker *k, const oc_case *c, rn_dtype dtype, const oc_result *by_op, char message[300])
+/* How operands are made: for bf16 as it can hold them, so that f64 computes with the same. */
+static oc_options options_of(rn_dtype dtype)
 {
-    const oc_options o = {.dtype = dtype, .program = 1};
+    return (oc_options){.dtype = dtype, .bf16 = dtype == RN_BF16 ? OC_BF16_WEIGHTS : 0};
+}
+
+/* Another way to the same bits. */
+static int same_result(checker *k, const oc_case *c, const oc_options *o, const oc_result *first, char message[300])
+{
     oc_result got;
-    const int outcome = oc_run(&k->machine, c, &o, &got, message);
-    const int same = outcome == OC_UNSUPPORTED || (outcome == OC_OK && oc_equal(c, by_op, &got, 0, message));
+    const int outcome = oc_run(&k->machine, c, o, &got, message);
+    const int same = outcome == OC_UNSUPPORTED || (outcome == OC_OK && oc_equal(c, first, &got, 0, message));
     oc_result_free(&got);
     return same;
+}
+
+/* Handed over whole, or with an output in an input's place. */
+static int same_other_ways(checker *k, const oc_case *c, rn_dtype dtype, const oc_result *first, char message[300])
+{
+    oc_options program = options_of(dtype), in_place = options_of(dtype);
+    program.program = 1;
+    in_place.in_place = 1;
+    return same_result(k, c, &program, first, message) && same_result(k, c, &in_place, first, message);
+}
+
+/* Filter gradients of bf16 may be rounded to it before they are added to those that are there. */
+static int within_bounds(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+                         const oc_result *scale, char message[300])
+{
+    oc_case loose = *c;
+    loose.rounds_again += c->ops[c->num_ops - 1].kind == RN_OP_CONV_BACKWARD_FILTER;
+    return oc_compare(&loose, dtype, got, expected, scale, message);
 }
 
 static void check_dtype(checker *k, const oc_case *c, int which, const oc_result *expected, const oc_result *scale,
                         tally *t)
 {
-    const oc_options o = {.dtype = dtypes[which]};
+    const oc_options o = options_of(dtypes[which]);
     char message[300], what[160];
     oc_result got;
     const int outcome = oc_run(&k->machine, c, &o, &got, message);
     t->ran[which] += outcome != OC_UNSUPPORTED;
     t->unsupported[which] += outcome == OC_UNSUPPORTED;
     int wrong = outcome == OC_FAILED ||
-                (outcome == OC_OK && !oc_compare(c, dtypes[which], &got, expected, scale, message));
+                (outcome == OC_OK && !within_bounds(c, dtypes[which], &got, expected, scale, message));
     if (outcome == OC_OK && !wrong)
-        wrong = !same_as_program(k, c, dtypes[which], &got, message);
+        wrong = !same_other_ways(k, c, dtypes[which], &got, message);
     if (wrong) {
         snprintf(what, sizeof what, "%s in %s", c->name, rn_dtype_name(dtypes[which]));
         fail(k, what, message);
@@ -173,24 +198,41 @@ static void check_dtype(checker *k, const oc_case *c, int which, const oc_result
     oc_result_free(&got);
 }
 
+static int has_bf16(const oc_case *c)
+{
+    for (uint32_t i = 0; i < c->num_values; i++)
+        if (oc_dtype_of(&c->values[i], RN_BF16) == RN_BF16)
+            return 1;
+    return 0;
+}
+
+static void check_against_reference(checker *k, const oc_case *c, int which, tally *t)
+{
+    oc_options exact = options_of(dtypes[which]), absolute;
+    oc_result expected, scale;
+    char message[300];
+    exact.dtype = RN_F64;
+    absolute = exact;
+    absolute.absolute = 1;
+    const int outcome = oc_run(&k->reference, c, &exact, &expected, message);
+    const int scaled = oc_run(&k->reference, c, &absolute, &scale, outcome == OC_OK ? message : (char[300]){0});
+    if (outcome == OC_OK && scaled == OC_OK)
+        check_dtype(k, c, which, &expected, &scale, t);
+    else
+        fail(k, c->name, message);
+    oc_result_free(&expected);
+    oc_result_free(&scale);
+}
+
 static void check_case(checker *k, const oc_family *f, int index, tally *all, size_t room)
 {
     oc_rng rng = {k->s.seed + (uint64_t)index * 0x9e3779b9u};
-    oc_result expected, scale;
-    char message[300];
     oc_case c;
     memset(&c, 0, sizeof c);
     f->make(&c, &rng, index);
-    const oc_options exact = {.dtype = RN_F64}, absolute = {.dtype = RN_F64, .absolute = 1};
-    const int outcome = oc_run(&k->reference, &c, &exact, &expected, message);
-    const int scaled = oc_run(&k->reference, &c, &absolute, &scale, message);
-    if (outcome == OC_OK && scaled == OC_OK)
-        for (int which = 0; which < 2; which++)
-            check_dtype(k, &c, which, &expected, &scale, tally_of(all, room, c.name));
-    else
-        fail(k, c.name, message);
-    oc_result_free(&expected);
-    oc_result_free(&scale);
+    for (int which = 0; which < DTYPES; which++)
+        if (dtypes[which] != RN_BF16 || has_bf16(&c))
+            check_against_reference(k, &c, which, tally_of(all, room, c.name));
     oc_free(&c);
 }
 
@@ -208,7 +250,7 @@ static void check_family(checker *k, const oc_family *f)
         check_case(k, f, index, all, sizeof all / sizeof *all);
     for (size_t i = 0; i < sizeof all / sizeof *all && all[i].name[0]; i++)
         if (strcmp(k->s.mode, "support") == 0 || k->failures > before)
-            printf("%-40s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1));
+            printf("%-40s %-8s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1), verdict(&all[i], 2));
     if (strcmp(k->s.mode, "test") == 0)
         printf("%-40s %s\n", f->name, k->failures == before ? "ok" : "FAILED");
     fflush(stdout);
@@ -217,7 +259,7 @@ static void check_family(checker *k, const oc_family *f)
 static void check_all(checker *k)
 {
     if (strcmp(k->s.mode, "support") == 0)
-        printf("%-40s %-8s %-8s\n", "op", "f32", "f64");
+        printf("%-40s %-8s %-8s %-8s\n", "op", "f32", "f64", "bf16");
     for (const oc_family *const *table = oc_families; *table; table++)
         for (const oc_family *f = *table; f->name; f++)
             if (!k->s.function || fnmatch(k->s.function, f->name, 0) == 0)

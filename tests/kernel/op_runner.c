@@ -231,7 +231,7 @@ static void protect(const running *r, int how)
 
 static double rounded(const oc_options *o, const oc_value *v, double x)
 {
-    const int weight = v->v.dtype == RN_F32 && v->v.rank == 4;
+    const int weight = v->v.dtype == RN_F32 && (v->v.rank == 4 || (v->v.rank == 2 && o->bf16 == OC_BF16_WEIGHTS));
     if (!o->bf16 || (!weight && oc_dtype_of(v, RN_BF16) != RN_BF16))
         return x;
     return (double)rni_bf16_value(rni_bf16_of((float)x));

@@ -31,6 +31,9 @@ void oc_machine_close(oc_machine *m);
 
 enum { OC_OK, OC_UNSUPPORTED, OC_FAILED };
 
+/* oc_options::bf16: the weights of linear layers are rounded, too: some backends keep them in f32. */
+enum { OC_BF16_WEIGHTS = 2 };
+
 typedef struct oc_options {
     rn_dtype dtype;
     int64_t batch;   /* 0: the case's */
