@@ -261,6 +261,15 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* What enqueued work ran into; its text becomes the message. */
+static rn_status wait_for(const oc_machine *m)
+{
+    const rn_host_api *const api = oc_host_api(m->host);
+    rn_fault fault = {.struct_size = sizeof fault};
+    const rn_status status = m->backend->queue_wait(m->dev, m->queue, &fault);
+    return status != RN_OK || fault.status == RN_OK ? status : api->fail(api->host, fault.status, fault.message);
+}
+
 static rn_status run_program(const running *r, const oc_machine *m)
 {
     const rn_program_desc desc = {sizeof desc, r->values, r->ops, r->num_values, r->c->num_ops};
@@ -272,10 +281,9 @@ static rn_status run_program(const running *r, const oc_machine *m)
     if (status != RN_OK)
         return status;
     status = m->backend->program_run(program, m->queue, &run);
-    rn_fault fault = {.struct_size = sizeof fault};
-    const rn_status waited = m->backend->queue_wait(m->dev, m->queue, &fault);
+    const rn_status waited = wait_for(m);
     m->backend->program_destroy(program);
-    return status != RN_OK ? status : waited != RN_OK ? waited : fault.status;
+    return status != RN_OK ? status : waited;
 }
 
 static rn_status run_once(const running *r, const oc_machine *m, uint32_t first)
@@ -285,10 +293,7 @@ static rn_status run_once(const running *r, const oc_machine *m, uint32_t first)
         return run_program(r, m);
     for (uint32_t i = first; i < r->c->num_ops && status == RN_OK; i++)
         status = m->backend->op_run(m->dev, m->queue, &r->ops[i], r->values, &r->run);
-    rn_fault fault = {.struct_size = sizeof fault};
-    if (status == RN_OK)
-        status = m->backend->queue_wait(m->dev, m->queue, &fault);
-    return status == RN_OK ? fault.status : status;
+    return status == RN_OK ? wait_for(m) : status;
 }
 
 /* The last op alone, again and again. */
