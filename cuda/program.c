@@ -72,9 +72,10 @@ static rn_status check_dtype(const rni_cuda_device *device, const rn_op *op, con
     return RN_OK;
 }
 
-static rn_status check_dtypes(const rni_cuda_device *device, const rn_op *op, const rn_value *values,
-                              const uint32_t *operands, uint32_t count)
+static rn_status check_dtypes(const rni_cuda_device *device, const rn_op *op, const rn_value *values, int output)
 {
+    const uint32_t *const operands = output ? op->out : op->in;
+    const uint32_t count = output ? op->num_out : op->num_in;
     for (uint32_t i = 0; i < count; i++)
         if (operands[i] != RN_NO_VALUE)
             RNI_TRY(check_dtype(device, op, &values[operands[i]]));
@@ -103,8 +104,8 @@ static rn_status open_libraries(rni_cuda_device *device, int32_t kind)
 static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     RNI_TRY(rni_ops_check(op, values, info));
-    RNI_TRY(check_dtypes(device, op, values, op->in, op->num_in));
-    RNI_TRY(check_dtypes(device, op, values, op->out, op->num_out));
+    RNI_TRY(check_dtypes(device, op, values, 0));
+    RNI_TRY(check_dtypes(device, op, values, 1));
     const rni_cuda_driver *const driver = drivers[op->kind];
     if (!driver)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "the CUDA module has no kernels of this kind");
