@@ -130,7 +130,7 @@ struct KernelWork : Work {
     explicit KernelWork(Launch what) : launch(std::move(what))
     {
     }
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
         const Unlocked memory;
         return run_launch(launch);

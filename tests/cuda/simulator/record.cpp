@@ -52,7 +52,7 @@ static size_t limit(const char *variable, size_t otherwise)
     return text && *text ? strtoull(text, nullptr, 0) : otherwise;
 }
 
-static std::string mangled_name(const Launch &launch)
+std::string mangled_name(const Launch &launch)
 {
     Dl_info info;
     const bool found = dladdr((void *)launch.kernel.function, &info) && info.dli_sname &&

@@ -5,10 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace sim
 {
 struct Launch;
+
+/* The kernel's symbol; "" when it is not exported. */
+std::string mangled_name(const Launch &launch);
 
 /* Around a launch; memory is unlocked. */
 void record_begin(const Launch &launch);
