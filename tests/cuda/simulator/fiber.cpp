@@ -48,7 +48,7 @@ static void *main_stack_pointer;
 static void (*body)(void *);
 static void *body_argument;
 static cudaError_t abandoned;
-static int64_t order; /* of the launch: the setting */
+static int64_t order; /* of the launch: an Order */
 static thread_local bool inside __attribute__((tls_model("initial-exec")));
 
 bool in_kernel()
@@ -212,9 +212,9 @@ void make_ready(Thread &t)
     block.warp[t.warp].ready |= 1u << t.lane;
 }
 
-void shape_blocks(dim3 grid, dim3 size)
+void shape_blocks(dim3 grid, dim3 size, int64_t order_of_threads)
 {
-    order = setting(ORDER);
+    order = order_of_threads;
     block.grid = grid;
     block.size = size;
     block.threads = (int)(size.x * size.y * size.z);

@@ -14,12 +14,10 @@ struct Launch;
 /* The kernel's symbol; "" when it is not exported. */
 std::string mangled_name(const Launch &launch);
 
-/* Around a launch; memory is unlocked. */
-void record_begin(const Launch &launch);
-void record_end(const Launch &launch);
+bool record_wanted(const Launch &launch);
 
-/* The running kernel is about to touch these bytes. True when that was news: a first touch of a page. */
-bool record_touch(uintptr_t address, size_t bytes);
+/* After the launch, with the pages that it touched at hand. */
+void record(const Launch &launch);
 } // namespace sim
 
 #endif

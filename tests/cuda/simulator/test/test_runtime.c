@@ -423,6 +423,27 @@ START_TEST(orders)
 }
 END_TEST
 
+/* Atomics of integers that only add up are the same in all orders; which thread came when is not. */
+START_TEST(results_that_depend_on_order)
+{
+    int *list;
+    OK(cudaMalloc((void **)&list, 41 * sizeof *list));
+    OK(cudaMemsetAsync(list, 0, 41 * sizeof *list, stream));
+    rni_sim_set("compare_orders", 1);
+    OK(faults_add(stream, x, 2.0f, N));
+    OK(faults_sum(stream, x, y, N));
+    OK(cudaMemcpyAsync(pinned, y, BYTES, cudaMemcpyDeviceToHost, stream));
+    OK(cudaStreamSynchronize(stream));
+    ck_assert_float_eq(pinned[0], 128.0f);
+    ck_assert_int_eq(rni_sim_get("errors"), 0);
+    OK(faults_append(stream, list, 40));
+    OK(cudaMemcpyAsync(pageable, list, sizeof *list, cudaMemcpyDeviceToHost, stream));
+    ck_assert_int_eq(*(int *)pageable, 40);
+    expect_report("depends on the order");
+    OK(cudaFree(list));
+}
+END_TEST
+
 static cudaError_t double_first(void *argument)
 {
     float *const at = *(float **)argument;
@@ -471,6 +492,7 @@ int main(void)
     tcase_add_test(tests, lost_device);
     tcase_add_test(tests, no_device);
     tcase_add_test(tests, orders);
+    tcase_add_test(tests, results_that_depend_on_order);
     tcase_add_test(tests, enqueued_work);
     suite_add_tcase(suite, tests);
     SRunner *const runner = srunner_create(suite);
