@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak rni_dnn_close
-#pragma weak rni_blas_close
-
 enum { DLPACK_CUDA = 2, MAX_DEVICES = 64, WORKSPACE_SHARE = 16 };
 
 static void say(const rn_host_api *host, const char *format, ...) RNI_PRINTF(2, 3);
@@ -184,7 +181,7 @@ rn_status rni_cuda_device_open(const rn_host_api *host, int32_t index, rni_cuda_
     int32_t indexes[MAX_DEVICES], count;
     RNI_TRY(usable_devices(host, indexes, &count));
     if (index < 0 || index >= count)
-        return rni_fail(RN_E_DEVICE, "cuda: device %d of %d expected to be there", (int)index, (int)count);
+        return rni_fail(RN_E_DEVICE, "cuda: there is no device %d: there are %d", (int)index, (int)count);
     rni_cuda_opened *const opened = host->alloc(host->host, sizeof *opened, 16);
     if (!opened)
         return rni_fail(RN_E_NOMEM, "out of memory: a CUDA device needs %zu bytes", sizeof *opened);
@@ -209,10 +206,8 @@ void rni_cuda_device_close(rni_cuda_device *device)
     rni_cuda_opened *const opened = rni_cuda_opened_of(device);
     if (opened->in_use)
         cudaSetDevice(device->index);
-    if (device->dnn)
-        rni_dnn_close(device->dnn);
-    if (device->blas)
-        rni_blas_close(device->blas);
+    rni_dnn_close(device->dnn);
+    rni_blas_close(device->blas);
     rni_staging_release(&opened->staging);
     pthread_mutex_destroy(&opened->staging.lock);
     pthread_mutex_destroy(&opened->starting);

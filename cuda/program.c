@@ -8,9 +8,6 @@
 #include "ops/rules.h"
 #include <string.h>
 
-#pragma weak rni_dnn_open
-#pragma weak rni_blas_open
-
 /* By kind. */
 static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_CONVERT] = &rni_cuda_convert,
@@ -75,9 +72,10 @@ static rn_status check_dtype(const rni_cuda_device *device, const rn_op *op, con
     return RN_OK;
 }
 
-static rn_status check_dtypes(const rni_cuda_device *device, const rn_op *op, const rn_value *values,
-                              const uint32_t *operands, uint32_t count)
+static rn_status check_dtypes(const rni_cuda_device *device, const rn_op *op, const rn_value *values, int output)
 {
+    const uint32_t *const operands = output ? op->out : op->in;
+    const uint32_t count = output ? op->num_out : op->num_in;
     for (uint32_t i = 0; i < count; i++)
         if (operands[i] != RN_NO_VALUE)
             RNI_TRY(check_dtype(device, op, &values[operands[i]]));
@@ -93,11 +91,11 @@ static rn_status open_libraries(rni_cuda_device *device, int32_t kind)
     case RN_OP_CONV_FORWARD:
     case RN_OP_CONV_BACKWARD_DATA:
     case RN_OP_CONV_BACKWARD_FILTER:
-        return device->dnn || !rni_dnn_open ? RN_OK : rni_dnn_open(device, &device->dnn);
+        return device->dnn ? RN_OK : rni_dnn_open(device, &device->dnn);
     case RN_OP_LINEAR:
     case RN_OP_LINEAR_BACKWARD_DATA:
     case RN_OP_LINEAR_BACKWARD_FILTER:
-        return device->blas || !rni_blas_open ? RN_OK : rni_blas_open(device, &device->blas);
+        return device->blas ? RN_OK : rni_blas_open(device, &device->blas);
     default:
         return RN_OK;
     }
@@ -106,8 +104,8 @@ static rn_status open_libraries(rni_cuda_device *device, int32_t kind)
 static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     RNI_TRY(rni_ops_check(op, values, info));
-    RNI_TRY(check_dtypes(device, op, values, op->in, op->num_in));
-    RNI_TRY(check_dtypes(device, op, values, op->out, op->num_out));
+    RNI_TRY(check_dtypes(device, op, values, 0));
+    RNI_TRY(check_dtypes(device, op, values, 1));
     const rni_cuda_driver *const driver = drivers[op->kind];
     if (!driver)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "the CUDA module has no kernels of this kind");
@@ -289,9 +287,8 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
     rni_cuda_opened *const opened = program->opened;
     cudaSetDevice(opened->device.index);
     pthread_mutex_lock(&opened->lock);
-    if (program->queue)
-        rni_cuda_queue_collect(
-            program->queue); /* its work may need what goes now; a failure is told by the next call */
+    if (program->queue) /* its work may need what goes now; a failure is told by the next call */
+        rni_cuda_queue_collect(program->queue);
     delist(program);
     rni_graphs_clear(&program->graphs);
     release_ops(program);

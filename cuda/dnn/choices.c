@@ -71,19 +71,21 @@ static char *read_all(const rn_host_api *host, FILE *file, size_t *size)
     return text;
 }
 
-/* What follows the key in the line that begins with it; NULL when there is none. The line is cut off behind. */
+/* What follows the key in the last line that begins with it, cut off behind; NULL when there is none. */
 static char *find_line(char *text, const char *key)
 {
     const size_t length = strlen(key);
-    for (char *line = text; line && *line;) {
+    char *found = NULL;
+    for (char *line = text; *line;) {
         char *const end = strchr(line, '\n');
-        if (strncmp(line, key, length) == 0 && end) {
-            *end = 0;
-            return line + length;
-        }
-        line = end ? end + 1 : NULL;
+        if (!end)
+            break; /* not written to its end */
+        *end = 0;
+        if (strncmp(line, key, length) == 0)
+            found = line + length;
+        line = end + 1;
     }
-    return NULL;
+    return found;
 }
 
 char *rni_dnn_choice_read(const rni_dnn *dnn, const rni_dnn_shape *shape, size_t *size)

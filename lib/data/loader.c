@@ -236,8 +236,8 @@ static rn_status send(const rn_loader *l, const rni_slot *slot, rn_tensor *image
 {
     if (l->dev->info.host_memory)
         return RN_OK;
-    RNI_TRY(rn_tensor_write(images, slot->image_data, images->nbytes));
-    return rn_tensor_write(labels, slot->label_data, labels->nbytes);
+    RNI_TRY(rni_tensor_put(images, slot->image_data)); /* made in the order of the tensor */
+    return rni_tensor_put(labels, slot->label_data);
 }
 
 static rn_status hand_out(rn_loader *l, rni_slot *slot, rn_tensor **images, rn_tensor **labels)

@@ -55,6 +55,9 @@ rn_status rni_tensor_view(rni_storage *storage, uint64_t offset, rn_dtype dtype,
 rn_status rni_tensor_wrap(rn_device *dev, rn_dtype dtype, int32_t rank, const int64_t *dims, void *data, size_t nbytes,
                           rn_release_fn release, void *user, rn_tensor **out);
 
+/* The whole memory of a tensor from the host's, in the tensor's own order of elements. */
+rn_status rni_tensor_put(rn_tensor *t, const void *src);
+
 /* Device address of the first element. */
 static inline void *rni_tensor_address(const rn_tensor *t)
 {

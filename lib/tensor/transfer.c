@@ -10,7 +10,7 @@ static rn_status fetch(const rn_tensor *t, void *dst)
     return t->dev->backend->copy_out(t->dev->dev, t->dev->queue, dst, rni_tensor_address(t), t->nbytes);
 }
 
-static rn_status put(rn_tensor *t, const void *src)
+rn_status rni_tensor_put(rn_tensor *t, const void *src)
 {
     RNI_TRY(rni_device_check(t->dev));
     RNI_TRY(t->dev->backend->copy_in(t->dev->dev, t->dev->queue, rni_tensor_address(t), src, t->nbytes));
@@ -57,10 +57,10 @@ rn_status rn_tensor_write(rn_tensor *t, const void *src, size_t nbytes)
     RNI_TRY(rni_tensor_expect_memory(t, "rn_tensor_write"));
     RNI_TRY(check_size(t, nbytes));
     if (t->layout == RN_LAYOUT_PLAIN)
-        return put(t, src);
+        return rni_tensor_put(t, src);
     RNI_TRY(stage(t, &staged));
     rni_to_nhwc(t->dims, rn_dtype_size(t->dtype), src, staged);
-    const rn_status status = put(t, staged);
+    const rn_status status = rni_tensor_put(t, staged);
     rni_free(&t->dev->ctx->allocator, staged);
     return status;
 }

@@ -3,9 +3,9 @@
 #include "constants.h"
 #include "fiber.h"
 #include "memory.h"
-#include "record.h"
 #include "report.h"
 #include "shared.h"
+#include "touch.h"
 #include <cstring>
 #include <sys/mman.h>
 
@@ -265,7 +265,7 @@ static void check_global(uintptr_t address, size_t bytes, Access access, const v
                describe_address(address));
         abandon_kernel(cudaErrorIllegalAddress);
     }
-    record_touch(address, bytes);
+    note_touch(address, bytes);
     (access == Access::READ ? traffic.read : traffic.written) += bytes;
     const size_t at = address - arena.base;
     check_defined(global, at, bytes, access, code);

@@ -31,6 +31,7 @@ extern "C" {
  *   lose_after      N: the Nth kernel from now on takes the device with it (0)
  *   reports         reports printed at most (20); all are counted
  *   fatal           1: the process exits with status 97 when reports were made and not forgotten (1)
+ *   compare_orders  1: every kernel runs in all three orders, and has to give the same bits (0)
  *   leaks           1: device and pinned memory, streams, events and graphs left at the end are reported (1)
  */
 RNI_SIM_EXPORT void rni_sim_set(const char *name, int64_t value);

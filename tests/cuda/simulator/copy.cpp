@@ -44,13 +44,11 @@ struct ToDevice : Work {
     const void *from; /* pinned; nullptr: the bytes are in `own` */
     size_t bytes;
     std::vector<unsigned char> own;
-    uint64_t sum = 0;
-    void hand_over() override
+    uint64_t hand_over() override
     {
-        if (from)
-            sum = digest(from, bytes);
+        return from ? digest(from, bytes) : 0;
     }
-    cudaError_t run() override
+    cudaError_t run(uint64_t sum) override
     {
         if (!inside_allocation(to, bytes, "destination of a copy"))
             return cudaErrorIllegalAddress;
@@ -68,11 +66,12 @@ struct ToHost : Work {
     void *to;
     const void *from;
     size_t bytes;
-    void hand_over() override
+    uint64_t hand_over() override
     {
         memset(to, FRESH, bytes);
+        return 0;
     }
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
         if (!inside_allocation(from, bytes, "source of a copy"))
             return cudaErrorIllegalAddress;
@@ -92,7 +91,7 @@ struct OnDevice : Work {
     void *to;
     const void *from;
     size_t bytes;
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
         if (!inside_allocation(to, bytes, "destination of a copy") ||
             !inside_allocation(from, bytes, "source of a copy"))
@@ -111,7 +110,7 @@ struct Fill : Work {
     void *to;
     int value;
     size_t bytes;
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
         if (!inside_allocation(to, bytes, "a fill"))
             return cudaErrorIllegalAddress;

@@ -28,8 +28,7 @@ namespace
 {
 struct RecordWork : Work {
     std::shared_ptr<EventState> state;
-    uint64_t version;
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
         timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);

@@ -4,8 +4,8 @@
 #include "fiber.h"
 #include "launch.h"
 #include "memory.h"
-#include "record.h"
 #include "report.h"
+#include "touch.h"
 #include <csignal>
 #include <cstring>
 #include <ucontext.h>
@@ -48,7 +48,7 @@ static void handle(int signal, siginfo_t *info, void *context)
 {
     const uintptr_t address = (uintptr_t)info->si_addr;
     if (in_kernel()) {
-        if (signal == SIGSEGV && record_touch(address, 1))
+        if (signal == SIGSEGV && note_touch(address, 1))
             return;
         kernel_fault(signal, info, (const ucontext_t *)context);
     }

@@ -48,6 +48,7 @@ static void *main_stack_pointer;
 static void (*body)(void *);
 static void *body_argument;
 static cudaError_t abandoned;
+static int64_t order; /* of the launch: an Order */
 static thread_local bool inside __attribute__((tls_model("initial-exec")));
 
 bool in_kernel()
@@ -67,7 +68,7 @@ cudaError_t abandoned_with()
 
 static int pick_lane(uint32_t lanes)
 {
-    switch (setting(ORDER)) {
+    switch (order) {
     case ASCENDING:
         return __builtin_ctz(lanes);
     case DESCENDING:
@@ -82,9 +83,12 @@ static int pick_lane(uint32_t lanes)
 /* Threads of the warp that ran last come first, except that the random order now and then looks elsewhere. */
 static Thread *pick(int first_warp)
 {
-    if (setting(ORDER) == RANDOM && random_below(4) == 0)
+    const uint32_t own = block.warp[first_warp].fresh | block.warp[first_warp].ready;
+    if (own && order == ASCENDING)
+        return &block.thread[first_warp * WARP + __builtin_ctz(own)];
+    if (order == RANDOM && random_below(4) == 0)
         first_warp = (int)random_below((uint32_t)block.warps);
-    const int step = setting(ORDER) == DESCENDING ? block.warps - 1 : 1;
+    const int step = order == DESCENDING ? block.warps - 1 : 1;
     for (int i = 0, w = first_warp; i < block.warps; i++, w = (w + step) % block.warps) {
         const uint32_t runnable = block.warp[w].fresh | block.warp[w].ready;
         if (runnable)
@@ -95,7 +99,7 @@ static Thread *pick(int first_warp)
 
 static int first_warp()
 {
-    return setting(ORDER) == DESCENDING ? block.warps - 1 : 0;
+    return order == DESCENDING ? block.warps - 1 : 0;
 }
 
 /* The thread to go on with; nullptr when the block is done. */
@@ -208,8 +212,9 @@ void make_ready(Thread &t)
     block.warp[t.warp].ready |= 1u << t.lane;
 }
 
-void shape_blocks(dim3 grid, dim3 size)
+void shape_blocks(dim3 grid, dim3 size, int64_t order_of_threads)
 {
+    order = order_of_threads;
     block.grid = grid;
     block.size = size;
     block.threads = (int)(size.x * size.y * size.z);

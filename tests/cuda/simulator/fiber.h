@@ -52,7 +52,7 @@ struct Block {
 extern Block block;
 
 /* Sets up the threads of all blocks of a launch. */
-void shape_blocks(dim3 grid, dim3 size);
+void shape_blocks(dim3 grid, dim3 size, int64_t order);
 
 /* Runs one block to its end. False when the kernel was abandoned. */
 bool run_block(uint3 index, void (*call)(void *), void *argument);

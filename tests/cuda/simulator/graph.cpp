@@ -28,15 +28,17 @@ namespace
 {
 struct GraphWork : Work {
     WorkList list;
-    void hand_over() override
+    std::vector<uint64_t> given; /* by the list's hand_over */
+    uint64_t hand_over() override
     {
         for (const WorkPointer &work : *list)
-            work->hand_over();
+            given.push_back(work->hand_over());
+        return 0;
     }
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
-        for (const WorkPointer &work : *list)
-            if (const cudaError_t error = work->run())
+        for (size_t i = 0; i < list->size(); i++)
+            if (const cudaError_t error = (*list)[i]->run(given[i]))
                 return error;
         return cudaSuccess;
     }

@@ -11,6 +11,7 @@
 #include "shared.h"
 #include "statistics.h"
 #include "stream.h"
+#include "touch.h"
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -88,39 +89,101 @@ static bool run_one_block(const Launch &launch, uint64_t i)
     return done;
 }
 
-static cudaError_t run_blocks(const Launch &launch)
+static cudaError_t run_blocks(const Launch &launch, int64_t order)
 {
     const uint64_t count = (uint64_t)launch.grid.x * launch.grid.y * launch.grid.z;
-    const bool random = setting(ORDER) == RANDOM && count > 1;
+    const bool random = order == RANDOM && count > 1;
     const uint64_t stride = random ? random_stride(count) : 1;
     uint64_t at = random ? random_below((uint32_t)(count < 0x7fffffff ? count : 0x7fffffff)) : 0;
     for (uint64_t i = 0; i < count; i++, at = (at + stride) % count)
-        if (!run_one_block(launch, setting(ORDER) == DESCENDING ? count - 1 - i : at))
+        if (!run_one_block(launch, order == DESCENDING ? count - 1 - i : at))
             return abandoned_with();
     return cudaSuccess;
 }
 
-cudaError_t run_launch(const Launch &launch)
+static cudaError_t run_once(const Launch &launch, int64_t order)
 {
     number++;
-    running = &launch;
-    catch_faults();
-    check_pointers(launch);
-    shape_blocks(launch.grid, launch.block);
+    shape_blocks(launch.grid, launch.block, order);
     begin_launch_shared();
     begin_launch_accesses();
-    record_begin(launch);
-    cudaError_t error = run_blocks(launch);
-    record_end(launch);
-    check_guards();
-    running = nullptr;
+    return run_blocks(launch, order);
+}
+
+/* What the launch made of the pages that it touched, or these put back. */
+static std::vector<unsigned char> results()
+{
+    std::vector<unsigned char> all;
+    for (const auto &page : touched_pages())
+        all.insert(all.end(), (unsigned char *)page.first, (unsigned char *)page.first + PAGE);
+    return all;
+}
+
+static void put_back()
+{
+    for (const auto &page : touched_pages())
+        memcpy((void *)page.first, page.second->content, PAGE);
+}
+
+static void put_results(const std::vector<unsigned char> &results)
+{
+    size_t at = 0;
+    for (const auto &page : touched_pages()) {
+        memcpy((void *)page.first, &results[at], PAGE);
+        at += PAGE;
+    }
+}
+
+static void compare_orders(const Launch &launch)
+{
+    const std::vector<unsigned char> first = results();
+    for (int64_t order = ASCENDING; order <= RANDOM; order++) {
+        put_back();
+        if (run_once(launch, order) != cudaSuccess || results() != first) {
+            report("the result depends on the order in which threads and blocks run");
+            break;
+        }
+    }
+    put_results(first);
+}
+
+/* What is asked for beyond a plain run needs the pages that the launch touches. */
+static cudaError_t run_and_look(const Launch &launch)
+{
+    const bool recorded = record_wanted(launch), compared = setting(COMPARE_ORDERS);
+    const int64_t reports_before = reports();
+    if (recorded || compared)
+        begin_touches();
+    const cudaError_t error = run_once(launch, setting(ORDER));
+    if (recorded || compared)
+        end_touches();
+    const bool right = error == cudaSuccess && reports() == reports_before;
+    if (recorded && right)
+        record(launch);
+    if (compared && right)
+        compare_orders(launch);
+    forget_touches();
+    return error;
+}
+
+static void count(const Launch &launch)
+{
     launch_counts.launches++;
     launch_counts.blocks += (int64_t)launch.grid.x * launch.grid.y * launch.grid.z;
     launch_counts.threads += (int64_t)launch.threads();
     count_launch(launch);
-    if (error == cudaSuccess && now_due(LOSE_AFTER))
-        error = cudaErrorLaunchFailure;
-    return error;
+}
+
+cudaError_t run_launch(const Launch &launch)
+{
+    running = &launch;
+    catch_faults();
+    check_pointers(launch);
+    const cudaError_t error = run_and_look(launch);
+    check_guards();
+    running = nullptr;
+    count(launch);
+    return error == cudaSuccess && now_due(LOSE_AFTER) ? cudaErrorLaunchFailure : error;
 }
 
 namespace
@@ -130,7 +193,7 @@ struct KernelWork : Work {
     explicit KernelWork(Launch what) : launch(std::move(what))
     {
     }
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
         const Unlocked memory;
         return run_launch(launch);

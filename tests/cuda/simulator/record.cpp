@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * While a launch is recorded all device pages are out of reach; the first touch of each brings the signal handler here,
- * which keeps the page as it was. Under full checking the hooks come first.
- */
 #include "record.h"
-#include "access.h"
 #include "launch.h"
 #include "memory.h"
 #include "report.h"
+#include "touch.h"
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <map>
 #include <set>
-#include <sys/mman.h>
 #include <unistd.h>
 
 namespace sim
 {
 namespace
 {
-struct OldPage {
-    unsigned char content[PAGE];
-    unsigned char defined[PAGE];
-};
-
 struct Buffer {
     uintptr_t address;
     size_t bytes;
@@ -33,9 +23,6 @@ struct Buffer {
 };
 } // namespace
 
-static std::map<uintptr_t, OldPage *> pages; /* of the launch that is being recorded */
-static bool recording, too_much;
-static int64_t reports_before;
 static std::set<std::string> known;
 static std::map<std::string, int> recorded;
 static int files;
@@ -52,7 +39,7 @@ static size_t limit(const char *variable, size_t otherwise)
     return text && *text ? strtoull(text, nullptr, 0) : otherwise;
 }
 
-static std::string mangled_name(const Launch &launch)
+std::string mangled_name(const Launch &launch)
 {
     Dl_info info;
     const bool found = dladdr((void *)launch.kernel.function, &info) && info.dli_sname &&
@@ -76,61 +63,16 @@ static std::string key_of(const Launch &launch, const std::string &name)
     return key.append((const char *)parameters.data(), parameters.size());
 }
 
-static void protect_all(int protection)
-{
-    for (const Allocation *a : live_allocations())
-        mprotect((void *)a->first_page(), a->page_bytes(), protection);
-}
-
-void record_begin(const Launch &launch)
+bool record_wanted(const Launch &launch)
 {
     if (!folder() || launch.threads() > limit("RNI_SIM_RECORD_THREADS", 65536))
-        return;
+        return false;
     const std::string name = mangled_name(launch);
     if (name.empty()) {
         report("the kernel %s has no symbol that is exported: it cannot be recorded", launch.kernel.name);
-        return;
-    }
-    if (recorded[name] >= (int)limit("RNI_SIM_RECORD_COUNT", 4) || known.count(key_of(launch, name)))
-        return;
-    recording = true;
-    too_much = false;
-    reports_before = reports();
-    protect_all(PROT_NONE);
-}
-
-static void keep_page(uintptr_t page)
-{
-    static const size_t most = limit("RNI_SIM_RECORD_BYTES", 4 << 20) / PAGE;
-    OldPage *&old = pages[page];
-    if (pages.size() > most) {
-        too_much = true;
-        protect_all(PROT_READ | PROT_WRITE);
-        return;
-    }
-    mprotect((void *)page, PAGE, PROT_READ | PROT_WRITE);
-    old = new OldPage;
-    memcpy(old->content, (void *)page, PAGE);
-    const unsigned char *const defined = defined_bytes(page);
-    if (defined)
-        memcpy(old->defined, defined, PAGE);
-    else
-        memset(old->defined, 1, PAGE);
-}
-
-bool record_touch(uintptr_t address, size_t bytes)
-{
-    if (!recording || too_much)
         return false;
-    bool news = false;
-    for (uintptr_t page = address / PAGE * PAGE; page < address + bytes && !too_much; page += PAGE) {
-        const Allocation *const a = page_owner(page);
-        if (!a || !a->live || pages.count(page))
-            continue;
-        keep_page(page);
-        news = true;
     }
-    return news;
+    return recorded[name] < (int)limit("RNI_SIM_RECORD_COUNT", 4) && !known.count(key_of(launch, name));
 }
 
 /* Neighbouring pages of one allocation, cut to it. */
@@ -138,7 +80,7 @@ static std::vector<Buffer> buffers()
 {
     std::vector<Buffer> all;
     const Allocation *previous = nullptr;
-    for (const auto &p : pages) {
+    for (const auto &p : touched_pages()) {
         const Allocation *const a = page_owner(p.first);
         const uintptr_t from = p.first < a->address ? a->address : p.first;
         const uintptr_t end = p.first + PAGE < a->address + a->bytes ? p.first + PAGE : a->address + a->bytes;
@@ -243,20 +185,13 @@ static void write_record(const Launch &launch, const std::string &name)
         report("cannot write %s/%s.json", folder(), stem.c_str());
 }
 
-void record_end(const Launch &launch)
+void record(const Launch &launch)
 {
-    if (!recording)
+    if (touched_pages().size() > limit("RNI_SIM_RECORD_BYTES", 4 << 20) / PAGE)
         return;
-    recording = false;
-    protect_all(PROT_READ | PROT_WRITE);
-    if (!too_much && reports() == reports_before) {
-        const std::string name = mangled_name(launch);
-        known.insert(key_of(launch, name));
-        recorded[name]++;
-        write_record(launch, name);
-    }
-    for (const auto &p : pages)
-        delete p.second;
-    pages.clear();
+    const std::string name = mangled_name(launch);
+    known.insert(key_of(launch, name));
+    recorded[name]++;
+    write_record(launch, name);
 }
 } // namespace sim

@@ -5,17 +5,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace sim
 {
 struct Launch;
 
-/* Around a launch; memory is unlocked. */
-void record_begin(const Launch &launch);
-void record_end(const Launch &launch);
+/* The kernel's symbol; "" when it is not exported. */
+std::string mangled_name(const Launch &launch);
 
-/* The running kernel is about to touch these bytes. True when that was news: a first touch of a page. */
-bool record_touch(uintptr_t address, size_t bytes);
+bool record_wanted(const Launch &launch);
+
+/* After the launch, with the pages that it touched at hand. */
+void record(const Launch &launch);
 } // namespace sim
 
 #endif

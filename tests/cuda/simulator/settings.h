@@ -22,6 +22,7 @@ enum Setting {
     REPORTS,
     FATAL,
     LEAKS,
+    COMPARE_ORDERS,
     SETTINGS
 };
 enum Order { ASCENDING, DESCENDING, RANDOM };

@@ -2,6 +2,7 @@
 #include "statistics.h"
 #include "access.h"
 #include "launch.h"
+#include "record.h"
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -29,7 +30,8 @@ void count_launch(const Launch &launch)
 {
     if (!file())
         return;
-    Sum &sum = sums[launch.kernel.name];
+    const std::string name = mangled_name(launch);
+    Sum &sum = sums[name.empty() ? launch.kernel.name : name];
     sum.launches++;
     sum.threads += launch.threads();
     sum.traffic.read += traffic.read;
@@ -43,7 +45,7 @@ void write_statistics()
     if (!f)
         return;
     for (const auto &s : sums)
-        fprintf(f, "\"%s\",%llu,%llu,%llu,%llu\n", s.first.c_str(), (unsigned long long)s.second.launches,
+        fprintf(f, "%s,%llu,%llu,%llu,%llu\n", s.first.c_str(), (unsigned long long)s.second.launches,
                 (unsigned long long)s.second.threads, (unsigned long long)s.second.traffic.read,
                 (unsigned long long)s.second.traffic.written);
     fclose(f);

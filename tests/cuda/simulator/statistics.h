@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RNI_SIM_STATISTICS=FILE: at the end one line per kernel is appended, separated by commas:
- * kernel,launches,threads,bytes read,bytes written (of global memory; 0 without full checking).
+ * kernel's mangled name,launches,threads,bytes read,bytes written (of global memory; 0 without full checking).
  */
 #ifndef RNI_SIMULATOR_STATISTICS_H
 #define RNI_SIMULATOR_STATISTICS_H

@@ -55,7 +55,7 @@ static cudaError_t run_front(CUstream_st *stream)
     for (const Place &place : item.after)
         if (const cudaError_t error = run_until(place))
             return error;
-    const cudaError_t error = item.work->run();
+    const cudaError_t error = item.work->run(item.handed_over);
     stream->done++;
     if (error != cudaSuccess)
         lose_device(error);
@@ -130,8 +130,8 @@ cudaError_t enqueue(cudaStream_t handle, WorkPointer work)
         return cudaSuccess;
     }
     order_with_null_stream(stream);
-    work->hand_over();
-    stream->queue.push_back({std::move(work), std::move(stream->next_after)});
+    const uint64_t handed_over = work->hand_over();
+    stream->queue.push_back({std::move(work), handed_over, std::move(stream->next_after)});
     stream->next_after.clear();
     stream->handed_over++;
     return stream->queue.size() > DEPTH ? run_front(stream) : cudaSuccess;
@@ -153,7 +153,7 @@ namespace
 struct CalledWork : Work {
     rni_sim_work work;
     std::vector<unsigned char> argument;
-    cudaError_t run() override
+    cudaError_t run(uint64_t) override
     {
         const Unlocked memory;
         const cudaError_t error = work(argument.data());

@@ -16,11 +16,12 @@ namespace sim
 {
 struct Work {
     virtual ~Work() = default;
-    /* When it is handed over, alone or in a graph: what the host's side of it has to look like from now on. */
-    virtual void hand_over()
+    /* When it is handed over, alone or in a graph, perhaps many times: what its run has to know of the host's side. */
+    virtual uint64_t hand_over()
     {
+        return 0;
     }
-    virtual cudaError_t run() = 0;
+    virtual cudaError_t run(uint64_t handed_over) = 0;
 };
 typedef std::shared_ptr<Work> WorkPointer;
 
@@ -33,6 +34,7 @@ struct Place {
 
 struct Item {
     WorkPointer work;
+    uint64_t handed_over; /* what its hand_over gave */
     std::vector<Place> after;
 };
 } // namespace sim

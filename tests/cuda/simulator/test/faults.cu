@@ -365,14 +365,12 @@ static cudaError_t launch_pointer_in_struct(cudaStream_t stream, float *, float 
     return RN_LAUNCH(rni_kernel_pointer_in_struct, dim3(1), dim3(64), stream, p, y);
 }
 
-#define RIGHT(name)                                                                                                    \
-    {                                                                                                                  \
-#name, launch_##name, nullptr, nullptr, 0                                                                      \
-    }
-#define WRONG(name, ...)                                                                                               \
-    {                                                                                                                  \
-#name, launch_##name, __VA_ARGS__                                                                              \
-    }
+constexpr faults_kernel of(const char *name, faults_launcher *launch, const char *checked, const char *fast, int lost)
+{
+    return {name, launch, checked, fast, lost};
+}
+#define RIGHT(name) of(#name, launch_##name, nullptr, nullptr, 0)
+#define WRONG(name, ...) of(#name, launch_##name, __VA_ARGS__)
 const faults_kernel faults_kernels[] = {
     RIGHT(sum),
     WRONG(missing_barrier, "shared memory that nobody wrote", nullptr, 0),

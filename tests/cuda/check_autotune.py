@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""check_autotune.py CHECKBACKEND MODULE: measured plans are kept in a file, found there again, and measured anew when
+the file is of no use."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+checkbackend, module = sys.argv[1:]
+
+
+def run(folder):
+    """Lines of the file after convolutions were planned by measuring."""
+    env = {**os.environ, "RN_CUDA_AUTOTUNE": "1", "RN_CUDA_CACHE": str(folder)}
+    arguments = [checkbackend, "test", f"--module={module}", "--function=conv_backward_data", "--count=6"]
+    done = subprocess.run(arguments, env=env, capture_output=True, text=True, check=False)
+    assert re.search(r"^conv_backward_data +ok$", done.stdout, re.M), done.stdout + done.stderr
+    files = list(folder.iterdir())
+    assert len(files) == 1 and files[0].name.startswith("cudnn-"), files
+    return files[0], files[0].read_text(encoding="utf-8").splitlines()
+
+
+with tempfile.TemporaryDirectory() as name:
+    path, first = run(pathlib.Path(name))
+    assert first, "nothing was kept"
+    for line in first:
+        shape, limit, plan = line.split("\t")
+        assert shape.startswith("conv_backward_data ") and limit.isdigit() and plan.startswith('{"cudnnVersion"'), line
+    assert len({line.rsplit("\t", 1)[0] for line in first}) == len(first), "a shape was measured twice"
+    assert run(path.parent)[1] == first, "known shapes were measured again"
+
+    others = [line.rsplit("\t", 1)[0] + "\t{}" for line in first]
+    path.write_text("\n".join(others) + "\nno line of ours\n", encoding="utf-8")
+    again = run(path.parent)[1]
+    measured = again[len(others) + 1:]
+    assert [line.rsplit("\t", 1)[0] for line in measured] == [line.rsplit("\t", 1)[0] for line in first]
+    assert run(path.parent)[1] == again, "the last line of a shape did not count"
+print(f"{len(first)} shapes measured, kept and found")

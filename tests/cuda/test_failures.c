@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What goes wrong on a device, made to go wrong by the simulator: no memory, no device, a device that is lost, labels
+ * out of range. Each is a status and one line; nothing is left behind.
+ *   test_failures MODULE
+ */
+#include "simulated.h"
+
+static const sim_training small = {"tutorial", 2, 8, 2, 0, RN_F32, 1};
+
+/* One line, of CUDA or of memory. */
+static void check_message(void)
+{
+    const char *const text = rn_error_message();
+    ck_assert_msg(text[0] && !strchr(text, '\n'), "message: '%s'", text);
+}
+
+/* A training; the first failure of it. */
+static rn_status scenario(rn_device *dev)
+{
+    sim_parts parts;
+    rn_metrics metrics = RN_METRICS_INIT;
+    rn_tensor *x = NULL, *y = NULL;
+    const int64_t dims[] = {small.batch, 3, small.side, small.side};
+    rn_status status = sim_begin(dev, &small, &parts);
+    if (status == RN_OK)
+        status = rn_tensor_create(dev, RN_F32, 4, dims, &x);
+    if (status == RN_OK)
+        status = rn_tensor_create(dev, RN_I64, 1, dims, &y);
+    for (int step = 0; step < 3 && status == RN_OK; step++)
+        status = rn_plan_train_step(parts.plan, x, y);
+    if (status == RN_OK)
+        status = rn_plan_metrics(parts.plan, &metrics, 1);
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    sim_end(&parts);
+    return status;
+}
+
+/* The Nth allocation of a kind fails, for N = 1, 2, ... until all of them succeed. */
+static void every_allocation(const char *setting, int64_t least)
+{
+    int64_t n = 1;
+    for (;; n++) {
+        rn_device *dev = NULL;
+        rn_context *const ctx = sim_device(&dev);
+        sim.set(setting, n);
+        const rn_status status = scenario(dev);
+        const int spent = sim.get(setting) == 0;
+        sim.set(setting, 0);
+        if (status != RN_OK) {
+            ck_assert_msg(status == RN_E_NOMEM, "allocation %lld: %s (%s)", (long long)n, rn_status_name(status),
+                          rn_error_message());
+            ck_assert_ptr_nonnull(strstr(rn_error_message(), "memory"));
+            check_message();
+        }
+        ck_ok(rn_device_synchronize(dev));
+        if (n % 8 == 1)
+            ck_ok(scenario(dev)); /* the device is as good as before */
+        rn_context_release(ctx);
+        sim_settled();
+        if (status == RN_OK) {
+            ck_assert_msg(!spent, "allocation %lld failed and nobody noticed", (long long)n);
+            break;
+        }
+    }
+    printf("%s: %lld allocations\n", setting, (long long)n - 1);
+    ck_assert_int_gt(n, least);
+}
+
+START_TEST(every_allocation_of_device_memory)
+{
+    every_allocation("fail_malloc", 8);
+}
+END_TEST
+
+START_TEST(every_allocation_of_pinned_memory)
+{
+    every_allocation("fail_malloc_host", 2);
+}
+END_TEST
+
+START_TEST(a_plan_too_large)
+{
+    rn_device *dev = NULL;
+    sim_parts parts;
+    sim.set("memory_mb", 48);
+    rn_context *const ctx = sim_device(&dev);
+    const sim_training large = {"tutorial", 64, 32, 1, 0, RN_F32, 1};
+    ck_fails(sim_begin(dev, &large, &parts), RN_E_NOMEM, "out of memory: the arena of a plan needs");
+    ck_assert_ptr_nonnull(strstr(rn_error_message(), "on cuda:0, which has"));
+    sim_end(&parts);
+    ck_ok(scenario(dev));
+    rn_context_release(ctx);
+    sim.set("memory_mb", 4096);
+    sim_settled();
+}
+END_TEST
+
+/* From the kernel on that takes the device with it all calls fail, and say why; all can be released. */
+static void lose_after(int64_t kernels)
+{
+    rn_device *dev = NULL;
+    sim_parts parts;
+    rn_metrics metrics = RN_METRICS_INIT;
+    uint64_t free_bytes;
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(sim_begin(dev, &small, &parts));
+    rn_tensor *const x = sim_images(dev, &small, 0), *const y = sim_labels(dev, &small, 0);
+    sim.set("lose_after", kernels);
+    rn_status status = RN_OK;
+    for (int step = 0; step < 4 && status == RN_OK; step++)
+        status = rn_plan_train_step(parts.plan, x, y);
+    if (status == RN_OK)
+        status = rn_plan_metrics(parts.plan, &metrics, 1);
+    ck_assert_msg(status == RN_E_BACKEND || status == RN_E_DEVICE, "%s: %s", rn_status_name(status),
+                  rn_error_message());
+    ck_assert_msg(strstr(rn_error_message(), "cudaError"), "message: '%s'", rn_error_message());
+    check_message();
+    (void)rn_device_reset(dev); /* forgets the fault, but the device stays lost */
+    ck_fails(rn_plan_train_step(parts.plan, x, y), RN_E_DEVICE, "cuda:0: the device is lost: ");
+    ck_fails(rn_plan_metrics(parts.plan, &metrics, 1), RN_E_DEVICE, "the device is lost");
+    ck_fails(rn_device_memory(dev, &free_bytes, NULL), RN_E_DEVICE, "the device is lost");
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    sim_end(&parts);
+    rn_context_release(ctx);
+    sim.forget();
+    sim.set("lose_after", 0);
+}
+
+START_TEST(a_lost_device)
+{
+    lose_after(1);
+    lose_after(30);
+    lose_after(150); /* inside a graph */
+    sim_settled();
+    rn_device *dev = NULL; /* another context, on a device that is there again */
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(scenario(dev));
+    rn_context_release(ctx);
+    sim_settled();
+}
+END_TEST
+
+START_TEST(a_label_out_of_range)
+{
+    rn_device *dev = NULL;
+    sim_parts parts;
+    rn_metrics metrics = RN_METRICS_INIT;
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(sim_begin(dev, &small, &parts));
+    rn_tensor *const x = sim_images(dev, &small, 0), *const y = sim_labels(dev, &small, 0);
+    for (int round = 0; round < 2; round++) {
+        for (int step = 0; step < 3; step++) /* in streams, then as a graph */
+            ck_ok(rn_plan_train_step(parts.plan, x, y));
+        ck_ok(rn_plan_metrics(parts.plan, &metrics, 1));
+        const double before = metrics.last_loss;
+        ck_ok(rn_tensor_write(y, (const int64_t[2]){3, 47}, 2 * sizeof(int64_t)));
+        ck_ok(rn_plan_train_step(parts.plan, x, y));
+        ck_fails(rn_plan_metrics(parts.plan, &metrics, 1), RN_E_INVALID, "label 1: 0 to 9 expected, got 47");
+        ck_assert_str_eq(rn_error_message(), "loss: cross_entropy: label 1: 0 to 9 expected, got 47");
+        ck_fails(rn_plan_train_step(parts.plan, x, y), RN_E_INVALID, "needs rn_device_reset()");
+        ck_ok(rn_device_reset(dev));
+        ck_ok(rn_tensor_write(y, (const int64_t[2]){3, 4}, 2 * sizeof(int64_t)));
+        ck_ok(rn_plan_train_step(parts.plan, x, y));
+        ck_ok(rn_plan_metrics(parts.plan, &metrics, 1));
+        ck_assert(metrics.last_loss < 2 * before);
+    }
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    sim_end(&parts);
+    rn_context_release(ctx);
+    sim_settled();
+}
+END_TEST
+
+/* A fault of a program that is gone by the time it is told still has its path. */
+START_TEST(a_fault_outlives_its_program)
+{
+    rn_device *dev = NULL;
+    sim_parts parts;
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(sim_begin(dev, &small, &parts));
+    rn_tensor *const x = sim_images(dev, &small, 0), *const y = sim_labels(dev, &small, 0);
+    ck_ok(rn_tensor_write(y, (const int64_t[2]){3, -1}, 2 * sizeof(int64_t)));
+    ck_ok(rn_plan_train_step(parts.plan, x, y));
+    sim_end(&parts);
+    ck_fails(rn_device_synchronize(dev), RN_E_INVALID, "loss: cross_entropy: label 1: 0 to 9 expected, got -1");
+    ck_ok(rn_device_reset(dev));
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    rn_context_release(ctx);
+    sim_settled();
+}
+END_TEST
+
+static void expect_no_device(const char *why)
+{
+    rn_device *dev = NULL;
+    rn_context *const ctx = sim_context();
+    ck_assert_msg(strstr(sim_logged, why), "logged: '%s'", sim_logged);
+    ck_fails(rn_context_find_device(ctx, "cuda:0", &dev), RN_E_DEVICE, "there is no device");
+    rn_context_release(ctx);
+    sim_settled();
+}
+
+START_TEST(no_device_and_why)
+{
+    sim.set("driver", 0);
+    expect_no_device("there is no NVIDIA driver");
+    sim.set("driver", 12040);
+    expect_no_device("the NVIDIA driver is too old: it is made for CUDA 12.4, CUDA 13.0 is needed");
+    sim.set("driver", 13000);
+    sim.set("devices", 0);
+    expect_no_device("the NVIDIA driver sees no GPU");
+    sim.set("devices", 1);
+    sim.set("capability", 70);
+    expect_no_device("cuda:0: left out: it has capability 7.0, 7.5 is needed");
+    sim.set("capability", 90);
+}
+END_TEST
+
+START_TEST(bf16_needs_a_device_that_has_it)
+{
+    rn_device *dev = NULL;
+    sim_parts parts;
+    sim.set("capability", 75);
+    rn_context *const ctx = sim_device(&dev);
+    sim_training t = small;
+    t.dtype = RN_BF16;
+    ck_fails(sim_begin(dev, &t, &parts), RN_E_UNSUPPORTED, "bf16 needs a device of capability 8.0, cuda:0 has 7.5");
+    sim_end(&parts);
+    t.dtype = RN_F64;
+    ck_fails(sim_begin(dev, &t, &parts), RN_E_UNSUPPORTED, "not in f64");
+    sim_end(&parts);
+    ck_ok(scenario(dev));
+    rn_context_release(ctx);
+    sim.set("capability", 90);
+    sim_settled();
+}
+END_TEST
+
+START_TEST(settings_that_cannot_be_read)
+{
+    static const char *const wrong[][2] = {{"RN_CUDA_GRAPH", "yes"},
+                                           {"RN_CUDA_TF32", "2"},
+                                           {"RN_CUDA_DIRECT", "-1"},
+                                           {"RN_CUDA_WORKSPACE_MB", "0"},
+                                           {"RN_CUDA_WORKSPACE_MB", "1e3"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        rn_context *ctx = NULL;
+        ck_ok(rn_context_create(NULL, &ctx));
+        setenv(wrong[i][0], wrong[i][1], 1);
+        ck_fails(rn_context_load_backend(ctx, sim.path), RN_E_INVALID, wrong[i][0]);
+        unsetenv(wrong[i][0]);
+        ck_assert_uint_eq(rn_context_device_count(ctx), 1);
+        rn_context_release(ctx);
+    }
+    sim_settled();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    const TTest *const tests[] = {
+        every_allocation_of_device_memory,
+        every_allocation_of_pinned_memory,
+        a_plan_too_large,
+        a_lost_device,
+        a_label_out_of_range,
+        a_fault_outlives_its_program,
+        no_device_and_why,
+        bf16_needs_a_device_that_has_it,
+        settings_that_cannot_be_read,
+    };
+    if (argc != 2 || !sim_open(argv[1]))
+        return 2;
+    return support_main("failures", tests, sizeof tests / sizeof *tests);
+}
