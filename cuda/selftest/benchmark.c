@@ -114,11 +114,17 @@ static void bench_all(selftest *t, const st_limits *limits, int bf16)
     const int64_t batches[2] = {t->quick ? 2 : 100, t->quick ? 0 : 512};
     for (int b = 0; b < 2 && batches[b]; b++)
         for (int i = 0; i < 1 + bf16; i++) {
-            const st_job job = {.net = "tutorial", .dtype = dtypes[i], .batch = batches[b], .size = 32, .lr = 0.001,
-                                .steps = 1, .batches = 1};
+            const st_job job = {.net = "tutorial",
+                                .dtype = dtypes[i],
+                                .batch = batches[b],
+                                .size = 32,
+                                .lr = 0.001,
+                                .steps = 1,
+                                .batches = 1};
             bench(t, &job, limits);
         }
-    const st_job resnet50 = {.net = "resnet50", .dtype = RN_BF16, .batch = 256, .size = 224, .lr = 0.001, .steps = 1, .batches = 1};
+    const st_job resnet50 = {
+        .net = "resnet50", .dtype = RN_BF16, .batch = 256, .size = 224, .lr = 0.001, .steps = 1, .batches = 1};
     if (t->quick || !bf16)
         st_say("resnet50 in bf16: left out: %s", t->quick ? "--quick" : "the device has no bf16");
     else
@@ -137,9 +143,10 @@ void st_step_benchmark(selftest *t)
         st_limits_of(t->device, &limits);
     st_close(&d);
     st_say("limits: %s", limits.derivation[0] ? limits.derivation : "not known");
-    st_say("training; images a second by stream and graph, at most by the roofline, the better one's share of it, and the");
+    st_say("training; images a second by stream and graph, at most by the roofline, the better one's share of it, and "
+           "the");
     st_say("roofline of an H100 (3.35 TB/s, 60 and 800 TFLOP/s). Ops, MB and GFLOP are those of a step");
-    st_say("%-10s %-5s %5s %5s %10s %10s %10s %10s %10s %6s %10s", "net", "type", "batch", "ops", "MB", "GFLOP", "stream",
-           "graph", "roofline", "share", "H100");
+    st_say("%-10s %-5s %5s %5s %10s %10s %10s %10s %10s %6s %10s", "net", "type", "batch", "ops", "MB", "GFLOP",
+           "stream", "graph", "roofline", "share", "H100");
     bench_all(t, &limits, bf16);
 }

@@ -11,15 +11,15 @@
 
 /* These have every kind of window, grouped ones and fused ones; CIFAR's are small. */
 static const char *const quick_nets[] = {"tutorial", "cifar_resnet20", NULL};
-static const char *const some_nets[] = {"tutorial",        "cifar_resnet20", "cifar_resnet20_b", "resnet18", "resnet50",
-                                        "resnext50_32x4d", NULL};
+static const char *const some_nets[] = {
+    "tutorial", "cifar_resnet20", "cifar_resnet20_b", "resnet18", "resnet50", "resnext50_32x4d", NULL};
 
 enum { CUDNN, OWN, WAYS };
 static const char *const way_names[WAYS] = {"cuDNN", "the module's kernel"};
 
 typedef struct tally {
     int ran, unsupported, same; /* same: the very bits by both ways */
-    double worst[WAYS];         /* of the bound */
+    double worst[WAYS]; /* of the bound */
     char where[WAYS][160];
 } tally;
 

@@ -11,8 +11,8 @@
  */
 static const struct {
     int capability, f32, bf16;
-} rates[] = {{75, 128, 0},     {80, 128, 2048},  {86, 256, 1024},  {87, 256, 2048}, {89, 256, 1024},
-             {90, 256, 4096},  {100, 256, 8192}, {103, 256, 8192}, {120, 256, 1024}, {121, 256, 1024}};
+} rates[] = {{75, 128, 0},    {80, 128, 2048},  {86, 256, 1024},  {87, 256, 2048},  {89, 256, 1024},
+             {90, 256, 4096}, {100, 256, 8192}, {103, 256, 8192}, {120, 256, 1024}, {121, 256, 1024}};
 
 /* The newest that is not newer than the device. */
 static int rate_of(int capability, int *bf16)
@@ -54,6 +54,6 @@ void st_limits_of(int32_t device, st_limits *out)
     out->f32_flops = clocks * f32;
     out->bf16_flops = clocks * bf16;
     snprintf(out->derivation, sizeof out->derivation,
-             "2 x %d kHz x %d bits of memory, %d processors x %d kHz x %d (f32) and %d (bf16) FLOP a clock", memory_clock,
-             width, processors, clock, f32, bf16);
+             "2 x %d kHz x %d bits of memory, %d processors x %d kHz x %d (f32) and %d (bf16) FLOP a clock",
+             memory_clock, width, processors, clock, f32, bf16);
 }

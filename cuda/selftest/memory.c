@@ -13,9 +13,18 @@ static void check_program(selftest *t, const oc_machine *m, uint32_t num_ops)
     enum { COUNT = 1000 };
     static float back[COUNT];
     const uint32_t out = 0;
-    const rn_value value = {.struct_size = sizeof value, .dtype = RN_F32, .role = RN_ROLE_ARENA, .rank = 1,
-                            .batch_axis = -1, .dims = {COUNT}, .bytes = sizeof back};
-    const rn_op op = {.struct_size = sizeof op, .kind = RN_OP_FILL, .out = &out, .num_out = 1, .path = "fill",
+    const rn_value value = {.struct_size = sizeof value,
+                            .dtype = RN_F32,
+                            .role = RN_ROLE_ARENA,
+                            .rank = 1,
+                            .batch_axis = -1,
+                            .dims = {COUNT},
+                            .bytes = sizeof back};
+    const rn_op op = {.struct_size = sizeof op,
+                      .kind = RN_OP_FILL,
+                      .out = &out,
+                      .num_out = 1,
+                      .path = "fill",
                       .workspace = RN_NO_VALUE};
     const rn_program_desc desc = {sizeof desc, &value, &op, 1, num_ops};
     const rn_run run = {.struct_size = sizeof run, .batch = 1, .num_ops = num_ops, .base = base, .grad_scale = 1};

@@ -105,10 +105,21 @@ int st_has_bf16(const st_device *d)
     const uint32_t in = 0, out = 1;
     rn_value values[2];
     for (int i = 0; i < 2; i++)
-        values[i] = (rn_value){.struct_size = sizeof values[i], .dtype = RN_BF16, .role = RN_ROLE_ARENA, .rank = 1,
-                               .batch_axis = -1, .dims = {8}, .bytes = 16};
-    const rn_op op = {.struct_size = sizeof op, .kind = RN_OP_RELU, .in = &in, .out = &out, .num_in = 1, .num_out = 1,
-                      .path = "relu", .workspace = RN_NO_VALUE};
+        values[i] = (rn_value){.struct_size = sizeof values[i],
+                               .dtype = RN_BF16,
+                               .role = RN_ROLE_ARENA,
+                               .rank = 1,
+                               .batch_axis = -1,
+                               .dims = {8},
+                               .bytes = 16};
+    const rn_op op = {.struct_size = sizeof op,
+                      .kind = RN_OP_RELU,
+                      .in = &in,
+                      .out = &out,
+                      .num_in = 1,
+                      .num_out = 1,
+                      .path = "relu",
+                      .workspace = RN_NO_VALUE};
     rn_op_info info = {.struct_size = sizeof info};
     return d->backend->op_query(d->dev->dev, &op, values, &info) == RN_OK;
 }

@@ -40,9 +40,9 @@ static void fill(const selftest *t, const char *tool, const char **arguments, ch
 {
     int n = 0;
     snprintf(device, 16, "%d", (int)t->device);
-    const char *const fixed[] = {"compute-sanitizer", "--tool",    tool,        "--error-exitcode", "99",
-                                 "--target-processes", "all",      own_file(t), "--quick",          "--steps",
-                                 "2,3,4,7",           "--device", device};
+    const char *const fixed[] = {
+        "compute-sanitizer", "--tool",  tool,      "--error-exitcode", "99",  "--target-processes", "all", own_file(t),
+        "--quick",           "--steps", "2,3,4,7", "--device",         device};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         arguments[n++] = fixed[i];
     if (t->module) {

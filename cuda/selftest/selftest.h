@@ -13,13 +13,13 @@ enum { ST_STEPS = 8 };
 
 typedef struct selftest {
     const char *program; /* as it was called */
-    const char *module;  /* --module; NULL: the installed one */
-    const char *record;  /* --record: a file to compare the device's properties with; NULL */
-    const char *folder;  /* backend_dir with the module of --module; NULL */
-    int32_t device;      /* CUDA's number */
+    const char *module; /* --module; NULL: the installed one */
+    const char *record; /* --record: a file to compare the device's properties with; NULL */
+    const char *folder; /* backend_dir with the module of --module; NULL */
+    int32_t device; /* CUDA's number */
     int quick, all;
     unsigned steps; /* bits 1 << number */
-    int failures;   /* of this process */
+    int failures; /* of this process */
 } selftest;
 
 /* report.c: lines of the report. st_fail's begin with "FAILED". */
@@ -34,7 +34,7 @@ typedef struct st_device {
     rn_context *ctx;
     rn_device *dev, *cpu;
     const rn_backend *backend;
-    int32_t index;  /* as the module counts */
+    int32_t index; /* as the module counts */
     char log[1000]; /* what the library and the module told */
 } st_device;
 /*

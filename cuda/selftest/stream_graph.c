@@ -20,8 +20,13 @@ static void check(selftest *t, const char *net, rn_dtype dtype)
 {
     st_course stream = {0}, graph = {0};
     char what[60];
-    const st_job job = {.net = net, .dtype = dtype, .batch = t->quick ? 2 : 100, .size = 32, .lr = 0.02,
-                        .steps = t->quick ? 3 : 20, .batches = t->quick ? 1 : 3};
+    const st_job job = {.net = net,
+                        .dtype = dtype,
+                        .batch = t->quick ? 2 : 100,
+                        .size = 32,
+                        .lr = 0.02,
+                        .steps = t->quick ? 3 : 20,
+                        .batches = t->quick ? 1 : 3};
     snprintf(what, sizeof what, "%s in %s", net, rn_dtype_name(dtype));
     if (train(t, "RN_CUDA_GRAPH=0", &job, &stream) && train(t, "RN_CUDA_GRAPH=1", &job, &graph) &&
         st_course_equal(t, &stream, &graph, what))

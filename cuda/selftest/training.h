@@ -9,11 +9,11 @@ typedef struct st_job {
     const char *net;
     rn_dtype dtype;
     int64_t batch, size; /* images of 3 x size x size */
-    int64_t classes;     /* 0: the net's */
-    double lr;           /* of the first step; it falls to half of it */
-    int steps, batches;  /* batches: how many different ones there are, in turn */
-    int moved;           /* 1: begins with weights moved by their last bit */
-    uint64_t flags;      /* of the plan */
+    int64_t classes; /* 0: the net's */
+    double lr; /* of the first step; it falls to half of it */
+    int steps, batches; /* batches: how many different ones there are, in turn */
+    int moved; /* 1: begins with weights moved by their last bit */
+    uint64_t flags; /* of the plan */
 } st_job;
 
 /* A net that is ready to take steps. */

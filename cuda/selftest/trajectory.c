@@ -98,8 +98,13 @@ static void compare(selftest *t, const st_device *d, const st_job *job, const st
 static void check(selftest *t, const st_device *d, const char *net)
 {
     st_course cpu[CPU_COURSES] = {{0}};
-    const st_job job = {.net = net, .dtype = RN_F32, .batch = t->quick ? 2 : 32, .size = 32, .lr = 0.001,
-                        .steps = t->quick ? 3 : 50, .batches = t->quick ? 2 : 8};
+    const st_job job = {.net = net,
+                        .dtype = RN_F32,
+                        .batch = t->quick ? 2 : 32,
+                        .size = 32,
+                        .lr = 0.001,
+                        .steps = t->quick ? 3 : 50,
+                        .batches = t->quick ? 2 : 8};
     if (run_cpu(t, d, &job, cpu))
         compare(t, d, &job, cpu);
     for (int i = 0; i < CPU_COURSES; i++)

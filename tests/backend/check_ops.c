@@ -153,6 +153,20 @@ double check_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const
     return oc_worst(&loose, dtype, got, expected, scale);
 }
 
+/* On a simulated device: blocks, warps and lanes in other orders. */
+static int same_in_any_order(checker *k, const oc_case *c, rn_dtype dtype, const oc_result *first, char message[300])
+{
+    enum { ORDERS = 3 }; /* ascending, which is the first result's, descending, random */
+    const oc_options o = check_options_of(dtype);
+    int same = 1;
+    for (int order = 1; k->simulator && same && order < ORDERS; order++) {
+        k->simulator("order", order);
+        same = same_result(k, c, &o, first, message);
+        k->simulator("order", 0);
+    }
+    return same;
+}
+
 static void check_dtype(checker *k, const oc_case *c, int which, const oc_result *expected, const oc_result *scale,
                         tally *t)
 {
@@ -162,10 +176,11 @@ static void check_dtype(checker *k, const oc_case *c, int which, const oc_result
     const int outcome = oc_run(&k->machine, c, &o, &got, message);
     t->ran[which] += outcome != OC_UNSUPPORTED;
     t->unsupported[which] += outcome == OC_UNSUPPORTED;
-    int wrong = outcome == OC_FAILED ||
-                (outcome == OC_OK && !check_within(c, dtypes[which], &got, expected, scale, message));
+    int wrong =
+        outcome == OC_FAILED || (outcome == OC_OK && !check_within(c, dtypes[which], &got, expected, scale, message));
     if (outcome == OC_OK && !wrong)
-        wrong = !same_other_ways(k, c, dtypes[which], &got, message);
+        wrong = !same_other_ways(k, c, dtypes[which], &got, message) ||
+                !same_in_any_order(k, c, dtypes[which], &got, message);
     if (wrong) {
         snprintf(what, sizeof what, "%s in %s", c->name, rn_dtype_name(dtypes[which]));
         check_failed(k, what, message);
@@ -232,7 +247,8 @@ static void check_family(checker *k, const oc_family *f)
         check_case(k, f, index, all, sizeof all / sizeof *all);
     for (size_t i = 0; i < sizeof all / sizeof *all && all[i].name[0]; i++)
         if (k->support || k->failures > before)
-            printf("%-40s %-8s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1), verdict(&all[i], 2));
+            printf("%-40s %-8s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1),
+                   verdict(&all[i], 2));
     if (!k->support)
         printf("%-40s %s\n", f->name, k->failures == before ? "ok" : "FAILED");
     fflush(stdout);

@@ -7,12 +7,13 @@
 
 typedef struct checker {
     uint64_t seed;
-    int count;            /* cases of every family */
-    int support;          /* 1: a table of what runs in which dtype, instead of a line a family */
+    int count; /* cases of every family */
+    int support; /* 1: a table of what runs in which dtype, instead of a line a family */
     const char *function; /* a glob of families; NULL: all */
     oc_host *host;
     oc_machine reference, machine;
-    int most;     /* failures after which check_all() ends; 0: it goes on */
+    void (*simulator)(const char *setting, int64_t value); /* a simulated device's; NULL: a real one */
+    int most; /* failures after which check_all() ends; 0: it goes on */
     int failures; /* each has printed a line that begins with "FAILED" */
 } checker;
 
