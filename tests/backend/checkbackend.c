@@ -66,6 +66,14 @@ static const rn_backend *load(const char *path, void **module)
     return backend;
 }
 
+/* A simulated device can tell when an op reads or writes what is not its operand. */
+static void find_fence(oc_machine *m, void *module)
+{
+    void *const symbol = module ? dlsym(module, "rni_sim_fence") : NULL;
+    if (symbol)
+        memcpy(&m->fence, &symbol, sizeof m->fence);
+}
+
 /* The functions that no backend may lack. */
 static void check_table(checker *k, const rn_backend *b)
 {
@@ -328,6 +336,7 @@ int main(int argc, char **argv)
     oc_host_mode(k.host, OC_THREADS);
     if (k.failures || !open_machines(&k, backend))
         return 1;
+    find_fence(&k.machine, module);
     check_memory(&k);
     check_bad_label(&k);
     check_all(&k);
