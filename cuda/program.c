@@ -287,9 +287,8 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
     rni_cuda_opened *const opened = program->opened;
     cudaSetDevice(opened->device.index);
     pthread_mutex_lock(&opened->lock);
-    if (program->queue)
-        rni_cuda_queue_collect(
-            program->queue); /* its work may need what goes now; a failure is told by the next call */
+    if (program->queue) /* its work may need what goes now; a failure is told by the next call */
+        rni_cuda_queue_collect(program->queue);
     delist(program);
     rni_graphs_clear(&program->graphs);
     release_ops(program);

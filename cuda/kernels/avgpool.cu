@@ -33,10 +33,12 @@ __global__ void __launch_bounds__(RNI_THREADS) rni_kernel_avgpool(const T *x, T 
         const T *const image = x + (int64_t)at.image * p.height * p.width * p.channels + column;
         float sum[1][V];
         rni_zero(sum);
+        ROLLED
         for (int32_t iy = w.y0; iy < w.y1; iy++) {
             const T *const row = image + (int64_t)iy * p.width * p.channels;
             float part[1][V];
             rni_zero(part);
+            ROLLED
             for (int32_t ix = w.x0; ix < w.x1; ix++)
                 add_vector<T, V>(part[0], row + ix * p.channels);
             UNROLL
@@ -60,7 +62,9 @@ __global__ void __launch_bounds__(RNI_THREADS)
         const T *const image = dy + (int64_t)at.image * p.out_height * p.out_width * p.channels + column;
         float sum[1][V];
         rni_zero(sum);
+        ROLLED
         for (int32_t oy = outs.y0; oy < outs.y1; oy++) {
+            ROLLED
             for (int32_t ox = outs.x0; ox < outs.x1; ox++) {
                 const float factor = 1.0f / (float)rni_pool_window(p, oy, ox).count;
                 const rni_vector<T, V> in =

@@ -23,7 +23,7 @@ __device__ __forceinline__ rni_vector<T, V> affine(const rni_vector<T, V> &x, co
 
 /* y may be x. */
 template <class T, int V>
-__global__ void __launch_bounds__(RNI_THREADS)
+__global__ void __launch_bounds__(RNI_THREADS, 2)
     rni_kernel_bn_apply(const T *x, const T *residual, T *y, rni_bn_sources sources, int64_t rows, int64_t channels,
                         int32_t relu)
 {

@@ -9,7 +9,11 @@
 
 /* What dx needs per channel, left by the second kernel: dx = a g + (b d + c); y is x scale + shift. */
 enum { FACTOR_A, FACTOR_B, FACTOR_C, FACTOR_SCALE, FACTOR_SHIFT, FACTORS };
-enum { BACKWARD_SUMS = 2, DX_ROWS = 2 };
+enum { BACKWARD_SUMS = 2 };
+
+/* Rows of a thread at once in the last kernel: as registers allow. */
+template <int V>
+constexpr int dx_rows = V > 4 ? 1 : 2;
 
 /* Gradients to mask. y, or x when FROM_X, tells where ReLU was open; y NULL: everywhere. */
 template <class T, int V, bool FROM_X>
@@ -133,6 +137,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_bn_backward_dx(const T *dy, const T *x, const T *y, T *dx, T *dres, int32_t dres_mode, const float *mean,
                               const float *factors, int64_t rows, int64_t channels)
 {
+    constexpr int ROWS = dx_rows<V>;
     const int64_t column = rni_column<V>(), step = (int64_t)gridDim.y * blockDim.y;
     if (column >= channels)
         return;
@@ -150,11 +155,11 @@ __global__ void __launch_bounds__(RNI_THREADS)
         rni_load_floats<V>(in.scale, factors + FACTOR_SCALE * channels + column);
         rni_load_floats<V>(in.shift, factors + FACTOR_SHIFT * channels + column);
     }
-    for (int64_t r = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; r < rows; r += DX_ROWS * step) {
-        typename rni_masked_rows<T, V, FROM_X>::row row[DX_ROWS];
-        rni_vector<T, V> before[DX_ROWS];
+    for (int64_t r = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; r < rows; r += ROWS * step) {
+        typename rni_masked_rows<T, V, FROM_X>::row row[ROWS];
+        rni_vector<T, V> before[ROWS];
         UNROLL
-        for (int u = 0; u < DX_ROWS; u++) {
+        for (int u = 0; u < ROWS; u++) {
             if (r + u * step >= rows)
                 continue;
             row[u] = in.load(r + u * step);
@@ -162,7 +167,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
                 before[u] = rni_load_vector<T, V>(dres + (r + u * step) * channels + column);
         }
         UNROLL
-        for (int u = 0; u < DX_ROWS; u++) {
+        for (int u = 0; u < ROWS; u++) {
             if (r + u * step >= rows)
                 continue;
             rni_vector<T, V> out, rest;
@@ -215,7 +220,7 @@ template <class T, int V, bool FROM_X>
 static cudaError_t dx(cudaStream_t stream, const rni_k_bn_backward *b)
 {
     const rni_columns columns = rni_columns_of(b->channels, V);
-    const dim3 grid(columns.blocks, rni_row_blocks(columns, b->processors, b->rows, DX_ROWS));
+    const dim3 grid(columns.blocks, rni_row_blocks(columns, b->processors, b->rows, dx_rows<V>));
     const bool ready = sums_write_residual(b);
     const int32_t mode = !b->dres || ready ? DRES_NONE : b->accumulate ? DRES_ADD : DRES_WRITE;
     return RN_LAUNCH((rni_kernel_bn_backward_dx<T, V, FROM_X>), grid, columns.block, stream,

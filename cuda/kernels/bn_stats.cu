@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
     RN_SHARED(float, shared, 2 * V * RNI_THREADS);
     const int64_t first = blockIdx.y * chunk, left = rows - first, column = rni_column<V>();
     float sum[2][V];
-    rni_moment_terms<T, V> terms;
+    rni_moment_terms<T, V> terms = {};
     rni_zero(sum);
     if (column < channels) {
         terms.x = x + first * channels + column;

@@ -54,25 +54,30 @@ __device__ __forceinline__ void rni_forward_pixels(const rni_conv_shape &s, int3
         pixels[i] = {0, RNI_PIXEL_NOWHERE, 0, 0};
 }
 
-/* Neighbouring channels of one pixel: bias, residual, ReLU. `at` is the pixel's first element. */
+/* What is added to neighbouring channels of every pixel. */
+template <int N>
+__device__ __forceinline__ void rni_forward_shift(float (&shift)[N], const float *bias, int32_t count)
+{
+    UNROLL
+    for (int j = 0; j < N; j++)
+        shift[j] = bias && j < count ? bias[j] : 0.0f;
+}
+
+/* Neighbouring channels of one pixel: bias, residual, ReLU. */
 template <class T, int N>
-__device__ __forceinline__ void rni_forward_finish(const float (&sum)[N], const float *bias, const T *residual, T *y,
-                                                   int32_t count, int32_t relu, bool whole)
+__device__ __forceinline__ void rni_forward_finish(const float (&sum)[N], const float (&shift)[N], const T *residual,
+                                                   T *y, int32_t count, int32_t relu, bool whole)
 {
     rni_vector<T, N> out = {};
     if (residual && whole)
         out = rni_load_vector<T, N>(residual);
     UNROLL
     for (int j = 0; j < N; j++) {
-        if (j >= count)
-            break;
-        float v = sum[j];
-        if (bias)
-            v += bias[j];
-        if (residual)
-            v += rni_load(whole ? out.v[j] : residual[j]);
+        if (residual && !whole && j < count)
+            out.v[j] = residual[j];
+        const float v = sum[j] + shift[j] + rni_load(out.v[j]);
         rni_store(out.v[j], relu ? rni_relu(v) : v);
-        if (!whole)
+        if (!whole && j < count)
             y[j] = out.v[j];
     }
     if (whole)
@@ -113,14 +118,15 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS, 2)
     }
     if (!used)
         return;
+    float shift[Tile::thread_columns];
+    rni_forward_shift(shift, bias ? bias + first_output + output : nullptr, outputs - output);
     UNROLL
     for (int i = 0; i < Tile::thread_rows; i++) {
         if (row + i >= left)
             return;
         const int64_t at = (int64_t)(place.row + row + i) * all_outputs + first_output + output;
-        rni_forward_finish<T, Tile::thread_columns>(sum[i], bias ? bias + first_output + output : nullptr,
-                                                    residual ? residual + at : nullptr, y + at, outputs - output, relu,
-                                                    whole);
+        rni_forward_finish<T, Tile::thread_columns>(sum[i], shift, residual ? residual + at : nullptr, y + at,
+                                                    outputs - output, relu, whole);
     }
 }
 

@@ -73,9 +73,11 @@ __device__ __forceinline__ rni_loss_part label_row(const T *x, int64_t label, co
     const rni_row_softmax s = row_softmax(x, t.k);
     const double e = t.smoothing, each = 1.0 / (double)t.k;
     double mean = 0.0;
+    ROLLED
     for (int64_t j = rni_lane(); j < t.k; j += RNI_WARP)
         mean += (double)rni_load(x[j]) * each;
     mean = rni_warp_sum(mean);
+    ROLLED
     for (int64_t j = rni_lane(); dx && j < t.k; j += RNI_WARP) {
         const double target = (j == label ? 1.0 - e : 0.0) + e * each;
         rni_store(dx[j], (float)((exp((double)rni_load(x[j]) - s.largest) * s.share - target) * t.factor));
@@ -91,6 +93,7 @@ __device__ __forceinline__ rni_loss_part target_row(const T *x, const T *target,
     const int64_t wanted = rni_row_largest(target, t.k).index;
     const double kept = 1.0 - t.smoothing, added = t.smoothing / (double)t.k;
     double loss = 0.0, total = 0.0;
+    ROLLED
     for (int64_t j = rni_lane(); j < t.k; j += RNI_WARP) {
         const double share = (double)rni_load(target[j]) * kept + added;
         loss += share * (s.log_sum - (double)rni_load(x[j]));
@@ -98,6 +101,7 @@ __device__ __forceinline__ rni_loss_part target_row(const T *x, const T *target,
     }
     loss = rni_warp_sum(loss);
     total = rni_warp_sum(total);
+    ROLLED
     for (int64_t j = rni_lane(); dx && j < t.k; j += RNI_WARP) {
         const double share = (double)rni_load(target[j]) * kept + added;
         rni_store(dx[j], (float)((exp((double)rni_load(x[j]) - s.largest) * s.share * total - share) * t.factor));
@@ -141,8 +145,11 @@ __global__ void __launch_bounds__(RNI_THREADS)
 {
     RN_SHARED(rni_loss_part, shared, RNI_THREADS);
     rni_loss_part own = {0.0, 0};
-    if (bad && *bad >= 0)
+    if (bad && *bad >= 0) {
+        if (threadIdx.x == 0)
+            metrics->step_nonfinite = 1; /* there is no gradient: the update is skipped */
         return;
+    }
     for (int64_t i = threadIdx.x; i < count; i += RNI_THREADS) {
         own.loss += parts[i].loss;
         own.correct += parts[i].correct;

@@ -8,7 +8,8 @@
 #include <float.h>
 #include <math.h>
 
-struct rni_loss_part {
+/* Moved whole. */
+struct alignas(16) rni_loss_part {
     double loss;
     int64_t correct;
 };

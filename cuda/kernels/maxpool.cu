@@ -16,8 +16,10 @@ __global__ void __launch_bounds__(RNI_THREADS) rni_kernel_maxpool(const T *x, T 
         UNROLL
         for (int v = 0; v < V; v++)
             best[v] = -INFINITY;
+        ROLLED
         for (int32_t iy = w.y0; iy < w.y1; iy++) {
             const T *const row = image + (int64_t)iy * p.width * p.channels;
+            ROLLED
             for (int32_t ix = w.x0; ix < w.x1; ix++) {
                 const rni_vector<T, V> in = rni_load_vector<T, V>(row + ix * p.channels);
                 UNROLL
@@ -50,9 +52,11 @@ __device__ __forceinline__ uint32_t found_before(const T *x, const rni_k_pool &p
                                                  int32_t x_end, const rni_vector<T, V> &best, uint32_t mask)
 {
     uint32_t before = 0;
+    ROLLED
     for (int32_t iy = w.y0; iy <= y; iy++) {
         const T *const row = x + (int64_t)iy * p.width * p.channels;
         const int32_t end = iy == y ? x_end : w.x1;
+        ROLLED
         for (int32_t ix = w.x0; ix < end; ix++) {
             const rni_vector<T, V> in = rni_load_vector<T, V>(row + ix * p.channels);
             UNROLL
@@ -67,7 +71,7 @@ __device__ __forceinline__ uint32_t found_before(const T *x, const rni_k_pool &p
 
 /* A pixel of dx gathers from the windows that hold it: nothing is added by two threads. */
 template <class T, int V>
-__global__ void __launch_bounds__(RNI_THREADS)
+__global__ void __launch_bounds__(RNI_THREADS, 2)
     rni_kernel_maxpool_backward(const T *dy, const T *x, const T *y, T *dx, rni_k_pool p, uint32_t pixels)
 {
     const int64_t column = rni_column<V>();
@@ -82,7 +86,9 @@ __global__ void __launch_bounds__(RNI_THREADS)
         UNROLL
         for (int v = 0; v < V; v++)
             sum[v] = 0.0f;
+        ROLLED
         for (int32_t oy = outs.y0; oy < outs.y1; oy++) {
+            ROLLED
             for (int32_t ox = outs.x0; ox < outs.x1; ox++) {
                 const int64_t o = (((int64_t)at.image * p.out_height + oy) * p.out_width + ox) * p.channels + column;
                 const rni_vector<T, V> best = rni_load_vector<T, V>(y + o);

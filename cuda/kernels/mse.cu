@@ -2,7 +2,7 @@
 /* Mean squared error. The target is in plain layout whatever the prediction's is. */
 #include "kernels/loss.h"
 
-enum { MSE_BLOCKS = RNI_K_MSE_BYTES / (int)sizeof(rni_loss_part) };
+static const int64_t most_blocks = RNI_K_MSE_BYTES / sizeof(rni_loss_part);
 
 /* Memory of x in order: [image][pixel][channel]. In plain layout everything is one image of one channel. */
 template <class T>
@@ -15,6 +15,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
     const double factor = dx ? scalars->grad_scale / divisor : 0.0;
     rni_loss_part own = {0.0, 0};
     for (int64_t image = blockIdx.y; image < images; image += gridDim.y) {
+        ROLLED
         for (int64_t e = (int64_t)blockIdx.x * RNI_THREADS + threadIdx.x; e < each; e += step) {
             int64_t other = e;
             if (channels > 1) /* an image has fewer than 2^32 elements: the driver looks */
@@ -38,7 +39,7 @@ static cudaError_t mse(cudaStream_t stream, const rni_k_squares *s)
     const int64_t all = s->images * s->channels * s->pixels, images = flat ? 1 : s->images;
     const int64_t channels = flat ? 1 : s->channels, pixels = flat ? all : s->pixels;
     const int64_t wanted = (channels * pixels + RNI_THREADS - 1) / RNI_THREADS;
-    const int64_t width = wanted < MSE_BLOCKS ? wanted : MSE_BLOCKS, room = MSE_BLOCKS / width;
+    const int64_t width = wanted < most_blocks ? wanted : most_blocks, room = most_blocks / width;
     const dim3 grid((uint32_t)width, (uint32_t)(images < room ? images : room));
     rni_loss_part *const parts = static_cast<rni_loss_part *>(s->workspace);
     const cudaError_t error =

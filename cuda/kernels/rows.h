@@ -51,6 +51,7 @@ template <class T>
 __device__ __forceinline__ rni_largest rni_row_largest(const T *x, int64_t k)
 {
     rni_largest best = {-INFINITY, k};
+    ROLLED
     for (int64_t j = rni_lane(); j < k; j += RNI_WARP) {
         const float v = rni_load(x[j]);
         if (v > best.value || (v == best.value && j < best.index))
@@ -72,6 +73,7 @@ template <class T>
 __device__ __forceinline__ double rni_row_exp_sum(const T *x, int64_t k, double largest)
 {
     double sum = 0.0;
+    ROLLED
     for (int64_t j = rni_lane(); j < k; j += RNI_WARP)
         sum += exp((double)rni_load(x[j]) - largest);
     return rni_warp_sum(sum);

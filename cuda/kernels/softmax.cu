@@ -11,6 +11,7 @@ __global__ void __launch_bounds__(RNI_THREADS, 2) rni_kernel_softmax(const T *x,
         T *const out = y + r * k;
         const double largest = (double)rni_row_largest(in, k).value;
         const double factor = 1.0 / rni_row_exp_sum(in, k, largest);
+        ROLLED
         for (int64_t j = rni_lane(); j < k; j += RNI_WARP)
             rni_store(out[j], (float)(exp((double)rni_load(in[j]) - largest) * factor));
     }
@@ -23,9 +24,11 @@ __global__ void __launch_bounds__(RNI_THREADS)
 {
     for (int64_t r = rni_first_row(); r < rows; r += rni_row_step()) {
         double sum = 0.0;
+        ROLLED
         for (int64_t j = rni_lane(); j < k; j += RNI_WARP)
             sum += (double)rni_load(dy[r * k + j]) * (double)rni_load(y[r * k + j]);
         sum = rni_warp_sum(sum);
+        ROLLED
         for (int64_t j = rni_lane(); j < k; j += RNI_WARP)
             rni_store(dx[r * k + j], (float)((double)rni_load(y[r * k + j]) * ((double)rni_load(dy[r * k + j]) - sum)));
     }

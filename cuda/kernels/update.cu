@@ -48,16 +48,33 @@ __device__ __forceinline__ double rni_update_sum(double value, double *room)
     return threadIdx.x == 0 ? room[0] : 0;
 }
 
-/* Squares are exact in double. */
+struct rni_squares_step {
+    const float *grads;
+    double *sum;
+
+    __device__ __forceinline__ bool aligned(int64_t i) const
+    {
+        return rni_update_aligned(grads + i);
+    }
+
+    /* Squares are exact in double. */
+    template <int V> __device__ __forceinline__ void at(int64_t i) const
+    {
+        const rni_vector<float, V> g = rni_load_vector<float, V>(grads + i);
+        UNROLL
+        for (int j = 0; j < V; j++)
+            *sum += (double)g.v[j] * (double)g.v[j];
+    }
+};
+
 __global__ void __launch_bounds__(RNI_UPDATE_THREADS)
     rni_kernel_grad_squares(const rni_update_part *parts, const float *grads, double *partial)
 {
     RN_SHARED(double, room, RNI_UPDATE_THREADS);
     const rni_update_part part = parts[blockIdx.x];
-    const float *const g = grads + part.offset;
     double sum = 0;
-    for (uint32_t i = threadIdx.x; i < part.count; i += RNI_UPDATE_THREADS)
-        sum += (double)g[i] * (double)g[i];
+    const rni_squares_step step = {grads, &sum};
+    rni_update_each(step, (int64_t)part.offset, part.count);
     sum = rni_update_sum(sum, room);
     if (threadIdx.x == 0)
         partial[blockIdx.x] = sum;

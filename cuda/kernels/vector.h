@@ -8,8 +8,10 @@
 
 #ifdef __CUDACC__
 #define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1") /* for loops of few turns and many instances: threads hide each other's loads */
 #else
 #define UNROLL
+#define ROLLED
 #endif
 
 template <class T, int V>

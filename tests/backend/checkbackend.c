@@ -26,6 +26,7 @@ typedef struct checker {
     settings s;
     oc_host *host;
     oc_machine reference, machine;
+    void (*simulator)(const char *setting, int64_t value); /* a simulated device's; NULL: a real one */
     int failures;
 } checker;
 
@@ -66,12 +67,13 @@ static const rn_backend *load(const char *path, void **module)
     return backend;
 }
 
-/* A simulated device can tell when an op reads or writes what is not its operand. */
-static void find_fence(oc_machine *m, void *module)
+/* A simulated device can tell when an op reads or writes what is not its operand, and fail on request. */
+static void find_simulator(checker *k, void *module)
 {
-    void *const symbol = module ? dlsym(module, "rni_sim_fence") : NULL;
-    if (symbol)
-        memcpy(&m->fence, &symbol, sizeof m->fence);
+    void *const fence = module ? dlsym(module, "rni_sim_fence") : NULL;
+    void *const set = module ? dlsym(module, "rni_sim_set") : NULL;
+    memcpy(&k->machine.fence, &fence, sizeof fence);
+    memcpy(&k->simulator, &set, sizeof set);
 }
 
 /* The functions that no backend may lack. */
@@ -194,6 +196,20 @@ static int within_bounds(const oc_case *c, rn_dtype dtype, const oc_result *got,
     return oc_compare(&loose, dtype, got, expected, scale, message);
 }
 
+/* On a simulated device: blocks, warps and lanes in other orders. */
+static int same_in_any_order(checker *k, const oc_case *c, rn_dtype dtype, const oc_result *first, char message[300])
+{
+    enum { ORDERS = 3 }; /* ascending, which is the first result's, descending, random */
+    const oc_options o = options_of(dtype);
+    int same = 1;
+    for (int order = 1; k->simulator && same && order < ORDERS; order++) {
+        k->simulator("order", order);
+        same = same_result(k, c, &o, first, message);
+        k->simulator("order", 0);
+    }
+    return same;
+}
+
 static void check_dtype(checker *k, const oc_case *c, int which, const oc_result *expected, const oc_result *scale,
                         tally *t)
 {
@@ -203,10 +219,11 @@ static void check_dtype(checker *k, const oc_case *c, int which, const oc_result
     const int outcome = oc_run(&k->machine, c, &o, &got, message);
     t->ran[which] += outcome != OC_UNSUPPORTED;
     t->unsupported[which] += outcome == OC_UNSUPPORTED;
-    int wrong = outcome == OC_FAILED ||
-                (outcome == OC_OK && !within_bounds(c, dtypes[which], &got, expected, scale, message));
+    int wrong =
+        outcome == OC_FAILED || (outcome == OC_OK && !within_bounds(c, dtypes[which], &got, expected, scale, message));
     if (outcome == OC_OK && !wrong)
-        wrong = !same_other_ways(k, c, dtypes[which], &got, message);
+        wrong = !same_other_ways(k, c, dtypes[which], &got, message) ||
+                !same_in_any_order(k, c, dtypes[which], &got, message);
     if (wrong) {
         snprintf(what, sizeof what, "%s in %s", c->name, rn_dtype_name(dtypes[which]));
         fail(k, what, message);
@@ -267,7 +284,8 @@ static void check_family(checker *k, const oc_family *f)
         check_case(k, f, index, all, sizeof all / sizeof *all);
     for (size_t i = 0; i < sizeof all / sizeof *all && all[i].name[0]; i++)
         if (strcmp(k->s.mode, "support") == 0 || k->failures > before)
-            printf("%-40s %-8s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1), verdict(&all[i], 2));
+            printf("%-40s %-8s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1),
+                   verdict(&all[i], 2));
     if (strcmp(k->s.mode, "test") == 0)
         printf("%-40s %s\n", f->name, k->failures == before ? "ok" : "FAILED");
     fflush(stdout);
@@ -323,8 +341,10 @@ int main(int argc, char **argv)
     checker k = {.s = {.mode = "test", .seed = 1, .count = 24}};
     void *module = NULL;
     if (!parse(&k.s, argc, argv)) {
-        fprintf(stderr, "usage: %s [test|support] [--module=PATH] [--device=N] [--seed=N] [--count=N] "
-                        "[--function=GLOB]\n", argv[0]);
+        fprintf(stderr,
+                "usage: %s [test|support] [--module=PATH] [--device=N] [--seed=N] [--count=N] "
+                "[--function=GLOB]\n",
+                argv[0]);
         return 2;
     }
     const rn_backend *const backend = load(k.s.module, &module);
@@ -336,7 +356,7 @@ int main(int argc, char **argv)
     oc_host_mode(k.host, OC_THREADS);
     if (k.failures || !open_machines(&k, backend))
         return 1;
-    find_fence(&k.machine, module);
+    find_simulator(&k, module);
     check_memory(&k);
     check_bad_label(&k);
     check_all(&k);

@@ -148,11 +148,45 @@ START_TEST(the_same_bits_when_capture_is_refused)
         sim.set("refuse_capture", how);
         sim_train_alone(&small, &other);
         ck_assert_msg(strstr(sim_logged, "runs without CUDA graphs"), "logged: '%s'", sim_logged);
+        ck_assert_int_eq(sim_lines, 2); /* the device, and this: it is not tried again */
         sim_same(&first, &other, small.steps, "without graphs");
         sim_outcome_free(&other);
     }
     sim.set("refuse_capture", 0);
     sim_outcome_free(&first);
+    sim_settled();
+}
+END_TEST
+
+/* Weights after more steps than there are slots for what goes to the device with each. */
+static void run_ahead(rn_device *dev, int wait, float values[432])
+{
+    sim_parts parts;
+    rn_state_entry entry = RN_STATE_ENTRY_INIT;
+    const sim_training t = {"tutorial", 2, 8, 24, 1, RN_F32, 1};
+    ck_ok(sim_begin(dev, &t, &parts));
+    rn_tensor *const x = sim_images(dev, &t, 0), *const y = sim_labels(dev, &t, 0);
+    for (int step = 0; step < t.steps; step++) {
+        ck_ok(rn_plan_train_step(parts.plan, x, y));
+        if (wait)
+            ck_ok(rn_device_synchronize(dev));
+    }
+    ck_ok(rn_model_state(parts.model, 0, &entry));
+    ck_ok(rn_tensor_read(entry.value, values, rn_tensor_nbytes(entry.value)));
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    sim_end(&parts);
+}
+
+START_TEST(the_host_runs_ahead)
+{
+    float waiting[432], ahead[432];
+    rn_device *dev = NULL;
+    rn_context *const ctx = sim_device(&dev);
+    run_ahead(dev, 1, waiting);
+    run_ahead(dev, 0, ahead);
+    ck_assert_mem_eq(waiting, ahead, sizeof waiting);
+    rn_context_release(ctx);
     sim_settled();
 }
 END_TEST
@@ -177,6 +211,7 @@ int main(int argc, char **argv)
         the_same_bits_in_any_order_of_blocks,
         the_same_bits_in_streams_and_as_graphs,
         the_same_bits_when_capture_is_refused,
+        the_host_runs_ahead,
         without_libraries,
     };
     if (argc != 2 || !sim_open(argv[1]))

@@ -3,6 +3,7 @@
 
 simulated sim;
 char sim_logged[300];
+int sim_lines;
 
 static int find(void *module, const char *name, void *function)
 {
@@ -33,8 +34,10 @@ void sim_settled(void)
 static void on_log(void *user, int32_t level, const char *text)
 {
     (void)user, (void)level;
-    if (strstr(text, "cuda"))
-        snprintf(sim_logged, sizeof sim_logged, "%s", text);
+    if (!strstr(text, "cuda"))
+        return;
+    sim_lines++;
+    snprintf(sim_logged, sizeof sim_logged, "%s", text);
 }
 
 rn_context *sim_context(void)
@@ -47,6 +50,7 @@ rn_context *sim_context(void)
     o.log_level = RN_LOG_INFO;
     ck_ok(rn_context_create(&o, &ctx));
     sim_logged[0] = '\0';
+    sim_lines = 0;
     ck_ok(rn_context_load_backend(ctx, sim.path));
     return ctx;
 }

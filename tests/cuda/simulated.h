@@ -23,8 +23,9 @@ int sim_open(const char *path);
 /* Nothing of the device's is left, and the simulator has nothing to say. */
 void sim_settled(void);
 
-/* The last line that was logged of CUDA. */
+/* The last line that was logged of CUDA, and how many there were of the running context. */
 extern char sim_logged[300];
+extern int sim_lines;
 
 /* A context with the simulated devices. */
 rn_context *sim_context(void);

@@ -5,7 +5,8 @@
  *
  * A plan is a flat program: an array of values and an array of ops that read and write them. A backend gets it whole
  * (program_create) or op by op (op_run). An op's address of a value is run->base[value.role] + value.offset. Ops know
- * nothing of layers or models.
+ * nothing of layers or models. Addresses in the caller's tensors (roles X, TARGET, Y, DY, DX, on a device with host memory
+ * also INPUT) are aligned to their elements, all others to 64 bytes.
  */
 #ifndef RESNET_SYS_BACKEND_H
 #define RESNET_SYS_BACKEND_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "deviceless/record_device.h"
 #include "base/error.h"
+#include "devices/properties.h"
 #include "dnn/plan.h"
 #include "kernels/pad_channels.h"
 #include <stdlib.h>
@@ -39,16 +40,8 @@ void record_device_fail(int64_t request)
 
 static rn_status create(rni_cuda_device *device, void **handle, cudnnBackendDescriptor_t *properties)
 {
-    rni_dnn_bag bag = {0};
-    RNI_TRY(rni_dnn_make(&bag, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, properties));
-    rn_status status = rni_dnn_set(*properties, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-                                   (int64_t)strlen(current->json), current->json);
-    if (status == RN_OK)
-        status = rni_dnn_finalize(*properties);
-    if (status != RN_OK)
-        rni_dnn_bag_empty(&bag);
     *handle = device;
-    return status;
+    return rni_device_properties(current, properties);
 }
 
 static void destroy(void *handle)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How plans are chosen and kept, on devices of which only the records are there. */
 #include "deviceless/record_device.h"
+#include "devices/properties.h"
 #include "dnn/plan.h"
 #include "unit/support.h"
 
@@ -271,13 +272,8 @@ START_TEST(ranks_are_other_plans)
     int32_t padded, rank = 0;
     ck_ok(rni_dnn_conv_prepare(&device, &problem, &conv));
     const rni_dnn_plan *const first = rni_dnn_conv_plan(conv, &padded);
-    rni_dnn_bag bag = {0};
     cudnnBackendDescriptor_t properties;
-    ck_ok(rni_dnn_make(&bag, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &properties));
-    const char *const json = record_of("h100")->json;
-    ck_ok(rni_dnn_set(properties, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json),
-                      json));
-    ck_ok(rni_dnn_finalize(properties));
+    ck_ok(rni_device_properties(record_of("h100"), &properties));
     const rni_dnn_rules rules = {device.host, properties, 0, 0};
     rni_dnn_plan *plan;
     while (rni_dnn_plan_make(&rules, &first->shape, rank, &plan) == RN_OK) {
@@ -288,7 +284,7 @@ START_TEST(ranks_are_other_plans)
     }
     ck_fails(rni_dnn_plan_make(&rules, &first->shape, rank, &plan), RN_E_UNSUPPORTED, "no plan for");
     ck_assert_int_gt(rank, 8); /* enough to measure */
-    rni_dnn_bag_empty(&bag);
+    cudnnBackendDestroyDescriptor(properties);
     rni_dnn_conv_release(&device, conv);
     record_device_close(&device);
     ck_assert_int_eq(record_device_memory(), 0);

@@ -5,7 +5,7 @@
  * order, and its workspace comes back full of garbage.
  */
 #include "base/error.h"
-#include "devices/records.h"
+#include "devices/properties.h"
 #include "dnn/plan.h"
 #include "simulator/control.h"
 #include "simulator/convolve.h"
@@ -28,19 +28,6 @@ static const rni_device_record *find_record(const rni_cuda_device *device)
     return found;
 }
 
-static rn_status make_properties(const rni_device_record *record, cudnnBackendDescriptor_t *properties)
-{
-    rni_dnn_bag bag = {0};
-    RNI_TRY(rni_dnn_make(&bag, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, properties));
-    rn_status status = rni_dnn_set(*properties, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-                                   (int64_t)strlen(record->json), record->json);
-    if (status == RN_OK)
-        status = rni_dnn_finalize(*properties);
-    if (status != RN_OK)
-        rni_dnn_bag_empty(&bag);
-    return status;
-}
-
 static rn_status create(rni_cuda_device *device, void **handle, cudnnBackendDescriptor_t *properties)
 {
     const rni_device_record *const record = find_record(device);
@@ -48,7 +35,7 @@ static rn_status create(rni_cuda_device *device, void **handle, cudnnBackendDesc
         return rni_fail(RN_E_DEVICE, "no record of a device of capability %d or called as RNI_SIM_DEVICE says",
                         (int)device->capability);
     *handle = device;
-    return make_properties(record, properties);
+    return rni_device_properties(record, properties);
 }
 
 static void destroy(void *handle)
