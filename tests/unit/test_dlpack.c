@@ -279,7 +279,7 @@ START_TEST(what_cannot_come_in)
     ck_fails(rn_tensor_from_dlpack(ctx, NULL, &t), RN_E_INVALID, "managed is NULL");
     ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, NULL), RN_E_INVALID, "out is NULL");
     d->device.device_type = kDLCUDA;
-    ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_DEVICE, 
+    ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_DEVICE,
              "expected a tensor on a device of the context, got DLPack device type 2, number 0");
     fill_foreign(&f), d->dtype.lanes = 4;
     ck_fails(rn_tensor_from_dlpack(ctx, &f.managed, &t), RN_E_DTYPE, "no element type for DLPack code 2, 32 bits, 4 lanes");
