@@ -67,10 +67,13 @@ static const rn_backend *load(const char *path, void **module)
     return backend;
 }
 
+/* A simulated device can tell when an op reads or writes what is not its operand, and fail on request. */
 static void find_simulator(checker *k, void *module)
 {
-    void *const symbol = module ? dlsym(module, "rni_sim_set") : NULL;
-    memcpy(&k->simulator, &symbol, sizeof symbol);
+    void *const fence = module ? dlsym(module, "rni_sim_fence") : NULL;
+    void *const set = module ? dlsym(module, "rni_sim_set") : NULL;
+    memcpy(&k->machine.fence, &fence, sizeof fence);
+    memcpy(&k->simulator, &set, sizeof set);
 }
 
 /* The functions that no backend may lack. */
@@ -345,7 +348,6 @@ int main(int argc, char **argv)
         return 2;
     }
     const rn_backend *const backend = load(k.s.module, &module);
-    find_simulator(&k, module);
     k.host = oc_host_create(rni_available_threads());
     if (!backend || !k.host)
         return 1;
@@ -354,6 +356,7 @@ int main(int argc, char **argv)
     oc_host_mode(k.host, OC_THREADS);
     if (k.failures || !open_machines(&k, backend))
         return 1;
+    find_simulator(&k, module);
     check_memory(&k);
     check_bad_label(&k);
     check_all(&k);

@@ -469,6 +469,25 @@ START_TEST(enqueued_work)
 }
 END_TEST
 
+START_TEST(fences)
+{
+    float *at = x;
+    if (!rni_sim_get("checking"))
+        return;
+    rni_sim_fence(x + 63, sizeof *x, 1);
+    OK(faults_add(stream, x, 1.0f, N));
+    OK(cudaStreamSynchronize(stream));
+    expect_report("in reach of a fence");
+    OK(rni_sim_enqueue(stream, "a stand-in", double_first, &at, sizeof at));
+    OK(cudaStreamSynchronize(stream));
+    expect_report("a stand-in: 256 bytes at");
+    rni_sim_fence(x + 63, sizeof *x, 0);
+    rni_sim_fence(x, 0, 1);
+    OK(faults_add(stream, x, 1.0f, N));
+    OK(cudaStreamSynchronize(stream));
+}
+END_TEST
+
 int main(void)
 {
     Suite *const suite = suite_create("simulator runtime");
@@ -494,6 +513,7 @@ int main(void)
     tcase_add_test(tests, orders);
     tcase_add_test(tests, results_that_depend_on_order);
     tcase_add_test(tests, enqueued_work);
+    tcase_add_test(tests, fences);
     suite_add_tcase(suite, tests);
     SRunner *const runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
