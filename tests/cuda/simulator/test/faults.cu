@@ -14,7 +14,7 @@ __global__ void rni_kernel_add(float *x, float value)
 __global__ void rni_kernel_append(int *list)
 {
     const int at = atomicAdd(list, 1);
-    list[1 + at] = (int)blockIdx.x;
+    list[1 + at] = (int)(blockIdx.x * blockDim.x + threadIdx.x);
 }
 
 /* Sums of 64 in two warps: right. */
@@ -458,9 +458,9 @@ cudaError_t faults_add(cudaStream_t stream, float *x, float value, int n)
     return RN_LAUNCH(rni_kernel_add, dim3((unsigned)n / 64), dim3(64), stream, x, value);
 }
 
-cudaError_t faults_append(cudaStream_t stream, int *list, int blocks)
+cudaError_t faults_append(cudaStream_t stream, int *list, int blocks, int threads)
 {
-    return RN_LAUNCH(rni_kernel_append, dim3((unsigned)blocks), dim3(1), stream, list);
+    return RN_LAUNCH(rni_kernel_append, dim3((unsigned)blocks), dim3((unsigned)threads), stream, list);
 }
 
 cudaError_t faults_sum(cudaStream_t stream, const float *x, float *y, int n)
