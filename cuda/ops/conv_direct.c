@@ -118,7 +118,8 @@ static int64_t share_of(const rni_direct *most)
     const int64_t terms = p->in_channels / p->groups * p->kernel[0] * p->kernel[1];
     const int64_t tiles = ceil_div(terms, TILE) * ceil_div(p->out_channels / p->groups, TILE) * p->groups;
     const int64_t wanted = ceil_div((int64_t)BLOCKS_PER_PROCESSOR * most->processors, tiles);
-    const int64_t room = MOST_SUMS / (weights(p) * (int64_t)sizeof(float));
+    const int64_t bytes = most->workspace_limit < (uint64_t)MOST_SUMS ? (int64_t)most->workspace_limit : MOST_SUMS;
+    const int64_t room = bytes / (weights(p) * (int64_t)sizeof(float));
     const int64_t shares = room < 1 ? 1 : least(wanted, room);
     const int64_t pixels = least(most->images, images_at_once(p)) * out_pixels(p);
     const int64_t share = ceil_div(pixels, shares);

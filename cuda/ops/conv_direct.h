@@ -10,6 +10,7 @@ typedef struct rni_direct {
     const rn_conv_params *params;
     int32_t dtype, processors;
     int64_t images;
+    uint64_t workspace_limit; /* more only where less is impossible */
 } rni_direct;
 
 /* 0: sizes are beyond what the kernels count with. */
