@@ -11,9 +11,21 @@ static int32_t is_set(const char *name)
     return value && value[0] && strcmp(value, "0") != 0;
 }
 
+/* Plans from a device's properties came with 9.8; another major number is another interface. */
+static rn_status check_version(void)
+{
+    const size_t loaded = cudnnGetVersion();
+    if (loaded >= 90800 && loaded / 10000 == CUDNN_MAJOR)
+        return RN_OK;
+    return rni_fail(RN_E_VERSION,
+                    "cuDNN %zu.%zu.%zu is loaded, 9.8 or a later 9 is needed (RN_CUDA_DIRECT=1 does without)",
+                    loaded / 10000, loaded / 100 % 100, loaded % 100);
+}
+
 rn_status rni_dnn_open(rni_cuda_device *device, rni_dnn **out)
 {
     const rn_host_api *const host = device->host;
+    RNI_TRY(check_version());
     rni_dnn *const dnn = host->alloc(host->host, sizeof *dnn, _Alignof(rni_dnn));
     *out = NULL;
     if (!dnn)

@@ -39,10 +39,13 @@ static const rn_backend *load(const char *path, void **module)
     return backend;
 }
 
+/* A simulated device can tell when an op reads or writes what is not its operand, and fail on request. */
 static void find_simulator(checker *k, void *module)
 {
-    void *const symbol = module ? dlsym(module, "rni_sim_set") : NULL;
-    memcpy(&k->simulator, &symbol, sizeof symbol);
+    void *const fence = module ? dlsym(module, "rni_sim_fence") : NULL;
+    void *const set = module ? dlsym(module, "rni_sim_set") : NULL;
+    memcpy(&k->machine.fence, &fence, sizeof fence);
+    memcpy(&k->simulator, &set, sizeof set);
 }
 
 static int parse(checker *k, settings *s, int argc, char **argv)
@@ -91,10 +94,10 @@ int main(int argc, char **argv)
     const rn_backend *const backend = load(s.module, &module);
     if (!backend)
         return 1;
-    find_simulator(&k, module);
     check_table(&k, backend);
     if (k.failures || !checker_open(&k, backend, s.device))
         return 1;
+    find_simulator(&k, module);
     check(&k);
     checker_close(&k);
     if (module)

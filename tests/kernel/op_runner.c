@@ -229,6 +229,20 @@ static void protect(const running *r, int how)
     }
 }
 
+/* The same on a device that can: what lies around values, and beyond the batch in them. */
+static void fence(const running *r, const oc_machine *m, int up)
+{
+    const unsigned char *const device = r->memory.device;
+    size_t at = 0;
+    for (uint32_t i = 0; m->fence && i < r->num_values; i++) {
+        const size_t room = round_up((size_t)r->values[i].bytes, 64), end = at + round_up(room + GUARD, PAGE);
+        const size_t first = end - room, last = first + batch_bytes(r, &r->values[i]);
+        m->fence(device + at, first - at, up);
+        m->fence(device + last, end + PAGE - last, up);
+        at = end + PAGE;
+    }
+}
+
 static double rounded(const oc_options *o, const oc_value *v, double x)
 {
     const int weight = v->v.dtype == RN_F32 && (v->v.rank == 4 || (v->v.rank == 2 && o->bf16 == OC_BF16_WEIGHTS));
@@ -382,11 +396,13 @@ static int run_on_device(running *r, const oc_machine *m, char message[300])
         protect(r, PROT_READ | PROT_WRITE);
         return ran;
     }
-    if (m->backend->copy_in(m->dev, m->queue, a->device, a->host, a->size) != RN_OK) {
+    if (m->backend->copy_in(m->dev, m->queue, a->device, a->host, a->size) != RN_OK || wait_for(m) != RN_OK) {
         snprintf(message, 300, "copy_in: %s", oc_host_message(m->host));
         return OC_FAILED;
     }
+    fence(r, m, 1);
     const int ran = run_ops(r, m, message);
+    fence(r, m, 0);
     if (ran == OC_OK && m->backend->copy_out(m->dev, m->queue, a->host, a->device, a->size) != RN_OK) {
         snprintf(message, 300, "copy_out: %s", oc_host_message(m->host));
         return OC_FAILED;

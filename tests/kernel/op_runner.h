@@ -23,6 +23,8 @@ typedef struct oc_machine {
     const rn_backend *backend;
     void *dev, *queue;
     rn_device_info info;
+    /* Puts bytes of device memory out of an op's reach, or back: what a simulated device offers. NULL: nothing does. */
+    void (*fence)(const void *address, size_t bytes, int up);
     int readable; /* pages behind values may be read: emulators read all lanes of a masked load */
 } oc_machine;
 

@@ -545,6 +545,44 @@ START_TEST(on_a_device)
 }
 END_TEST
 
+/* The same in the layout that a plan reads. */
+START_TEST(in_a_plans_layout_on_a_device)
+{
+    fixture f = begin();
+    rn_layer *const net = support_net(f.ctx, 3, 10);
+    rn_model *m = NULL;
+    rn_loader *here = NULL, *there = NULL;
+    rn_tensor *x[2], *y[2];
+    static float values[2][4 * 3 * (SIDE + 2) * (SIDE + 2)];
+    ck_ok(rn_model_create(f.ctx, net, f.cpu, &m));
+    rn_plan *const p = plan_for(m, 4, RN_F32);
+    rn_transform_release(f.t);
+    ck_ok(rn_transform_create(f.ctx, &f.t));
+    ck_ok(rn_transform_random_crop(f.t, 3, SIDE + 2, SIDE + 2));
+    rn_loader_options o = RN_LOADER_OPTIONS_INIT;
+    o.batch = 4, o.transform = f.t, o.plan = p, o.workers = 0;
+    ck_ok(rn_loader_create(f.ds, &o, &here));
+    f.cpu->info.host_memory = 0;
+    ck_ok(rn_loader_create(f.ds, &o, &there));
+    for (int n = 0; n < 3; n++) {
+        f.cpu->info.host_memory = 1;
+        ck_ok(rn_loader_next(here, &x[0], &y[0]));
+        f.cpu->info.host_memory = 0;
+        ck_ok(rn_loader_next(there, &x[1], &y[1]));
+        for (int i = 0; i < 2; i++)
+            ck_ok(rn_tensor_read(x[i], values[i], sizeof values[i]));
+        ck_assert_int_eq(memcmp(values[0], values[1], sizeof values[0]), 0);
+    }
+    rn_loader_release(there);
+    f.cpu->info.host_memory = 1;
+    rn_loader_release(here);
+    rn_plan_release(p);
+    rn_model_release(m);
+    rn_layer_release(net);
+    end(&f);
+}
+END_TEST
+
 static char *identity(const fixture *f, const rn_loader_options *o)
 {
     rni_text text = {.allocator = &f->ctx->allocator};
@@ -644,4 +682,4 @@ END_TEST
 
 SUPPORT_MAIN("loader", in_order, shuffled, drop_last, same_with_any_workers, same_in_any_batch, seek_is_exact, shards,
              errors_arrive, ends_while_busy, seek_leaves_nothing_behind, borrowed_until_the_next_call,
-             nothing_before_the_first_next, forked_child, in_a_plans_layout, on_a_device, identities, refused_options)
+             nothing_before_the_first_next, forked_child, in_a_plans_layout, on_a_device, in_a_plans_layout_on_a_device, identities, refused_options)

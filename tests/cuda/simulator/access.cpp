@@ -35,14 +35,15 @@ struct Memory {
     const char *name;
     bool shared;
     Shadow *pairs, *bytes;
-    unsigned char *defined;
+    unsigned char *states; /* of every byte: 0, or WRITTEN and FENCED */
 };
 static Shadow shared_pairs[SHARED_ROOM / 2], shared_bytes[SHARED_ROOM];
-static unsigned char shared_defined[SHARED_ROOM];
+static unsigned char shared_states[SHARED_ROOM];
 static Memory global = {"global", false, nullptr, nullptr, nullptr};
-static const Memory shared = {"shared", true, shared_pairs, shared_bytes, shared_defined};
+static const Memory shared = {"shared", true, shared_pairs, shared_bytes, shared_states};
 static size_t arena_size;
 static bool halves; /* the launch has accesses of half a pair */
+enum : unsigned char { WRITTEN = 1, FENCED = 2 };
 static uint32_t epoch = 1, launch_epoch = 1, block_epoch = 1;
 
 static uint32_t epoch_of(Stamp s)
@@ -83,12 +84,12 @@ bool open_shadow(size_t arena_bytes)
     arena_size = arena_bytes;
     global.pairs = (Shadow *)reserve(stamps / 2);
     global.bytes = (Shadow *)reserve(stamps);
-    global.defined = (unsigned char *)reserve(arena_bytes);
-    if (global.pairs && global.bytes && global.defined)
+    global.states = (unsigned char *)reserve(arena_bytes);
+    if (global.pairs && global.bytes && global.states)
         return true;
     release(global.pairs, stamps / 2);
     release(global.bytes, stamps);
-    release(global.defined, arena_bytes);
+    release(global.states, arena_bytes);
     return false;
 }
 
@@ -103,7 +104,7 @@ void forget_shadow(uintptr_t address, size_t bytes)
     if (!checking)
         return;
     forget_global(address - arena.base, bytes);
-    madvise(&global.defined[address - arena.base], bytes, MADV_DONTNEED);
+    madvise(&global.states[address - arena.base], bytes, MADV_DONTNEED);
 }
 
 void begin_launch_accesses()
@@ -132,7 +133,7 @@ void next_epoch()
 void forget_shared_shadow(size_t from, size_t bytes)
 {
     if (checking)
-        memset(shared_defined + from, 0, bytes);
+        memset(shared_states + from, 0, bytes);
 }
 
 /* Whether the current thread's access collides with what the stamp stands for. */
@@ -246,15 +247,36 @@ static void check_races(const Memory &memory, size_t at, size_t bytes, Access ac
         check_half(at, now);
 }
 
-static void check_defined(const Memory &memory, size_t at, size_t bytes, Access access, const void *code)
+static bool fenced(const unsigned char *states, size_t bytes)
 {
-    unsigned char *const defined = memory.defined + at;
-    if (access != Access::WRITE && memchr(defined, 0, bytes)) {
-        report("read of %zu bytes of %s memory that nobody wrote, at %s", bytes, memory.name, code_place(code).c_str());
-        memset(defined, 1, bytes);
-    }
-    if (access != Access::READ)
-        memset(defined, 1, bytes);
+    while (bytes && !(*states & FENCED))
+        bytes--, states++;
+    return bytes != 0;
+}
+
+/* The usual case at a glance. */
+static bool all_written(const unsigned char *states, size_t bytes)
+{
+    uint64_t word = 0;
+    if (bytes > sizeof word)
+        return all_written(states, sizeof word) && all_written(states + sizeof word, bytes - sizeof word);
+    memcpy(&word, states, bytes);
+    return word == 0x0101010101010101u >> 8 * (sizeof word - bytes);
+}
+
+static void check_states(const Memory &memory, size_t at, size_t bytes, Access access, const void *code)
+{
+    unsigned char *const states = memory.states + at;
+    if (all_written(states, bytes))
+        return;
+    const std::string place = code_place(code);
+    if (fenced(states, bytes))
+        report("%s of %zu bytes in reach of a fence, at %s: %s", access == Access::READ ? "read" : "write", bytes,
+               place.c_str(), describe_address(arena.base + at));
+    else if (access != Access::WRITE && memchr(states, 0, bytes))
+        report("read of %zu bytes of %s memory that nobody wrote, at %s", bytes, memory.name, place.c_str());
+    for (size_t i = 0; i < bytes; i++)
+        states[i] |= WRITTEN; /* after a report, too: once is enough */
 }
 
 static void check_global(uintptr_t address, size_t bytes, Access access, const void *code)
@@ -268,7 +290,7 @@ static void check_global(uintptr_t address, size_t bytes, Access access, const v
     note_touch(address, bytes);
     (access == Access::READ ? traffic.read : traffic.written) += bytes;
     const size_t at = address - arena.base;
-    check_defined(global, at, bytes, access, code);
+    check_states(global, at, bytes, access, code);
     check_races(global, at, bytes, access, code);
 }
 
@@ -279,7 +301,7 @@ static void check_shared(size_t at, size_t bytes, Access access, const void *cod
                code_place(code).c_str());
         abandon_kernel(cudaErrorIllegalAddress);
     }
-    check_defined(shared, at, bytes, access, code);
+    check_states(shared, at, bytes, access, code);
     check_races(shared, at, bytes, access, code);
 }
 
@@ -302,13 +324,13 @@ void check_access(const void *address, size_t bytes, Access access, const void *
 void mark_defined(const void *address, size_t bytes)
 {
     if (checking)
-        memset(global.defined + ((uintptr_t)address - arena.base), 1, bytes);
+        memset(global.states + ((uintptr_t)address - arena.base), 1, bytes);
 }
 
 void copy_defined(const void *to, const void *from, size_t bytes)
 {
     if (checking)
-        memmove(global.defined + ((uintptr_t)to - arena.base), global.defined + ((uintptr_t)from - arena.base), bytes);
+        memmove(global.states + ((uintptr_t)to - arena.base), global.states + ((uintptr_t)from - arena.base), bytes);
 }
 
 size_t first_undefined(const void *address, size_t bytes)
@@ -322,6 +344,18 @@ size_t first_undefined(const void *address, size_t bytes)
 
 const unsigned char *defined_bytes(uintptr_t address)
 {
-    return checking ? global.defined + (address - arena.base) : nullptr;
+    return checking ? global.states + (address - arena.base) : nullptr;
+}
+
+bool in_reach_of_fence(const void *address, size_t bytes)
+{
+    return checking && fenced(global.states + ((uintptr_t)address - arena.base), bytes);
+}
+
+void put_fence(const void *address, size_t bytes, bool up)
+{
+    unsigned char *const states = global.states + ((uintptr_t)address - arena.base);
+    for (size_t i = 0; checking && i < bytes; i++)
+        states[i] = (unsigned char)(up ? states[i] | FENCED : states[i] & ~FENCED);
 }
 } // namespace sim

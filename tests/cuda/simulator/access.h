@@ -32,7 +32,11 @@ void check_access(const void *address, size_t bytes, Access access, const void *
 void mark_defined(const void *address, size_t bytes);
 void copy_defined(const void *to, const void *from, size_t bytes);
 size_t first_undefined(const void *address, size_t bytes);
-const unsigned char *defined_bytes(uintptr_t address); /* one per byte of device memory, 1: written */
+const unsigned char *defined_bytes(uintptr_t address); /* one per byte of device memory, lowest bit: written */
+
+/* Bytes that nobody may touch for a while. */
+bool in_reach_of_fence(const void *address, size_t bytes);
+void put_fence(const void *address, size_t bytes, bool up);
 
 /* Of global memory, by kernels. */
 struct Traffic {

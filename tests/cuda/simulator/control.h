@@ -61,6 +61,9 @@ RNI_SIM_EXPORT cudaError_t rni_sim_enqueue(cudaStream_t stream, const char *name
                                            const void *argument, size_t bytes);
 RNI_SIM_EXPORT int rni_sim_access(const void *address, size_t bytes, int mode, const char *who);
 
+/* Under full checking: device bytes that no kernel and no stand-in may touch, up = 1, or may again, 0. */
+RNI_SIM_EXPORT void rni_sim_fence(const void *address, size_t bytes, int up);
+
 #ifdef __cplusplus
 }
 #endif
