@@ -243,7 +243,7 @@ static void check_family(checker *k, const oc_family *f)
     tally all[32];
     memset(all, 0, sizeof all);
     const int before = k->failures;
-    for (int index = 0; index < k->count && k->failures < before + 5; index++)
+    for (int index = k->first; index < k->first + k->count && k->failures < before + 5; index++)
         check_case(k, f, index, all, sizeof all / sizeof *all);
     for (size_t i = 0; i < sizeof all / sizeof *all && all[i].name[0]; i++)
         if (k->support || k->failures > before)

@@ -7,7 +7,7 @@
 
 typedef struct checker {
     uint64_t seed;
-    int count; /* cases of every family */
+    int first, count; /* cases of every family */
     int support; /* 1: a table of what runs in which dtype, instead of a line a family */
     const char *function; /* a glob of families; NULL: all */
     oc_host *host;

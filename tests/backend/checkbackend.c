@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any backend against the f64 reference of the CPU backend: for whoever writes one.
- *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--count=N] [--function=GLOB]
+ *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N] [--function=GLOB]
  * Without a module the CPU backend itself is looked at. `test` runs every op kind on random operands in f32, f64 and
  * bf16; what a backend says it does not support is left out and counted. `support` prints a table.
  */
@@ -60,6 +60,8 @@ static int parse(checker *k, settings *s, int argc, char **argv)
             s->device = (int32_t)atoi(a + 9);
         else if (strncmp(a, "--seed=", 7) == 0)
             k->seed = strtoull(a + 7, NULL, 0);
+        else if (strncmp(a, "--first=", 8) == 0)
+            k->first = atoi(a + 8);
         else if (strncmp(a, "--count=", 8) == 0)
             k->count = atoi(a + 8);
         else if (strncmp(a, "--function=", 11) == 0)
@@ -86,7 +88,7 @@ int main(int argc, char **argv)
     void *module = NULL;
     if (!parse(&k, &s, argc, argv)) {
         fprintf(stderr,
-                "usage: %s [test|support] [--module=PATH] [--device=N] [--seed=N] [--count=N] "
+                "usage: %s [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N] "
                 "[--function=GLOB]\n",
                 argv[0]);
         return 2;
