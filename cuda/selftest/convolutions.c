@@ -10,9 +10,9 @@
 #include <string.h>
 
 /* These have every kind of window, grouped ones and fused ones; CIFAR's are small. */
-static const char *const quick_nets[] = {"tutorial", "cifar_resnet20", NULL};
-static const char *const some_nets[] = {
-    "tutorial", "cifar_resnet20", "cifar_resnet20_b", "resnet18", "resnet50", "resnext50_32x4d", NULL};
+static const char *const quick_nets[] = {"tutorial", "cifar_resnet20", "cifar_resnet20_b", NULL};
+static const char *const some_nets[] = {"tutorial", "cifar_resnet20",  "cifar_resnet20_b",
+                                        "resnet50", "resnext50_32x4d", NULL};
 
 enum { CUDNN, OWN, WAYS };
 static const char *const way_names[WAYS] = {"cuDNN", "the module's kernel"};
@@ -136,14 +136,35 @@ static void check_one(comparison *m, const paper_convolution *convolution, uint3
     oc_free(&c);
 }
 
+static int is_noted(const paper_convolution *c, uint32_t flags)
+{
+    for (int i = 0; i < paper_count; i++)
+        if (paper_convolutions[i].kind == c->kind && paper_convolutions[i].flags == flags &&
+            memcmp(&paper_convolutions[i].params, &c->params, sizeof c->params) == 0)
+            return 1;
+    return 0;
+}
+
 /* Nets ask for gradients that are added where paths meet: every shape must be able to. */
+static void check_noted(comparison *m, const paper_convolution *c)
+{
+    const uint32_t added = c->flags | RN_OPF_ACCUMULATE;
+    check_one(m, c, c->flags);
+    if (c->kind == RN_OP_CONV_BACKWARD_DATA && !is_noted(c, added))
+        check_one(m, c, added);
+}
+
 static void check_all_noted(comparison *m)
 {
-    for (int i = 0; i < paper_count && m->t->failures < 20; i++) {
+    double begin = st_now();
+    for (int i = 0, count = 1; i < paper_count && m->t->failures < 20; i++, count++) {
         const paper_convolution *const c = &paper_convolutions[i];
-        check_one(m, c, c->flags);
-        if (c->kind == RN_OP_CONV_BACKWARD_DATA && !(c->flags & RN_OPF_ACCUMULATE))
-            check_one(m, c, c->flags | RN_OPF_ACCUMULATE);
+        check_noted(m, c);
+        if (i + 1 < paper_count && strcmp(c[1].net, c->net) == 0)
+            continue;
+        st_say("%-18s %3d new ones, %.1f s", c->net, count, st_now() - begin);
+        begin = st_now();
+        count = 0;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <cudnn.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static cudnnStatus_t fill(cudnnBackendDescriptor_t properties, cudnnHandle_t handle, const char *from)

@@ -36,19 +36,28 @@ static const char *own_file(const selftest *t)
     return file;
 }
 
+static int add(const char **arguments, int n, const char *const *more, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        arguments[n++] = more[i];
+    return n;
+}
+
+/* Calls of CUDA that fail are told by the steps, and step 2 has some fail on purpose. */
 static void fill(const selftest *t, const char *tool, const char **arguments, char device[16])
 {
-    int n = 0;
+    const char *const sanitizer[] = {"compute-sanitizer",  "--tool", tool, "--error-exitcode", "99",
+                                     "--target-processes", "all"};
+    const char *const quiet[] = {"--report-api-errors", "no"};
+    const char *const self[] = {own_file(t), "--quick", "--steps", "2,3,4,7", "--device", device};
+    const char *const module[] = {"--module", t->module};
     snprintf(device, 16, "%d", (int)t->device);
-    const char *const fixed[] = {
-        "compute-sanitizer", "--tool",  tool,      "--error-exitcode", "99",  "--target-processes", "all", own_file(t),
-        "--quick",           "--steps", "2,3,4,7", "--device",         device};
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        arguments[n++] = fixed[i];
-    if (t->module) {
-        arguments[n++] = "--module";
-        arguments[n++] = t->module;
-    }
+    int n = add(arguments, 0, sanitizer, sizeof sanitizer / sizeof sanitizer[0]);
+    if (strcmp(tool, "memcheck") == 0)
+        n = add(arguments, n, quiet, 2);
+    n = add(arguments, n, self, sizeof self / sizeof self[0]);
+    if (t->module)
+        n = add(arguments, n, module, 2);
     arguments[n] = NULL;
 }
 

@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -41,6 +42,16 @@ static void tell_versions(void)
     st_say("cuBLAS   %d.%d.%d", cublas[0], cublas[1], cublas[2]);
 }
 
+/* Of the environment: what the steps do not choose themselves. */
+static void tell_settings(void)
+{
+    static const char *const names[] = {"RN_CUDA_WORKSPACE_MB", "RN_CUDA_AUTOTUNE",     "RN_CUDA_RUNTIME_ENGINES",
+                                        "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "CUDNN_LOGLEVEL_DBG"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (getenv(names[i]))
+            st_say("%s=%s", names[i], getenv(names[i]));
+}
+
 static void tell_properties(const struct cudaDeviceProp *p)
 {
     st_say("name %s, capability %d.%d, %d multiprocessors, %zu bytes of memory", p->name, p->major, p->minor,
@@ -50,7 +61,7 @@ static void tell_properties(const struct cudaDeviceProp *p)
            p->reservedSharedMemPerBlock);
     st_say("registers a block %d, a multiprocessor %d; threads a multiprocessor %d, blocks %d", p->regsPerBlock,
            p->regsPerMultiprocessor, p->maxThreadsPerMultiProcessor, p->maxBlocksPerMultiProcessor);
-    st_say("ECC %d, MIG or integrated %d, PCI %04x:%02x:%02x", p->ECCEnabled, p->integrated, (unsigned)p->pciDomainID,
+    st_say("ECC %d, integrated %d, PCI %04x:%02x:%02x", p->ECCEnabled, p->integrated, (unsigned)p->pciDomainID,
            (unsigned)p->pciBusID, (unsigned)p->pciDeviceID);
 }
 
@@ -123,6 +134,7 @@ void st_step_device(selftest *t)
     st_device d;
     uint64_t free_bytes = 0, total_bytes = 0;
     tell_versions();
+    tell_settings();
     if (!st_open(t, NULL, &d))
         return;
     st_say("module   %s", st_module_path(&d));
