@@ -14,7 +14,7 @@ __global__ void rni_kernel_add(float *x, float value)
 __global__ void rni_kernel_append(int *list)
 {
     const int at = atomicAdd(list, 1);
-    list[1 + at] = (int)blockIdx.x;
+    list[1 + at] = (int)(blockIdx.x * blockDim.x + threadIdx.x);
 }
 
 /* Sums of 64 in two warps: right. */
@@ -80,7 +80,7 @@ __global__ void rni_kernel_explicit_warp(const float *x, float *y)
     y[INDEX] = s[threadIdx.x ^ 1];
 }
 
-/* Everybody reads one word, then one of the readers writes it. */
+/* Everybody reads one word, then one of the readers writes it: in step with its own warp, but not with the other. */
 __global__ void rni_kernel_read_then_write(const float *x, float *y)
 {
     RN_SHARED(float, s, 1);
@@ -88,8 +88,33 @@ __global__ void rni_kernel_read_then_write(const float *x, float *y)
         s[0] = x[0];
     __syncthreads();
     y[INDEX] = s[0];
+    __syncwarp();
     if (threadIdx.x == 63)
         s[0] = 0.0f;
+}
+
+/* The same within a warp. */
+__global__ void rni_kernel_lane_writes(const float *x, float *y)
+{
+    RN_SHARED(float, s, 2);
+    if (threadIdx.x % 32 == 0)
+        s[threadIdx.x / 32] = x[INDEX];
+    __syncthreads();
+    y[INDEX] = s[threadIdx.x / 32];
+    if (threadIdx.x % 32 == 31)
+        s[threadIdx.x / 32] = 0.0f;
+}
+
+__global__ void rni_kernel_lane_writes_later(const float *x, float *y)
+{
+    RN_SHARED(float, s, 2);
+    if (threadIdx.x % 32 == 0)
+        s[threadIdx.x / 32] = x[INDEX];
+    __syncwarp();
+    y[INDEX] = s[threadIdx.x / 32];
+    __syncwarp();
+    if (threadIdx.x % 32 == 31)
+        s[threadIdx.x / 32] = 0.0f;
 }
 
 __global__ void rni_kernel_blocks_write(const float *x, float *y)
@@ -104,10 +129,11 @@ __global__ void rni_kernel_blocks_read(float *x, float *y)
     x[INDEX] = 0.0f;
 }
 
-/* All blocks read one place; the last of them writes it, after reading it itself. */
+/* All blocks read one place; the last of them writes it when all of its own threads have. */
 __global__ void rni_kernel_blocks_share(float *x, float *y)
 {
     y[INDEX] = x[0];
+    __syncthreads();
     if (blockIdx.x + 1 == gridDim.x && threadIdx.x == 0)
         x[0] = 1.0f;
 }
@@ -309,6 +335,15 @@ __global__ void rni_kernel_byte_too_many(const float *x, float *y)
         bytes[INDEX + 1] = 0;
 }
 
+/* Bytes, and two of them at once by a thread that has neither. */
+__global__ void rni_kernel_byte_and_pair(const float *x, float *y)
+{
+    unsigned char *const bytes = reinterpret_cast<unsigned char *>(y);
+    bytes[INDEX] = x[INDEX] > 0.0f;
+    if (threadIdx.x == 40)
+        *reinterpret_cast<unsigned short *>(bytes + 2) = 0;
+}
+
 /* Launchers for the table: one block of 64 threads, or two. */
 #define LAUNCHER(name, blocks, ...)                                                                                    \
     static cudaError_t launch_##name(cudaStream_t stream, float *x, float *y, int n)                                   \
@@ -323,6 +358,8 @@ LAUNCHER(two_barriers, 1, x, y)
 LAUNCHER(implicit_warp, 1, x, y)
 LAUNCHER(explicit_warp, 1, x, y)
 LAUNCHER(read_then_write, 1, x, y)
+LAUNCHER(lane_writes, 1, x, y)
+LAUNCHER(lane_writes_later, 1, x, y)
 LAUNCHER(blocks_write, 2, x, y)
 LAUNCHER(blocks_read, 2, x, y)
 LAUNCHER(blocks_share, 2, x, y)
@@ -351,6 +388,7 @@ LAUNCHER(division, 1, x, y, n - n)
 LAUNCHER(index, 1, x, y, n)
 LAUNCHER(bytes, 1, x, y)
 LAUNCHER(byte_too_many, 1, x, y)
+LAUNCHER(byte_and_pair, 1, x, y)
 
 static float host_value;
 
@@ -379,6 +417,8 @@ const faults_kernel faults_kernels[] = {
     WRONG(implicit_warp, "shared memory that nobody wrote", nullptr, 0),
     RIGHT(explicit_warp),
     WRONG(read_then_write, "shared memory that thread", nullptr, 0),
+    WRONG(lane_writes, "shared memory that thread", nullptr, 0),
+    RIGHT(lane_writes_later),
     WRONG(blocks_write, "race: overwrites global memory that thread", nullptr, 0),
     WRONG(blocks_read, "of another block", nullptr, 0),
     WRONG(blocks_share, "global memory that thread", nullptr, 0),
@@ -407,6 +447,7 @@ const faults_kernel faults_kernels[] = {
     WRONG(index, "index outside an array", nullptr, 0),
     RIGHT(bytes),
     WRONG(byte_too_many, "race: ", nullptr, 0),
+    WRONG(byte_and_pair, "race: ", nullptr, 0),
     WRONG(host_pointer, "parameter 1 is", "parameter 1 is", 1),
     WRONG(pointer_in_struct, "read of 4 bytes of host memory", nullptr, 1),
     {nullptr, nullptr, nullptr, nullptr, 0},
@@ -417,9 +458,9 @@ cudaError_t faults_add(cudaStream_t stream, float *x, float value, int n)
     return RN_LAUNCH(rni_kernel_add, dim3((unsigned)n / 64), dim3(64), stream, x, value);
 }
 
-cudaError_t faults_append(cudaStream_t stream, int *list, int blocks)
+cudaError_t faults_append(cudaStream_t stream, int *list, int blocks, int threads)
 {
-    return RN_LAUNCH(rni_kernel_append, dim3((unsigned)blocks), dim3(1), stream, list);
+    return RN_LAUNCH(rni_kernel_append, dim3((unsigned)blocks), dim3((unsigned)threads), stream, list);
 }
 
 cudaError_t faults_sum(cudaStream_t stream, const float *x, float *y, int n)

@@ -24,7 +24,7 @@ extern const faults_kernel faults_kernels[]; /* up to one without a name */
 
 /* Right kernels for the tests of the runtime. */
 cudaError_t faults_add(cudaStream_t stream, float *x, float value, int n); /* x[i] += value */
-cudaError_t faults_append(cudaStream_t stream, int *list, int blocks); /* list[1 + list[0]++] = block */
+cudaError_t faults_append(cudaStream_t stream, int *list, int blocks, int threads); /* list[1 + list[0]++] = index */
 cudaError_t faults_sum(cudaStream_t stream, const float *x, float *y, int n); /* y[block]: sums of 64 */
 cudaError_t faults_too_large(cudaStream_t stream, float *x); /* a block of 2048 threads */
 

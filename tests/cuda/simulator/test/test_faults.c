@@ -105,6 +105,7 @@ START_TEST(host_touches_device_memory)
 {
     char text[500];
     setup();
+    ck_assert_int_eq(cudaStreamSynchronize(stream), cudaSuccess);
     const int status = in_a_process(touch_device_memory, text, sizeof text);
     ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "status %x: %s", status, text);
     ck_assert_msg(strstr(text, "host code at") && strstr(text, "writes device memory, 12 bytes into allocation #1"),

@@ -101,7 +101,7 @@ def main():
     folder = record(program, COUNT=0)
     assert not recordings(folder)
     folder.cleanup()
-    folder = record(program, THREADS=40)
+    folder = record(program, THREADS=50)
     assert {r.data["kernel"] for r in recordings(folder)} == {"_Z17rni_kernel_appendPi"}
     folder.cleanup()
 

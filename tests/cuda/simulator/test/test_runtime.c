@@ -358,7 +358,9 @@ START_TEST(lost_device)
     OK(faults_add(stream, x, 1.0f, N));
     OK(cudaStreamSynchronize(stream));
     OK(faults_add(stream, x, 1.0f, N));
+    OK(faults_add(other, x, 1.0f, N));
     ck_assert_int_eq(cudaStreamSynchronize(stream), cudaErrorLaunchFailure);
+    ck_assert_int_eq(rni_sim_get("queued"), 0);
     ck_assert_int_eq(cudaGetLastError(), cudaErrorLaunchFailure);
     ck_assert_int_eq(cudaGetLastError(), cudaErrorLaunchFailure);
     ck_assert_int_eq(cudaMalloc(&address, 16), cudaErrorLaunchFailure);
@@ -398,25 +400,33 @@ START_TEST(no_device)
 }
 END_TEST
 
-/* Blocks come in the order that was asked for, each once. */
+/* What `blocks` blocks of `threads` threads leave in the list that they append their numbers to. */
+static void append(int *list, int *device, int order, int blocks, int threads)
+{
+    const size_t bytes = (size_t)(1 + blocks * threads) * sizeof *list;
+    rni_sim_set("order", order);
+    OK(cudaMemsetAsync(device, 0, bytes, stream));
+    OK(faults_append(stream, device, blocks, threads));
+    OK(cudaMemcpyAsync(list, device, bytes, cudaMemcpyDeviceToHost, stream));
+    ck_assert_int_eq(list[0], blocks * threads);
+}
+
+/* Blocks and threads come in the order that was asked for, each once. */
 START_TEST(orders)
 {
-    enum { BLOCKS = 40 };
-    int list[3][1 + BLOCKS], *device;
+    enum { MANY = 80 };
+    const int blocks = _i ? MANY : 1, threads = MANY / blocks;
+    int list[3][1 + MANY], *device;
     OK(cudaMalloc((void **)&device, sizeof list[0]));
     for (int order = 0; order < 3; order++) {
-        int seen[BLOCKS] = {0};
-        rni_sim_set("order", order);
-        OK(cudaMemsetAsync(device, 0, sizeof list[0], stream));
-        OK(faults_append(stream, device, BLOCKS));
-        OK(cudaMemcpyAsync(list[order], device, sizeof list[0], cudaMemcpyDeviceToHost, stream));
-        ck_assert_int_eq(list[order][0], BLOCKS);
-        for (int i = 0; i < BLOCKS; i++)
+        int seen[MANY] = {0};
+        append(list[order], device, order, blocks, threads);
+        for (int i = 0; i < MANY; i++)
             ck_assert_int_eq(seen[list[order][1 + i]]++, 0);
     }
-    for (int i = 0; i < BLOCKS; i++) {
+    for (int i = 0; i < MANY; i++) {
         ck_assert_int_eq(list[0][1 + i], i);
-        ck_assert_int_eq(list[1][1 + i], BLOCKS - 1 - i);
+        ck_assert_int_eq(list[1][1 + i], MANY - 1 - i);
     }
     ck_assert(memcmp(list[2], list[0], sizeof list[0]) != 0 && memcmp(list[2], list[1], sizeof list[0]) != 0);
     OK(cudaFree(device));
@@ -436,7 +446,7 @@ START_TEST(results_that_depend_on_order)
     OK(cudaStreamSynchronize(stream));
     ck_assert_float_eq(pinned[0], 128.0f);
     ck_assert_int_eq(rni_sim_get("errors"), 0);
-    OK(faults_append(stream, list, 40));
+    OK(faults_append(stream, list, 40, 1));
     OK(cudaMemcpyAsync(pageable, list, sizeof *list, cudaMemcpyDeviceToHost, stream));
     ck_assert_int_eq(*(int *)pageable, 40);
     expect_report("depends on the order");
@@ -510,7 +520,7 @@ int main(void)
     tcase_add_test(tests, allocations_fail);
     tcase_add_test(tests, lost_device);
     tcase_add_test(tests, no_device);
-    tcase_add_test(tests, orders);
+    tcase_add_loop_test(tests, orders, 0, 2);
     tcase_add_test(tests, results_that_depend_on_order);
     tcase_add_test(tests, enqueued_work);
     tcase_add_test(tests, fences);
