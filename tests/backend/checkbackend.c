@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any backend against the f64 reference of the CPU backend: for whoever writes one.
- *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--count=N] [--function=GLOB]
+ *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N] [--function=GLOB]
  * Without a module the CPU backend itself is looked at. `test` runs every op kind on random operands in f32, f64 and
  * bf16; what a backend says it does not support is left out and counted. `support` prints a table.
  */
@@ -18,7 +18,7 @@
 typedef struct settings {
     const char *mode, *module, *function;
     uint64_t seed;
-    int count;
+    int first, count; /* of a family's cases */
     int32_t device;
 } settings;
 
@@ -280,7 +280,7 @@ static void check_family(checker *k, const oc_family *f)
     tally all[32];
     memset(all, 0, sizeof all);
     const int before = k->failures;
-    for (int index = 0; index < k->s.count && k->failures < before + 5; index++)
+    for (int index = k->s.first; index < k->s.first + k->s.count && k->failures < before + 5; index++)
         check_case(k, f, index, all, sizeof all / sizeof *all);
     for (size_t i = 0; i < sizeof all / sizeof *all && all[i].name[0]; i++)
         if (strcmp(k->s.mode, "support") == 0 || k->failures > before)
@@ -326,6 +326,8 @@ static int parse(settings *s, int argc, char **argv)
             s->device = (int32_t)atoi(a + 9);
         else if (strncmp(a, "--seed=", 7) == 0)
             s->seed = strtoull(a + 7, NULL, 0);
+        else if (strncmp(a, "--first=", 8) == 0)
+            s->first = atoi(a + 8);
         else if (strncmp(a, "--count=", 8) == 0)
             s->count = atoi(a + 8);
         else if (strncmp(a, "--function=", 11) == 0)
@@ -342,7 +344,7 @@ int main(int argc, char **argv)
     void *module = NULL;
     if (!parse(&k.s, argc, argv)) {
         fprintf(stderr,
-                "usage: %s [test|support] [--module=PATH] [--device=N] [--seed=N] [--count=N] "
+                "usage: %s [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N] "
                 "[--function=GLOB]\n",
                 argv[0]);
         return 2;
