@@ -33,6 +33,7 @@ __global__ void __launch_bounds__(RNI_THREADS, 2)
     rni_bn_affine_columns<V>(sources, channels, shared, scale, shift);
     if (column >= channels)
         return;
+    ROLLED
     for (int64_t r = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; r < rows; r += APPLY_ROWS * step) {
         rni_vector<T, V> in[APPLY_ROWS], other[APPLY_ROWS];
         UNROLL

@@ -155,6 +155,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
         rni_load_floats<V>(in.scale, factors + FACTOR_SCALE * channels + column);
         rni_load_floats<V>(in.shift, factors + FACTOR_SHIFT * channels + column);
     }
+    ROLLED
     for (int64_t r = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; r < rows; r += ROWS * step) {
         typename rni_masked_rows<T, V, FROM_X>::row row[ROWS];
         rni_vector<T, V> before[ROWS];

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mean and variance per channel, and what follows from them. A chunk of rows is shifted by its first row, so that no
- * difference of large squares is taken; chunks are combined as Chan, Golub and LeVeque do (1979).
+ * Mean and variance per channel, and what follows from them. A chunk of rows is shifted by the mean of a few of them, so
+ * that no difference of large squares is taken; chunks are combined as Chan, Golub and LeVeque do (1979).
  */
 #include "kernels/columns.h"
 #include "kernels/activations.h"
 
+enum { SHIFT_ROWS = 8 }; /* whose mean is the shift: one row alone may lie far off */
 enum { STATS_SUMS = 3 }; /* of a chunk: its shift, sum of x - shift, sum of (x - shift)^2 */
 
 template <class T, int V>
@@ -20,6 +21,19 @@ struct rni_moment_terms {
     __device__ __forceinline__ row load(int32_t r) const
     {
         return rni_load_vector<T, V>(x + r * channels);
+    }
+
+    /* In a chunk of fewer rows than that the first one counts for all. shift is zero before. */
+    __device__ __forceinline__ void shift_by_few(int32_t rows)
+    {
+        const int32_t apart = rows / SHIFT_ROWS;
+        row few[SHIFT_ROWS];
+        UNROLL
+        for (int i = 0; i < SHIFT_ROWS; i++)
+            few[i] = load(i * apart);
+        UNROLL
+        for (int i = 0; i < SHIFT_ROWS * V; i++)
+            shift[i % V] = fmaf(rni_load(few[i / V].v[i % V]), 1.0f / SHIFT_ROWS, shift[i % V]);
     }
 
     __device__ __forceinline__ void add(const row &values, int32_t, float (&sum)[2][V]) const
@@ -39,17 +53,15 @@ __global__ void __launch_bounds__(RNI_THREADS)
 {
     RN_SHARED(float, shared, 2 * V * RNI_THREADS);
     const int64_t first = blockIdx.y * chunk, left = rows - first, column = rni_column<V>();
+    const int32_t rows_here = (int32_t)(left < chunk ? left : chunk);
     float sum[2][V];
     rni_moment_terms<T, V> terms = {};
     rni_zero(sum);
     if (column < channels) {
         terms.x = x + first * channels + column;
         terms.channels = channels;
-        const rni_vector<T, V> top = terms.load(0);
-        UNROLL
-        for (int v = 0; v < V; v++)
-            terms.shift[v] = rni_load(top.v[v]);
-        rni_sum_rows<V, 2>(terms, (int32_t)(left < chunk ? left : chunk), sum);
+        terms.shift_by_few(rows_here);
+        rni_sum_rows<V, 2>(terms, rows_here, sum);
     }
     rni_sum_threads<V, 2>(sum, shared);
     if (column < channels && threadIdx.y == 0) {

@@ -97,10 +97,8 @@ __device__ __forceinline__ void rni_sum_rows(const Term &term, int32_t rows, flo
                     term.add(row[u], r + u * step, part);
         }
         UNROLL
-        for (int n = 0; n < N; n++)
-            UNROLL
-        for (int v = 0; v < V; v++)
-            sum[n][v] += part[n][v];
+        for (int n = 0; n < N * V; n++)
+            sum[n / V][n % V] += part[n / V][n % V];
     }
 }
 

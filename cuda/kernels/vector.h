@@ -8,7 +8,7 @@
 
 #ifdef __CUDACC__
 #define UNROLL _Pragma("unroll")
-#define ROLLED _Pragma("unroll 1") /* for loops of few turns and many instances: threads hide each other's loads */
+#define ROLLED _Pragma("unroll 1") /* for loops whose turns do enough, or are few */
 #else
 #define UNROLL
 #define ROLLED

@@ -74,9 +74,10 @@ START_TEST(tutorial_adam)
 }
 END_TEST
 
+/* With two images a value next to 0 falls on the other side of ReLU in the CPU's vector kernels than in its plain ones. */
 START_TEST(cifar_resnet20_sgd)
 {
-    against_the_cpu(&(sim_training){"cifar_resnet20", 2, 16, 4, 0, RN_F32, 1}, &f32_bounds);
+    against_the_cpu(&(sim_training){"cifar_resnet20", 4, 16, 4, 0, RN_F32, 1}, &f32_bounds);
 }
 END_TEST
 
