@@ -4,6 +4,7 @@
  * out of range. Each is a status and one line; nothing is left behind.
  *   test_failures MODULE
  */
+#include "../unit/counting.h"
 #include "simulated.h"
 
 static const sim_training small = {"tutorial", 2, 8, 2, 0, RN_F32, 1};
@@ -77,6 +78,49 @@ END_TEST
 START_TEST(every_allocation_of_pinned_memory)
 {
     every_allocation("fail_malloc_host", 2);
+}
+END_TEST
+
+/* All from a context on, with its memory from an allocator. */
+static rn_status from_the_context_on(const rn_allocator *allocator)
+{
+    rn_context_options o = RN_CONTEXT_OPTIONS_INIT;
+    rn_context *ctx = NULL;
+    rn_device *dev = NULL;
+    o.num_threads = 1;
+    o.allocator = allocator;
+    rn_status status = rn_context_create(&o, &ctx);
+    if (status == RN_OK)
+        status = rn_context_load_backend(ctx, sim.path);
+    if (status == RN_OK)
+        status = rn_context_find_device(ctx, "cuda:0", &dev);
+    if (status == RN_OK)
+        status = scenario(dev);
+    rn_context_release(ctx);
+    return status;
+}
+
+START_TEST(allocations_of_the_host)
+{
+    long long n = 1, tried = 0;
+    for (int through = 0; !through; n += 1 + n / 40) { /* each of the first, then some */
+        counting c = {0};
+        const rn_allocator allocator = counting_allocator(&c);
+        atomic_store(&c.fail_at, n);
+        const rn_status status = from_the_context_on(&allocator);
+        through = !atomic_load(&c.failures);
+        ck_assert_msg(status == (through ? RN_OK : RN_E_NOMEM), "allocation %lld: %s (%s)", n, rn_status_name(status),
+                      rn_error_message());
+        if (!through)
+            check_message();
+        ck_assert_msg(!atomic_load(&c.blocks) && !atomic_load(&c.wrong),
+                      "allocation %lld: %lld blocks are left, %d wrong", n, atomic_load(&c.blocks),
+                      atomic_load(&c.wrong));
+        sim_settled();
+        tried++;
+    }
+    printf("host: %lld of %lld allocations\n", tried, n);
+    ck_assert_int_gt(n, 100);
 }
 END_TEST
 
@@ -266,6 +310,7 @@ int main(int argc, char **argv)
     const TTest *const tests[] = {
         every_allocation_of_device_memory,
         every_allocation_of_pinned_memory,
+        allocations_of_the_host,
         a_plan_too_large,
         a_lost_device,
         a_label_out_of_range,

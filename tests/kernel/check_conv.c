@@ -180,7 +180,7 @@ static double products(const rn_conv_params *p)
     return (double)(p->in_channels / p->groups * p->kernel[0] * p->kernel[1]);
 }
 
-static void forward_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
+void oc_conv_forward(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
                        int scaled)
 {
     begin(c, "conv_forward", p, batch);
@@ -202,7 +202,7 @@ static void make_forward(oc_case *c, oc_rng *rng, int index)
     const int64_t images = oc_range(rng, 1, 3);
     const uint32_t flags = (oc_chance(rng, 50) ? RN_OPF_BIAS : 0) | (oc_chance(rng, 40) ? RN_OPF_ADD : 0) |
                            (oc_chance(rng, 50) ? RN_OPF_RELU : 0);
-    forward_of(c, rng, &p, images, oc_range(rng, 1, images), flags, oc_chance(rng, 30));
+    oc_conv_forward(c, rng, &p, images, oc_range(rng, 1, images), flags, oc_chance(rng, 30));
 }
 
 /* A bias far from zero is what E[x^2] - E[x]^2 would not survive. */
@@ -237,7 +237,7 @@ static void make_stats(oc_case *c, oc_rng *rng, int index)
     stats_of(c, rng, &p, oc_range(rng, 1, 4), index % 3 ? 0 : 2000);
 }
 
-static void data_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
+void oc_conv_backward_data(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
                     int scaled)
 {
     begin(c, "conv_backward_data", p, batch);
@@ -255,11 +255,11 @@ static void make_data(oc_case *c, oc_rng *rng, int index)
 {
     const rn_conv_params p = any_params(rng, index);
     const int64_t images = oc_range(rng, 1, 3);
-    data_of(c, rng, &p, images, oc_range(rng, 1, images), oc_chance(rng, 50) ? RN_OPF_ACCUMULATE : 0,
+    oc_conv_backward_data(c, rng, &p, images, oc_range(rng, 1, images), oc_chance(rng, 50) ? RN_OPF_ACCUMULATE : 0,
             oc_chance(rng, 20));
 }
 
-static void filter_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch)
+void oc_conv_backward_filter(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch)
 {
     begin(c, "conv_backward_filter", p, batch);
     oc_op(c, RN_OP_CONV_BACKWARD_FILTER, 0, sizeof(rn_conv_params));
@@ -274,7 +274,7 @@ static void make_filter(oc_case *c, oc_rng *rng, int index)
 {
     const rn_conv_params p = any_params(rng, index);
     const int64_t images = oc_range(rng, 1, 6);
-    filter_of(c, rng, &p, images, oc_range(rng, 1, images));
+    oc_conv_backward_filter(c, rng, &p, images, oc_range(rng, 1, images));
 }
 
 /* Images, channels in and out, height and width, kernel, stride. */
@@ -302,7 +302,7 @@ static int bench_forward(oc_case *c, oc_rng *rng, int index)
     int64_t images;
     if (!bench_params(index, &p, &images))
         return 0;
-    forward_of(c, rng, &p, images, images, 0, 0);
+    oc_conv_forward(c, rng, &p, images, images, 0, 0);
     return 1;
 }
 
@@ -322,7 +322,7 @@ static int bench_data(oc_case *c, oc_rng *rng, int index)
     int64_t images;
     if (!bench_params(index, &p, &images))
         return 0;
-    data_of(c, rng, &p, images, images, 0, 0);
+    oc_conv_backward_data(c, rng, &p, images, images, 0, 0);
     return 1;
 }
 
@@ -332,7 +332,7 @@ static int bench_filter(oc_case *c, oc_rng *rng, int index)
     int64_t images;
     if (!bench_params(index, &p, &images))
         return 0;
-    filter_of(c, rng, &p, images, images);
+    oc_conv_backward_filter(c, rng, &p, images, images);
     return 1;
 }
 

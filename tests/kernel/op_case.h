@@ -93,6 +93,16 @@ extern const oc_family oc_norm_families[], oc_elementwise_families[], oc_pool_fa
 /* The tables of families, ended by NULL. */
 extern const oc_family *const oc_families[];
 
+/*
+ * A convolution of these parameters with its packed weights; `images` is dims[0], of which a run takes `batch`. flags are the
+ * op's; scaled: weights are multiplied by a scale as they are packed.
+ */
+void oc_conv_forward(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
+                     int scaled);
+void oc_conv_backward_data(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch,
+                           uint32_t flags, int scaled);
+void oc_conv_backward_filter(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch);
+
 /* Starts an op in the case; params are those of the case's union. */
 rn_op *oc_op(oc_case *c, int32_t kind, uint32_t flags, size_t params_size);
 /* Adds a value filled as `fill` says. batch: dims[0] is the batch. Returns its index. */

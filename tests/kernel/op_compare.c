@@ -55,6 +55,14 @@ static double largest(const double *scale, size_t count)
     return most;
 }
 
+/* What an element's bound is in proportion to. */
+static double scale_of(const oc_value *v, rn_dtype dtype, const double *scale, size_t k, double most)
+{
+    if (v->scale)
+        return v->scale[k] + (dtype == RN_BF16 ? v->bf16_scale : 0);
+    return scale ? fmax(scale[k], most) : 0;
+}
+
 int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
                const oc_result *scale, char message[300])
 {
@@ -65,7 +73,7 @@ int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_
         const double most = c->shared_scale ? largest(scale->data[i], used(v, c->run.batch)) : 0;
         for (size_t k = 0; k < used(v, c->run.batch); k++) {
             const double a = got->data[i][k], b = expected->data[i][k];
-            const double s = v->scale ? v->scale[k] + (dtype == RN_BF16 ? v->bf16_scale : 0) : scale->data[i] ? fmax(scale->data[i][k], most) : 0;
+            const double s = scale_of(v, dtype, scale->data[i], k, most);
             if (v->check == OC_METRICS ? metric_within(k, a, b) : within(c, v, dtype, a, b, s))
                 continue;
             snprintf(message, 300, "value %u, element %zu of %zu: %.9g, expected %.9g, off by %.3g of %.3g allowed",
@@ -74,6 +82,23 @@ int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_
         }
     }
     return 1;
+}
+
+double oc_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+                const oc_result *scale)
+{
+    double worst = 0;
+    for (uint32_t i = 0; i < c->num_values; i++) {
+        const oc_value *const v = &c->values[i];
+        if (v->check != OC_BOUND)
+            continue;
+        const double most = c->shared_scale ? largest(scale->data[i], used(v, c->run.batch)) : 0;
+        for (size_t k = 0; k < used(v, c->run.batch); k++) {
+            const double a = got->data[i][k], b = expected->data[i][k];
+            worst = fmax(worst, fabs(a - b) / tolerance(c, v, dtype, b, scale_of(v, dtype, scale->data[i], k, most)));
+        }
+    }
+    return worst;
 }
 
 int oc_equal(const oc_case *c, const oc_result *a, const oc_result *b, int64_t images, char message[300])

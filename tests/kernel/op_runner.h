@@ -64,6 +64,9 @@ int oc_run(const oc_machine *m, const oc_case *c, const oc_options *o, oc_result
 /* Against an f64 result; `scale` is the f64 run on absolute operands. 0 and a message when out of bounds. */
 int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
                const oc_result *scale, char message[300]);
+/* The largest error as a share of its bound: oc_compare() takes up to 1. Of bounded values only. */
+double oc_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+                const oc_result *scale);
 /* What the last op must give by its definition; 0 when there is no formula for its kind (convolutions). */
 int oc_formula(const oc_case *c, const oc_result *got, oc_result *expected);
 /* Bit by bit; `images` > 0 looks at the first images of batched values only. */

@@ -59,23 +59,23 @@ static rn_status note_net(rn_context *ctx, rn_device *device, const char *net)
     return status;
 }
 
-static rn_status note_all(rn_context *ctx)
+static rn_status note_all(rn_context *ctx, const char *const *nets)
 {
     rn_device *device;
     rn_status status = rn_context_register_backend(ctx, &paper_backend);
     if (status == RN_OK)
         status = rn_context_find_device(ctx, "paper:0", &device);
-    for (size_t i = 0; status == RN_OK && rn_zoo_name(i); i++)
-        status = note_net(ctx, device, rn_zoo_name(i));
+    for (size_t i = 0; status == RN_OK && (nets ? nets[i] : rn_zoo_name(i)); i++)
+        status = note_net(ctx, device, nets ? nets[i] : rn_zoo_name(i));
     return status;
 }
 
-int networks_note(void)
+int networks_note(const char *const *nets)
 {
     rn_context *ctx;
     rn_status status = rn_context_create(NULL, &ctx);
     if (status == RN_OK) {
-        status = note_all(ctx);
+        status = note_all(ctx, nets);
         rn_context_release(ctx);
     }
     if (status != RN_OK)

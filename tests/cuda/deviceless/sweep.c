@@ -161,7 +161,7 @@ int main(int argc, char **argv)
         fprintf(csv, "device,dtype,kind,with,batch,in,height,width,out,out height,kernel,stride,dilation,groups,net,"
                      "engine,refused before,padded,tensor cores,plan workspace,workspace\n");
     const double begin = now();
-    if (networks_note())
+    if (networks_note(NULL))
         return 1;
     printf("%d convolutions of the zoo's nets, noted in %.1f s\n", paper_count, now() - begin);
     const int failed = sweep_all(full ? all : few, full ? 4 : 2);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Step 5: a short run under each of compute-sanitizer's tools, where there is one. */
+#include "selftest.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const tools[] = {"memcheck", "racecheck", "initcheck", "synccheck"};
+enum { TOOLS = sizeof tools / sizeof tools[0], ERRORS_FOUND = 99, MOST_ARGUMENTS = 20 };
+
+static int on_path(const char *name)
+{
+    static char text[32768];
+    char file[PATH_MAX];
+    const char *const path = getenv("PATH");
+    snprintf(text, sizeof text, "%s", path ? path : "");
+    for (char *rest = text, *folder; (folder = strsep(&rest, ":"));) {
+        snprintf(file, sizeof file, "%s/%s", folder, name);
+        if (*folder && access(file, X_OK) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* This program's own file: argv[0] may be found by PATH only. */
+static const char *own_file(const selftest *t)
+{
+    static char file[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", file, sizeof file - 1);
+    if (length <= 0)
+        return t->program;
+    file[length] = '\0';
+    return file;
+}
+
+static void fill(const selftest *t, const char *tool, const char **arguments, char device[16])
+{
+    int n = 0;
+    snprintf(device, 16, "%d", (int)t->device);
+    const char *const fixed[] = {
+        "compute-sanitizer", "--tool",  tool,      "--error-exitcode", "99",  "--target-processes", "all", own_file(t),
+        "--quick",           "--steps", "2,3,4,7", "--device",         device};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        arguments[n++] = fixed[i];
+    if (t->module) {
+        arguments[n++] = "--module";
+        arguments[n++] = t->module;
+    }
+    arguments[n] = NULL;
+}
+
+static void print(const char *const *arguments)
+{
+    printf("   ");
+    for (; *arguments; arguments++)
+        printf(" %s", *arguments);
+    printf("\n");
+    fflush(stdout);
+}
+
+static void run(selftest *t, const char *tool, const char *const *arguments)
+{
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        execvp(arguments[0], (char *const *)arguments);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        st_fail(t, "%s: cannot be run", tool);
+    else if (WIFEXITED(status) && WEXITSTATUS(status) == ERRORS_FOUND)
+        st_fail(t, "%s: found errors, see above", tool);
+    else if (status != 0)
+        st_fail(t, "%s: ends with %s %d", tool, WIFEXITED(status) ? "status" : "signal",
+                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    else
+        st_say("%s: nothing found", tool);
+}
+
+void st_step_sanitizer(selftest *t)
+{
+    const char *arguments[MOST_ARGUMENTS];
+    char device[16];
+    const int found = on_path("compute-sanitizer");
+    if (!found)
+        st_say("not run: compute-sanitizer is not on the PATH. By hand (it comes with the CUDA toolkit):");
+    for (int i = 0; i < TOOLS; i++) {
+        fill(t, tools[i], arguments, device);
+        print(arguments);
+        if (found)
+            run(t, tools[i], arguments);
+    }
+}

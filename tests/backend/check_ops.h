@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* A backend's functions and ops against the f64 reference of the CPU backend. */
+#ifndef CHECK_OPS_H
+#define CHECK_OPS_H
+
+#include "op_runner.h"
+
+typedef struct checker {
+    uint64_t seed;
+    int first, count; /* cases of every family */
+    int support; /* 1: a table of what runs in which dtype, instead of a line a family */
+    const char *function; /* a glob of families; NULL: all */
+    oc_host *host;
+    oc_machine reference, machine;
+    void (*simulator)(const char *setting, int64_t value); /* a simulated device's; NULL: a real one */
+    int most; /* failures after which check_all() ends; 0: it goes on */
+    int failures; /* each has printed a line that begins with "FAILED" */
+} checker;
+
+/* A host with as many threads as there are, and both devices. 0 when they cannot be opened: a line on stderr says why. */
+int checker_open(checker *k, const rn_backend *backend, int32_t device);
+void checker_close(checker *k);
+
+void check_failed(checker *k, const char *what, const char *message);
+
+/* The functions that no backend may lack. */
+void check_table(checker *k, const rn_backend *b);
+/* In, a copy on the device, a part zeroed, out. */
+void check_memory(checker *k);
+/* A label out of range must be an error that names it, at once or when waited for, and change nothing. */
+void check_bad_label(checker *k);
+/* Every kind of op on random operands in f32, f64 and bf16. */
+void check_all(checker *k);
+
+/* How operands are made: for bf16 as it can hold them, so that f64 computes with the same. */
+oc_options check_options_of(rn_dtype dtype);
+/* oc_compare() and oc_worst(), where bf16 may round once more than it must. */
+int check_within(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+                 const oc_result *scale, char message[300]);
+double check_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+                   const oc_result *scale);
+/* What a case gives in f64 from the operands that a run in `dtype` has, and on absolute ones: the scale of its bound. */
+int check_reference(const checker *k, const oc_case *c, rn_dtype dtype, oc_result *expected, oc_result *scale,
+                    char message[300]);
+
+#endif
