@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Machine code of kernels: from ELF objects with a fat binary inside, and from cubins."""
+import ctypes
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
 FATBIN_MAGIC = 0xBA55ED50
 _ELF_IMAGE = 2  # an entry of a fat binary; 1 is PTX
+_ZSTD = 0x8000  # a flag of an entry: compressed so
 _ATTRIBUTE_MAX_THREADS = 0x05
 _ATTRIBUTE_FRAME_SIZE = 0x11
 _ATTRIBUTE_REGISTERS = 0x2F
@@ -74,6 +76,17 @@ class Elf:
         return found
 
 
+def _decompress(data, size):
+    """zstd, which every Debian has: dpkg needs it."""
+    zstd = ctypes.CDLL("libzstd.so.1")
+    zstd.ZSTD_decompress.restype = ctypes.c_size_t
+    zstd.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    out = ctypes.create_string_buffer(size)
+    if zstd.ZSTD_decompress(out, size, data, len(data)) != size:
+        raise ValueError("an image that does not decompress")
+    return out.raw
+
+
 def fat_images(data):
     """[(architecture, cubin)] of a fat binary section."""
     found, at = [], 0
@@ -85,10 +98,14 @@ def fat_images(data):
         while entry < end:
             kind, _, head, length = struct.unpack_from("<HHIQ", data, entry)
             architecture, = struct.unpack_from("<I", data, entry + 28)
+            packed, = struct.unpack_from("<I", data, entry + 16)
+            flags, = struct.unpack_from("<I", data, entry + 40)
             image = data[entry + head:entry + head + length]
             if kind == _ELF_IMAGE:
+                if flags & _ZSTD:
+                    image = _decompress(image[:packed], struct.unpack_from("<Q", data, entry + 56)[0])
                 if image[:4] != b"\x7fELF":
-                    raise ValueError(f"the image for sm_{architecture} is compressed")
+                    raise ValueError(f"the image for sm_{architecture} is compressed in a way that is not known")
                 found.append((architecture, image))
             entry += head + length
         at = (end + 7) // 8 * 8
