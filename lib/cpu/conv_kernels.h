@@ -108,8 +108,8 @@ typedef struct rni_conv_kernels {
     /* Of the channels of `pixels` pixels. */
     void (*moments)(const void *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out);
-    /* bf16: rows of weights [channel][width], already in f32, to pairs. */
-    void (*pairs)(const float *rows, int64_t channels, int64_t width, void *packed);
+    /* bf16: rows of `width` weights in f32, `stride` apart, one for each channel, to pairs. */
+    void (*pairs)(const float *rows, int64_t stride, int64_t channels, int64_t width, void *packed);
     rni_winograd_images images;
     const rni_winograd_products *products;
 } rni_conv_kernels;
