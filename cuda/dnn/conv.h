@@ -33,10 +33,13 @@ typedef struct rni_dnn_operands {
     const void *residual; /* ADD: as y */
 } rni_dnn_operands;
 
-/* Bytes of workspace for any batch up to the problem's. Builds the plan, which stays in the device's cache. */
+/*
+ * Bytes of workspace for any batch up to the problem's. Builds the plan, with RN_CUDA_AUTOTUNE=1 by measuring; it stays
+ * in the device's cache.
+ */
 rn_status rni_dnn_conv_query(rni_cuda_device *device, const rni_dnn_problem *problem, uint64_t *workspace);
 
-/* What runs a problem. Measures plans first when RN_CUDA_AUTOTUNE=1. */
+/* What runs a problem. */
 typedef struct rni_dnn_conv rni_dnn_conv;
 rn_status rni_dnn_conv_prepare(rni_cuda_device *device, const rni_dnn_problem *problem, rni_dnn_conv **out);
 void rni_dnn_conv_release(rni_cuda_device *device, rni_dnn_conv *conv);

@@ -63,25 +63,35 @@ static rn_status ask(const rni_dnn_rules *rules, descriptor heuristics, descript
     return rni_dnn_finalize(heuristics);
 }
 
-/* Fills fresh configurations; those beyond what there are stay empty. */
-static rn_status fetch_configs(descriptor heuristics, configs *found)
+/* As many fresh configurations as there are results at most. */
+static rn_status make_configs(descriptor heuristics, configs *found)
 {
-    int64_t count = 0;
+    int64_t most = 0;
     RNI_TRY(rni_dnn_result(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, NULL),
+                                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &most, NULL),
                            "count engines"));
-    count = count < MAX_CONFIGS ? count : MAX_CONFIGS;
-    while (found->count < count) {
+    while (found->count < most && found->count < MAX_CONFIGS) {
         descriptor *const next = &found->config[found->count];
         RNI_TRY(rni_dnn_result(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, next),
                                "create a descriptor"));
         found->count++;
     }
-    if (count == 0)
+    return RN_OK;
+}
+
+static rn_status fetch_configs(descriptor heuristics, configs *found)
+{
+    int64_t count = 0;
+    RNI_TRY(make_configs(heuristics, found));
+    if (found->count == 0)
         return RN_OK;
-    return rni_dnn_result(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                                   CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count, found->config),
-                          "list engines");
+    const rn_status status =
+        rni_dnn_result(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                                CUDNN_TYPE_BACKEND_DESCRIPTOR, found->count, &count, found->config),
+                       "list engines");
+    while (found->count > count) /* those that were not filled */
+        cudnnBackendDestroyDescriptor(found->config[--found->count]);
+    return status;
 }
 
 /* No results for a graph that no engine takes, also where the heuristics say so by an error. */

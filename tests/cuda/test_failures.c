@@ -4,6 +4,7 @@
  * out of range. Each is a status and one line; nothing is left behind.
  *   test_failures MODULE
  */
+#include "../unit/counting.h"
 #include "simulated.h"
 
 static const sim_training small = {"tutorial", 2, 8, 2, 0, RN_F32, 1};
@@ -80,6 +81,49 @@ START_TEST(every_allocation_of_pinned_memory)
 }
 END_TEST
 
+/* All from a context on, with its memory from an allocator. */
+static rn_status from_the_context_on(const rn_allocator *allocator)
+{
+    rn_context_options o = RN_CONTEXT_OPTIONS_INIT;
+    rn_context *ctx = NULL;
+    rn_device *dev = NULL;
+    o.num_threads = 1;
+    o.allocator = allocator;
+    rn_status status = rn_context_create(&o, &ctx);
+    if (status == RN_OK)
+        status = rn_context_load_backend(ctx, sim.path);
+    if (status == RN_OK)
+        status = rn_context_find_device(ctx, "cuda:0", &dev);
+    if (status == RN_OK)
+        status = scenario(dev);
+    rn_context_release(ctx);
+    return status;
+}
+
+START_TEST(allocations_of_the_host)
+{
+    long long n = 1, tried = 0;
+    for (int through = 0; !through; n += 1 + n / 40) { /* each of the first, then some */
+        counting c = {0};
+        const rn_allocator allocator = counting_allocator(&c);
+        atomic_store(&c.fail_at, n);
+        const rn_status status = from_the_context_on(&allocator);
+        through = !atomic_load(&c.failures);
+        ck_assert_msg(status == (through ? RN_OK : RN_E_NOMEM), "allocation %lld: %s (%s)", n, rn_status_name(status),
+                      rn_error_message());
+        if (!through)
+            check_message();
+        ck_assert_msg(!atomic_load(&c.blocks) && !atomic_load(&c.wrong),
+                      "allocation %lld: %lld blocks are left, %d wrong", n, atomic_load(&c.blocks),
+                      atomic_load(&c.wrong));
+        sim_settled();
+        tried++;
+    }
+    printf("host: %lld of %lld allocations\n", tried, n);
+    ck_assert_int_gt(n, 100);
+}
+END_TEST
+
 START_TEST(a_plan_too_large)
 {
     rn_device *dev = NULL;
@@ -143,6 +187,19 @@ START_TEST(a_lost_device)
 }
 END_TEST
 
+/* The elements of the model's first parameter. */
+static float *first_parameter(rn_model *model, size_t *bytes)
+{
+    rn_state_entry entry = RN_STATE_ENTRY_INIT;
+    ck_ok(rn_model_state(model, 0, &entry));
+    ck_assert_int_eq(rn_tensor_dtype(entry.value), RN_F32);
+    *bytes = (size_t)rn_tensor_count(entry.value) * sizeof(float);
+    float *const elements = malloc(*bytes);
+    ck_ok(rn_tensor_read(entry.value, elements, *bytes));
+    return elements;
+}
+
+/* A step that failed has no gradient: nothing is learnt from it. */
 START_TEST(a_label_out_of_range)
 {
     rn_device *dev = NULL;
@@ -156,12 +213,18 @@ START_TEST(a_label_out_of_range)
             ck_ok(rn_plan_train_step(parts.plan, x, y));
         ck_ok(rn_plan_metrics(parts.plan, &metrics, 1));
         const double before = metrics.last_loss;
+        size_t bytes;
+        float *const known = first_parameter(parts.model, &bytes);
         ck_ok(rn_tensor_write(y, (const int64_t[2]){3, 47}, 2 * sizeof(int64_t)));
         ck_ok(rn_plan_train_step(parts.plan, x, y));
         ck_fails(rn_plan_metrics(parts.plan, &metrics, 1), RN_E_INVALID, "label 1: 0 to 9 expected, got 47");
         ck_assert_str_eq(rn_error_message(), "loss: cross_entropy: label 1: 0 to 9 expected, got 47");
         ck_fails(rn_plan_train_step(parts.plan, x, y), RN_E_INVALID, "needs rn_device_reset()");
         ck_ok(rn_device_reset(dev));
+        float *const after = first_parameter(parts.model, &bytes);
+        ck_assert_mem_eq(known, after, bytes);
+        free(known);
+        free(after);
         ck_ok(rn_tensor_write(y, (const int64_t[2]){3, 4}, 2 * sizeof(int64_t)));
         ck_ok(rn_plan_train_step(parts.plan, x, y));
         ck_ok(rn_plan_metrics(parts.plan, &metrics, 1));
@@ -266,6 +329,7 @@ int main(int argc, char **argv)
     const TTest *const tests[] = {
         every_allocation_of_device_memory,
         every_allocation_of_pinned_memory,
+        allocations_of_the_host,
         a_plan_too_large,
         a_lost_device,
         a_label_out_of_range,

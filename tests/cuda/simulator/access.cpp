@@ -4,6 +4,7 @@
 #include "fiber.h"
 #include "memory.h"
 #include "report.h"
+#include "shadow.h"
 #include "shared.h"
 #include "touch.h"
 #include <cstring>
@@ -14,55 +15,12 @@ namespace sim
 bool checking;
 Traffic traffic;
 
-/*
- * Who accessed something last: epoch (32 bits), thread (10), others (2), clock (20). An epoch is what lies between two
- * barriers of one block; epochs of all blocks and launches are numbered through.
- */
-typedef uint64_t Stamp;
-struct Shadow {
-    Stamp read, write;
-};
-/* Which accesses besides the named thread's a stamp stands for. For writes ALONE or ATOMICALLY. */
-enum Others : uint64_t { ALONE, LANES, WARPS, BLOCKS, ATOMICALLY = 1 };
-constexpr int THREAD_SHIFT = 22, OTHERS_SHIFT = 20;
-constexpr uint32_t CLOCK_MASK = (1u << OTHERS_SHIFT) - 1;
-
-/*
- * Accesses are remembered by pairs of bytes, as hardly anything is smaller than two. Those of half a pair are remembered
- * by bytes, apart; and all others look there, too, in a launch that has such.
- */
-struct Memory {
-    const char *name;
-    bool shared;
-    Shadow *pairs, *bytes;
-    unsigned char *states; /* of every byte: 0, or WRITTEN and FENCED */
-};
 static Shadow shared_pairs[SHARED_ROOM / 2], shared_bytes[SHARED_ROOM];
 static unsigned char shared_states[SHARED_ROOM];
 static Memory global = {"global", false, nullptr, nullptr, nullptr};
 static const Memory shared = {"shared", true, shared_pairs, shared_bytes, shared_states};
 static size_t arena_size;
-static bool halves; /* the launch has accesses of half a pair */
 enum : unsigned char { WRITTEN = 1, FENCED = 2 };
-static uint32_t epoch = 1, launch_epoch = 1, block_epoch = 1;
-
-static uint32_t epoch_of(Stamp s)
-{
-    return (uint32_t)(s >> 32);
-}
-static uint32_t thread_of(Stamp s)
-{
-    return (uint32_t)s >> THREAD_SHIFT;
-}
-static uint64_t others_of(Stamp s)
-{
-    return s >> OTHERS_SHIFT & 3;
-}
-
-static Stamp with_others(Stamp s, uint64_t others)
-{
-    return s | others << OTHERS_SHIFT;
-}
 
 static void *reserve(size_t bytes)
 {
@@ -109,142 +67,31 @@ void forget_shadow(uintptr_t address, size_t bytes)
 
 void begin_launch_accesses()
 {
-    if (epoch > 0xf0000000u) { /* numbers run out: all that happened is forgotten */
-        epoch = 0;
+    if (epochs.now > 0xf0000000u) { /* numbers run out: all that happened is forgotten */
+        epochs.now = 0;
         if (checking)
             forget_global(0, arena_size);
         memset(shared_pairs, 0, sizeof shared_pairs);
         memset(shared_bytes, 0, sizeof shared_bytes);
     }
-    launch_epoch = ++epoch;
-    halves = false;
+    epochs.launch = ++epochs.now;
+    epochs.halves = false;
 }
 
 void begin_block_accesses()
 {
-    block_epoch = ++epoch;
+    epochs.block = ++epochs.now;
 }
 
 void next_epoch()
 {
-    epoch++;
+    epochs.now++;
 }
 
 void forget_shared_shadow(size_t from, size_t bytes)
 {
     if (checking)
         memset(shared_states + from, 0, bytes);
-}
-
-/* Whether the current thread's access collides with what the stamp stands for. */
-static bool collides(Stamp s, uint64_t others, const Thread &self, bool is_shared)
-{
-    if (epoch_of(s) < launch_epoch)
-        return false;
-    if (epoch_of(s) < block_epoch)
-        return !is_shared; /* another block's: nothing orders blocks */
-    if (others == BLOCKS)
-        return true;
-    if (epoch_of(s) != epoch)
-        return false;
-    if (others == WARPS || (int)thread_of(s) / WARP != self.warp)
-        return true;
-    if (others == ALONE && (int)thread_of(s) == self.number)
-        return false;
-    return (s & CLOCK_MASK) == (self.clock & CLOCK_MASK);
-}
-
-/* A read joins the reads before it that a later write could collide with. */
-static Stamp joined(Stamp old, Stamp mine, const Thread &self, bool is_shared)
-{
-    if (epoch_of(old) < launch_epoch)
-        return mine;
-    if (epoch_of(old) < block_epoch)
-        return is_shared ? mine : with_others(mine, BLOCKS);
-    if (others_of(old) == BLOCKS)
-        return with_others(mine, BLOCKS);
-    if (epoch_of(old) != epoch)
-        return mine;
-    if (others_of(old) == WARPS || (int)thread_of(old) / WARP != self.warp)
-        return with_others(mine, WARPS);
-    const bool same_clock = (old & CLOCK_MASK) == (mine & CLOCK_MASK);
-    return same_clock && (others_of(old) == LANES || thread_of(old) != thread_of(mine)) ? with_others(mine, LANES)
-                                                                                        : mine;
-}
-
-static void report_race(const char *verb, const Memory &memory, const char *did, Stamp other, uint64_t others,
-                        const void *code)
-{
-    const char *const whose = epoch_of(other) < block_epoch || others == BLOCKS ? "of another block "
-                              : others == ALONE                                 ? ""
-                                                                                : "(and others) ";
-    report("race: %s %s memory that thread %u %s%s with nothing between to order them, at %s", verb, memory.name,
-           thread_of(other), whose, did, code_place(code).c_str());
-}
-
-/* What one thread does at one moment. */
-struct Moment {
-    const Memory &memory;
-    const Thread &self;
-    Access access;
-    Stamp stamp;
-    const void *code;
-};
-
-/* True when the access is in a race with what the shadow remembers. */
-static bool in_race(const Shadow &s, const Moment &now)
-{
-    const bool write = now.access != Access::READ;
-    const bool both_atomic = now.access == Access::ATOMIC && others_of(s.write) == ATOMICALLY;
-    if (!both_atomic && collides(s.write, ALONE, now.self, now.memory.shared)) {
-        report_race(write ? "overwrites" : "reads", now.memory, "wrote", s.write, ALONE, now.code);
-        return true;
-    }
-    if (write && collides(s.read, others_of(s.read), now.self, now.memory.shared)) {
-        report_race("writes", now.memory, "read", s.read, others_of(s.read), now.code);
-        return true;
-    }
-    return false;
-}
-
-static void remember(Shadow &s, const Moment &now)
-{
-    if (now.access == Access::READ)
-        s.read = joined(s.read, now.stamp, now.self, now.memory.shared);
-    else
-        s.write = now.access == Access::ATOMIC ? with_others(now.stamp, ATOMICALLY) : now.stamp;
-}
-
-static bool check_half(size_t at, const Moment &now)
-{
-    halves = true;
-    const bool found = in_race(now.memory.pairs[at / 2], now) || in_race(now.memory.bytes[at], now);
-    remember(now.memory.bytes[at], now);
-    return found;
-}
-
-static bool check_pair(size_t at, const Moment &now)
-{
-    Shadow &pair = now.memory.pairs[at / 2];
-    bool found = in_race(pair, now);
-    if (halves && !found)
-        found = in_race(now.memory.bytes[at], now) || in_race(now.memory.bytes[at + 1], now);
-    remember(pair, now);
-    return found;
-}
-
-/* One report for an access. */
-static void check_races(const Memory &memory, size_t at, size_t bytes, Access access, const void *code)
-{
-    const Thread &self = *block.current;
-    const Stamp stamp = (Stamp)epoch << 32 | (Stamp)self.number << THREAD_SHIFT | (self.clock & CLOCK_MASK);
-    const Moment now = {memory, self, access, stamp, code};
-    const size_t end = at + bytes;
-    bool found = at % 2 != 0 && check_half(at, now);
-    for (at += at % 2; at + 1 < end && !found; at += 2)
-        found = check_pair(at, now);
-    if (at < end && !found)
-        check_half(at, now);
 }
 
 static bool fenced(const unsigned char *states, size_t bytes)

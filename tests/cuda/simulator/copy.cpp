@@ -54,7 +54,7 @@ struct ToDevice : Work {
             return cudaErrorIllegalAddress;
         if (from && digest(from, bytes) != sum)
             report("the pinned source of an asynchronous copy of %zu bytes changed before the copy was made", bytes);
-        const Unlocked memory;
+        unlock_memory();
         memcpy(to, from ? from : own.data(), bytes);
         mark_defined(to, bytes);
         done++;
@@ -80,7 +80,7 @@ struct ToHost : Work {
             report(
                 "a copy of %zu bytes to the host reads device memory that nobody wrote, %zu bytes from its start: %s",
                 bytes, undefined, describe_address((uintptr_t)from + undefined));
-        const Unlocked memory;
+        unlock_memory();
         memcpy(to, from, bytes);
         done++;
         return cudaSuccess;
@@ -98,7 +98,7 @@ struct OnDevice : Work {
             return cudaErrorIllegalAddress;
         if ((const char *)from < (char *)to + bytes && (char *)to < (const char *)from + bytes)
             report("source and destination of a copy of %zu bytes overlap", bytes);
-        const Unlocked memory;
+        unlock_memory();
         memmove(to, from, bytes);
         copy_defined(to, from, bytes);
         done++;
@@ -114,7 +114,7 @@ struct Fill : Work {
     {
         if (!inside_allocation(to, bytes, "a fill"))
             return cudaErrorIllegalAddress;
-        const Unlocked memory;
+        unlock_memory();
         memset(to, value, bytes);
         mark_defined(to, bytes);
         return cudaSuccess;

@@ -20,6 +20,7 @@
 namespace sim
 {
 static std::recursive_mutex mutex;
+static int entries; /* of the thread that has the mutex */
 static cudaError_t sticky;
 static thread_local cudaError_t last;
 
@@ -47,12 +48,15 @@ static void conclude()
 Lock::Lock()
 {
     mutex.lock();
+    entries++;
     static const int registered = atexit(conclude);
     (void)registered;
 }
 
 Lock::~Lock()
 {
+    if (--entries == 0)
+        lock_memory();
     mutex.unlock();
 }
 

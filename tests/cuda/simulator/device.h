@@ -8,7 +8,7 @@
 
 namespace sim
 {
-/* Held by every entry into the simulator. */
+/* Held by every entry into the simulator. The last one out puts device memory out of reach. */
 class Lock
 {
   public:

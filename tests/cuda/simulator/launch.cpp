@@ -195,7 +195,7 @@ struct KernelWork : Work {
     }
     cudaError_t run(uint64_t) override
     {
-        const Unlocked memory;
+        unlock_memory();
         return run_launch(launch);
     }
 };

@@ -19,7 +19,7 @@ static std::deque<Allocation> all; /* by number */
 static std::map<uintptr_t, Allocation *> live; /* by address */
 static uint32_t *owners; /* of every page of the arena: a number, or 0 */
 static size_t bytes_in_use;
-static int unlocked;
+static bool unlocked;
 
 static void *reserve(uintptr_t wanted, size_t bytes, int protection)
 {
@@ -160,14 +160,16 @@ static void protect_all(int protection)
 
 void unlock_memory()
 {
-    if (unlocked++ == 0)
+    if (!unlocked)
         protect_all(PROT_READ | PROT_WRITE);
+    unlocked = true;
 }
 
 void lock_memory()
 {
-    if (--unlocked == 0)
+    if (unlocked)
         protect_all(PROT_NONE);
+    unlocked = false;
 }
 
 static void check_guard(const Allocation &a, uintptr_t from, const char *where)

@@ -61,23 +61,9 @@ const char *describe_address(uintptr_t address);
 std::vector<const Allocation *> live_allocations();
 size_t device_bytes();
 
-/* Work may touch device memory between the two; they nest. */
+/* Work may touch device memory from the first to the second, which comes when the host goes on. */
 void unlock_memory();
 void lock_memory();
-class Unlocked
-{
-  public:
-    Unlocked()
-    {
-        unlock_memory();
-    }
-    ~Unlocked()
-    {
-        lock_memory();
-    }
-    Unlocked(const Unlocked &) = delete;
-    Unlocked &operator=(const Unlocked &) = delete;
-};
 
 /* Reports guards that changed since the last time. Memory is unlocked. */
 void check_guards();

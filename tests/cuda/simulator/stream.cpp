@@ -155,7 +155,7 @@ struct CalledWork : Work {
     std::vector<unsigned char> argument;
     cudaError_t run(uint64_t) override
     {
-        const Unlocked memory;
+        unlock_memory();
         const cudaError_t error = work(argument.data());
         check_guards();
         return error;

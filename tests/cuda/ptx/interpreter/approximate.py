@@ -26,12 +26,13 @@ def _upper_half(function):
     return apply
 
 
-def function(operation, kind):
-    """The function, or None."""
+def function(operation, kind, ftz):
+    """The function, or None. In f64 the .ftz forms are the short ones; rsqrt also has one of full length."""
     if (operation, kind) not in TOLERANCE:
         return None
     if kind == "f64":
-        return _upper_half({"rcp": lambda x: 1.0 / x, "rsqrt": lambda x: 1.0 / np.sqrt(x)}[operation])
+        whole = {"rcp": lambda x: 1.0 / x, "rsqrt": lambda x: 1.0 / np.sqrt(x)}[operation]
+        return _upper_half(whole) if ftz else whole if operation == "rsqrt" else None
     return _single({
         "rcp": lambda x: 1.0 / x, "sqrt": np.sqrt, "rsqrt": lambda x: 1.0 / np.sqrt(x), "div": lambda a, b: a / b,
         "ex2": np.exp2, "lg2": np.log2, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,

@@ -165,7 +165,7 @@ def compile_float(instruction, kind):
         propagate = "NaN" in modifiers
         function = lambda a, b: _pick(a, b, operation == "max", propagate)  # noqa: E731
     if function is None and ("approx" in modifiers or "full" in modifiers):
-        function = approximate.function(operation, kind)
+        function = approximate.function(operation, kind, "ftz" in modifiers)
     if function is None:
         function = _rounded(operation, kind, mode)
     if function is None:

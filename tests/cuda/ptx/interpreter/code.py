@@ -34,9 +34,6 @@ class Code:
                 self.variables[variable.name] = self._in_shared(variable)
         self._functions(entry, ())
         self.start = self.starts[entry.name]
-        self.opcodes = {step.instruction.opcode for step in self.steps}
-        self.approximate = sorted({".".join([s.instruction.opcode, *s.instruction.modifiers]) for s in self.steps
-                                   if {"approx", "full"} & set(s.instruction.modifiers)})
 
     def _in_shared(self, variable):
         self.shared_size = (self.shared_size + variable.align - 1) // variable.align * variable.align

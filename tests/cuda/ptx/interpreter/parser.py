@@ -224,7 +224,9 @@ _FUNCTION = re.compile(
 
 
 def _parameters(text):
-    return [parse_variable(" ".join(p.split())) for p in split_operands(text or "")]
+    """`.ptr` and what follows it say only where a pointer points."""
+    plain = re.sub(r"\.ptr(\s+\.(?:global|const|local|shared))?(\s+\.align\s+\d+)?", "", text or "")
+    return [parse_variable(" ".join(p.split())) for p in split_operands(plain)]
 
 
 def _function(found):
