@@ -6,8 +6,11 @@
 
 /* Below so many weights the calling thread packs alone. */
 enum { SERIAL_WEIGHTS = 16384 };
-/* Channels that become pairs at once: an even number. */
+/* Channels that are packed at once: an even number, for pairs. */
 enum { PIECE_CHANNELS = 32 };
+enum { ROWS_AHEAD = 4, LINE_FLOATS = 16 };
+/* So many taps are packed at once. */
+enum { FEW_TAPS = 9 };
 
 typedef struct packing {
     const rni_conv_pass *pass;
@@ -57,35 +60,74 @@ static void pack_rows(const packing *k, const rni_conv_slice *slice, int64_t c, 
     }
 }
 
-/* The weights of one tap for channels c, c + 1, ...: rows of `width` lanes. */
-static void pack_channels(const packing *k, const rni_conv_slice *slice, int64_t tap, int64_t c, int64_t channels,
-                          float *out)
+/* Rows of other output channels lie pages apart, where no processor looks ahead. Past the end this is only advice. */
+static void ask_for(const float *w, int64_t count)
 {
-    const rni_conv_pass *const pass = k->pass;
-    const int64_t width = slice->vectors * pass->k->lanes, count = width - pass->k->lanes + slice->tail;
-    if (pass->p->kernel[0] * pass->p->kernel[1] > 1) {
-        for (int64_t i = 0; i < channels; i++)
-            pack_lanes(k, slice, tap, c + i, out + i * width);
-        return;
-    }
-    if (count < width)
-        memset(out, 0, (size_t)(width * channels) * sizeof *out);
-    (pass->backward_data ? pack_rows : pack_columns)(k, slice, c, channels, count, width, out);
+    for (int64_t i = 0; i < count; i += LINE_FLOATS)
+        __builtin_prefetch(w + i);
 }
 
-/* One tap for all channels. */
+/* All of few taps: rows [channel][tap] of lanes. Forwards a lane has its channels' taps together, backwards lanes have theirs. */
+static void pack_taps(const packing *k, const rni_conv_slice *slice, int64_t c, int64_t channels, int64_t count,
+                      int64_t width, float *out)
+{
+    const rn_conv_params *const p = k->pass->p;
+    const int64_t taps = p->kernel[0] * p->kernel[1], in = p->in_channels / p->groups;
+    const int64_t row = slice->group * (p->out_channels / p->groups);
+    if (!k->pass->backward_data) {
+        k->typed->transpose(out, (size_t)width, k->w + ((row + slice->first) * in + c) * taps, (size_t)(in * taps),
+                            (size_t)count, (size_t)(channels * taps), 0);
+        for (int64_t i = 0; k->scale && i < channels * taps; i++)
+            for (int64_t lane = 0; lane < count; lane++)
+                out[i * width + lane] *= k->scale[row + slice->first + lane];
+        return;
+    }
+    const float *w = k->w + ((row + c) * in + slice->first) * taps;
+    for (int64_t i = 0; i < channels; i++, w += in * taps, out += taps * width) {
+        ask_for(w + ROWS_AHEAD * in * taps, count * taps);
+        k->typed->transpose(out, (size_t)width, w, (size_t)taps, (size_t)count, (size_t)taps, 0);
+        for (int64_t t = 0; k->scale && t < taps * width; t++)
+            out[t] *= k->scale[row + c + i];
+    }
+}
+
+/* Channels c, c + 1, ... of a slice with all taps: rows [channel][tap] of `width` lanes. */
+static void pack_channels(const packing *k, const rni_conv_slice *slice, int64_t c, int64_t channels, float *out)
+{
+    const rni_conv_pass *const pass = k->pass;
+    const int64_t taps = pass->p->kernel[0] * pass->p->kernel[1];
+    const int64_t width = slice->vectors * pass->k->lanes, count = width - pass->k->lanes + slice->tail;
+    if (count < width)
+        memset(out, 0, (size_t)(width * channels * taps) * sizeof *out);
+    if (taps > 1)
+        pack_taps(k, slice, c, channels, count, width, out);
+    else
+        (pass->backward_data ? pack_rows : pack_columns)(k, slice, c, channels, count, width, out);
+}
+
+/* Rows of one tap, `stride` floats from channel to channel, to where channel c of the tap is. */
+static void store_tap(const packing *k, const float *rows, int64_t stride, int64_t c, int64_t channels, int64_t width,
+                      void *tap)
+{
+    void *const to = rni_at(tap, (size_t)(c * width), (size_t)k->pass->k->size);
+    if (k->pass->k->pairs) {
+        k->pass->k->pairs(rows, stride, channels, width, to);
+        return;
+    }
+    for (int64_t i = 0; i < channels; i++)
+        memcpy((float *)to + i * width, rows + i * stride, (size_t)width * sizeof(float));
+}
+
+/* One of many taps for all channels. */
 static void pack_tap(const packing *k, const rni_conv_slice *slice, int64_t tap, void *out)
 {
     float rows[PIECE_CHANNELS * RNI_CONV_MAX_BLOCK];
     const int64_t width = slice->vectors * k->pass->k->lanes, channels = k->pass->sums;
-    if (!k->pass->k->pairs) {
-        pack_channels(k, slice, tap, 0, channels, out);
-        return;
-    }
     for (int64_t c = 0; c < channels; c += PIECE_CHANNELS) {
         const int64_t some = rni_conv_min(PIECE_CHANNELS, channels - c);
-        pack_channels(k, slice, tap, c, some, rows);
-        k->pass->k->pairs(rows, some, width, rni_at(out, (size_t)(c * width), (size_t)k->pass->k->size));
+        for (int64_t i = 0; i < some; i++)
+            pack_lanes(k, slice, tap, c + i, rows + i * width);
+        store_tap(k, rows, width, c, some, width, out);
     }
 }
 
@@ -96,23 +138,52 @@ static void pack_triple(const packing *k, const rni_conv_slice *slice, int64_t t
         pack_lanes(k, slice, tap, i, out + 3 * i * width);
 }
 
-static void pack_part(const packing *k, const rni_conv_slice *slice, const rni_conv_part *part)
+/* Where a tap of a part is packed, and which of the kernel's taps it is. */
+static void *tap_of(const packing *k, const rni_conv_slice *slice, const rni_conv_part *part, int64_t index,
+                    int64_t *tap)
 {
     const rni_conv_windows *const g = &part->g;
-    const int64_t width = slice->vectors * k->pass->k->lanes, row = g->taps[1] * k->pass->packed * width;
-    const size_t size = (size_t)k->pass->k->size;
+    const int64_t width = slice->vectors * k->pass->k->lanes, all = k->pass->packed * width;
+    const int64_t r = index / g->taps[1], s = index % g->taps[1];
     const int64_t first = part->weights + slice->lane * g->taps[0] * g->taps[1] * k->pass->packed;
-    for (int64_t r = 0; r < g->taps[0]; r++)
-        for (int64_t s = 0; s < g->taps[1]; s++) {
-            const int64_t tap = (part->tap[0] + r * part->tap_step[0]) * k->pass->p->kernel[1] + part->tap[1] +
-                                s * part->tap_step[1];
-            const int64_t at = first + r * row + s * (g->triple ? width : k->pass->packed * width);
-            void *const out = rni_at(k->packed, (size_t)at, size);
-            if (g->triple)
-                pack_triple(k, slice, tap, out);
-            else
-                pack_tap(k, slice, tap, out);
+    *tap = (part->tap[0] + r * part->tap_step[0]) * k->pass->p->kernel[1] + part->tap[1] + s * part->tap_step[1];
+    return rni_at(k->packed, (size_t)(first + r * g->taps[1] * all + s * (g->triple ? width : all)),
+                  (size_t)k->pass->k->size);
+}
+
+/* Tap by tap: many taps, or those of the three-tap kernel. */
+static void pack_part(const packing *k, const rni_conv_slice *slice, const rni_conv_part *part)
+{
+    for (int64_t i = 0; i < part->g.taps[0] * part->g.taps[1]; i++) {
+        int64_t tap;
+        void *const out = tap_of(k, slice, part, i, &tap);
+        if (part->g.triple)
+            pack_triple(k, slice, tap, out);
+        else
+            pack_tap(k, slice, tap, out);
+    }
+}
+
+/* All taps of some channels, which are read once. */
+static void pack_piece(const packing *k, const rni_conv_slice *slice, int64_t c, int64_t channels)
+{
+    float rows[FEW_TAPS * PIECE_CHANNELS * RNI_CONV_MAX_BLOCK];
+    const rni_conv_pass *const pass = k->pass;
+    const int64_t taps = pass->p->kernel[0] * pass->p->kernel[1], width = slice->vectors * pass->k->lanes;
+    pack_channels(k, slice, c, channels, rows);
+    for (int64_t i = 0; i < pass->parts; i++) {
+        const rni_conv_part part = rni_conv_part_of(pass, i);
+        for (int64_t j = 0; j < part.g.taps[0] * part.g.taps[1]; j++) {
+            int64_t tap;
+            void *const out = tap_of(k, slice, &part, j, &tap);
+            store_tap(k, rows + tap * width, taps * width, c, channels, width, out);
         }
+    }
+}
+
+static int by_taps(const rni_conv_pass *pass)
+{
+    return pass->p->kernel[0] * pass->p->kernel[1] > FEW_TAPS || rni_conv_part_of(pass, 0).g.triple;
 }
 
 static void pack_slice(void *arg, size_t index)
@@ -121,10 +192,12 @@ static void pack_slice(void *arg, size_t index)
     const rni_conv_pass *const pass = k->pass;
     const rni_conv_slice slice =
         rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, (int64_t)index);
-    for (int64_t i = 0; i < pass->parts; i++) {
+    for (int64_t i = 0; by_taps(pass) && i < pass->parts; i++) {
         const rni_conv_part part = rni_conv_part_of(pass, i);
         pack_part(k, &slice, &part);
     }
+    for (int64_t c = 0; !by_taps(pass) && c < pass->sums; c += PIECE_CHANNELS)
+        pack_piece(k, &slice, c, rni_conv_min(PIECE_CHANNELS, pass->sums - c));
 }
 
 rn_status rni_conv_fast_pack(const rni_cpu_call *call, const rni_conv_pass *pass, const float *w, const float *scale,

@@ -22,13 +22,13 @@ static void filter(const rni_conv_filter *g, const rni_conv_filter_block *b)
     run_filter(b->vectors == 1 ? FILTER_KIND(1, 0) : FILTER_KIND(2, 0), g, b);
 }
 
-static void pack_pairs(const float *rows, int64_t channels, int64_t width, void *packed)
+static void pack_pairs(const float *rows, int64_t stride, int64_t channels, int64_t width, void *packed)
 {
     elem *to = packed;
-    for (int64_t c = 0; c < channels; c += 2, rows += 2 * width)
+    for (int64_t c = 0; c < channels; c += 2, rows += 2 * stride)
         for (int64_t v = 0; v < width; v += LANES, to += 2 * LANES) {
             const half low = v_narrow(v_load(rows + v));
-            p_store(to, p_join(low, c + 1 < channels ? v_narrow(v_load(rows + width + v)) : h_set(0)));
+            p_store(to, p_join(low, c + 1 < channels ? v_narrow(v_load(rows + stride + v)) : h_set(0)));
         }
 }
 
@@ -40,5 +40,5 @@ enum { HAS_DOTS = 0 };
 
 #define CONV_KERNELS_BF16(NAME, PRODUCTS)                                                                       \
     const rni_conv_kernels NAME = {                                                                             \
-        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, product, copy_rows, moments, pack_pairs,               \
+        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, product, join_pixels, moments, pack_pairs,               \
         {winograd_input, winograd_gradient, winograd_output}, &PRODUCTS};
