@@ -73,18 +73,18 @@ typedef struct rni_conv_filter_block {
 
 /*
  *   sum[o, i] += sum over pixels of dy[p, o] * x[p, i]
- * for `count` pixels: the gradient of one tap, or of neighbouring ones. Pixels of x are x_pixel apart and have whole vectors
- * of channels. Steps of dy are dy_step apart: pixels of floats, two of bf16 side by side as `joined` makes them.
+ * for `count` pixels: the gradient of one tap, or of neighbouring ones. Steps of pixels, one of floats and two of bf16
+ * that lie side by side, are dy_step and x_step apart; x has whole vectors of channels.
  */
 typedef struct rni_conv_product {
     const void *x, *dy;
-    int64_t x_pixel, dy_step, count;
+    int64_t x_step, dy_step, count;
     int64_t channels, outs; /* of x; of dy */
     float *sum;
     int64_t sum_row;
-    /* What will be wanted next and how far its pixels are apart; NULL: nothing. */
+    /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
     const void *x_ahead, *dy_ahead;
-    int64_t x_ahead_pixel, dy_pixel;
+    int64_t x_pixel, dy_pixel;
 } rni_conv_product;
 
 /* Per channel: the mean is centre + offset, squares the sum of squared deviations from it. */
@@ -103,8 +103,8 @@ typedef struct rni_conv_kernels {
     void (*windows)(const rni_conv_windows *g, const rni_conv_block *b);
     void (*filter)(const rni_conv_filter *g, const rni_conv_filter_block *b);
     void (*product)(const rni_conv_product *b);
-    /* bf16: two pixels at a time become a row of `width` pairs, filled up to whole vectors; rows are `pitch` apart. */
-    void (*joined)(const void *pixels, int64_t distance, int64_t count, int64_t width, void *to, int64_t pitch);
+    /* Copies `width` elements of each pixel as product() reads them: steps `pitch` apart, filled up to whole vectors. */
+    void (*rows)(const void *const *at, int64_t count, int64_t width, void *to, int64_t pitch);
     /* Of the channels of `pixels` pixels. */
     void (*moments)(const void *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out);

@@ -73,7 +73,7 @@ static bands_job job_of(const rni_conv_kernels *k, const rn_conv_params *p, int6
         cut_parts(&j, FEW_OUTS); /* pixels that are not worth cutting */
     const int64_t parts = part_count(&j), wanted = parts >= ENOUGH_PARTS ? 1 : rni_conv_divide_up(FILTER_TASKS, parts);
     j.chunks = rni_conv_max(1, rni_conv_min(j.pixels / CHUNK_PIXELS, wanted));
-    j.direct = rni_pointwise_suits(p) && p->stride[0] == 1 && p->stride[1] == 1 && j.row == j.width;
+    j.direct = k->step == 1 && rni_pointwise_suits(p) && p->stride[0] == 1 && p->stride[1] == 1 && j.row == j.width;
     j.whole = rni_pointwise_suits(p) && j.row == j.width && j.chunks == 1;
     return j;
 }
@@ -81,7 +81,7 @@ static bands_job job_of(const rni_conv_kernels *k, const rn_conv_params *p, int6
 /* Elements of the copies of a band: of x, and of dy when it is copied. */
 static int64_t x_elements(const bands_job *j)
 {
-    return j->direct ? 0 : BAND_PIXELS * rni_conv_min(j->part_width, j->row);
+    return j->direct ? 0 : round_up(BAND_PIXELS, j->k->step) * rni_conv_min(j->part_width, j->row);
 }
 
 static int64_t out_row(const bands_job *j)
@@ -207,29 +207,27 @@ static void take_dy(const bands_job *j, const share *s, const band *b, void *mem
 {
     const size_t size = (size_t)j->k->size;
     const int64_t pixel = j->p->out_channels;
+    const void *at[BAND_PIXELS];
     k->dy = rni_at_const(j->c->dy, (size_t)(b->first * pixel + s->out), size);
     k->dy_step = pixel;
     if (j->k->step == 1)
         return;
+    for (int64_t i = 0; i < b->count; i++)
+        at[i] = rni_at_const(k->dy, (size_t)(i * pixel), size);
     k->dy_step = j->k->step * out_row(j);
-    j->k->joined(k->dy, pixel, b->count, s->outs, memory, k->dy_step);
+    j->k->rows(at, b->count, s->outs, memory, k->dy_step);
     k->dy = memory;
 }
 
 static void take_x(const bands_job *j, const share *s, const band *b, void *memory, rni_conv_product *k)
 {
-    const size_t size = (size_t)j->k->size, used = (size_t)rni_conv_min(s->width, j->width - s->element) * size;
     k->x = b->at[0];
-    k->x_pixel = j->p->in_channels;
+    k->x_step = j->p->in_channels;
     if (j->direct)
         return;
-    for (int64_t i = 0; i < b->count; i++) {
-        char *const to = rni_at(memory, (size_t)(i * s->width), size);
-        memcpy(to, b->at[i], used);
-        memset(to + used, 0, (size_t)s->width * size - used);
-    }
+    k->x_step = j->k->step * s->width;
+    j->k->rows(b->at, b->count, rni_conv_min(s->width, j->width - s->element), memory, k->x_step);
     k->x = memory;
-    k->x_pixel = s->width;
 }
 
 /* What the next band reads; for 1x1 convolutions that of x lies behind this one's. */
@@ -240,8 +238,8 @@ static void look_ahead(const bands_job *j, const share *s, const band *b, rni_co
     k->dy_ahead = rni_at_const(j->c->dy, (size_t)((b->first + b->count) * k->dy_pixel + s->out), size);
     if (!rni_pointwise_suits(j->p))
         return;
-    k->x_ahead_pixel = j->p->stride[1] * j->p->in_channels;
-    k->x_ahead = rni_at_const(b->at[b->count - 1], (size_t)k->x_ahead_pixel, size);
+    k->x_pixel = j->p->stride[1] * j->p->in_channels;
+    k->x_ahead = rni_at_const(b->at[b->count - 1], (size_t)k->x_pixel, size);
 }
 
 static void add_band(const bands_job *j, const share *s, band *b, int more, int64_t chunk, void *memory)

@@ -9,27 +9,35 @@
 #if defined(RNI_BF16)
 
 /* Two pixels become neighbours, element by element; a last one alone is followed by zeros. */
-RNI_INLINE void join_vector(elem *to, const elem *pixel, const elem *next, mask m)
+RNI_INLINE void copy_vector(elem *to, const elem *pixel, const elem *next, mask m)
 {
     p_store(to, p_join(h_load_m(pixel, m), h_load_m(next ? next : pixel, next ? m : m_none())));
 }
 
-static void join_pixels(const void *pixels, int64_t distance, int64_t count, int64_t width, void *joined, int64_t pitch)
+#else
+
+RNI_INLINE void copy_vector(elem *to, const elem *pixel, const elem *next, mask m)
 {
-    const elem *pixel = pixels;
-    elem *to = joined;
-    const mask all = v_first(LANES), tail = v_first((size_t)(width % LANES));
-    for (int64_t p = 0; p < count; p += 2, pixel += 2 * distance, to += pitch) {
-        const elem *const next = p + 1 < count ? pixel + distance : NULL;
-        int64_t i = 0;
-        for (; i + LANES <= width; i += LANES)
-            join_vector(to + i * 2, pixel + i, next ? next + i : NULL, all);
-        if (i < width)
-            join_vector(to + i * 2, pixel + i, next ? next + i : NULL, tail);
-    }
+    (void)next;
+    v_store(to, v_load_m(pixel, m));
 }
 
 #endif
+
+/* STEP pixels at a time become a row; what is left of its last vector is zero. */
+static void copy_rows(const void *const *at, int64_t count, int64_t width, void *memory, int64_t pitch)
+{
+    elem *to = memory;
+    const mask all = v_first(LANES), tail = v_first((size_t)(width % LANES));
+    for (int64_t p = 0; p < count; p += STEP, to += pitch) {
+        const elem *const pixel = at[p], *const next = STEP > 1 && p + 1 < count ? at[p + 1] : NULL;
+        int64_t i = 0;
+        for (; i + LANES <= width; i += LANES)
+            copy_vector(to + i * STEP, pixel + i, next ? next + i : NULL, all);
+        if (i < width)
+            copy_vector(to + i * STEP, pixel + i, next ? next + i : NULL, tail);
+    }
+}
 
 /* What will be read next: a line of each of the pixels, then the next line of each, of x and then of dy. */
 typedef struct next_lines {
@@ -58,13 +66,13 @@ RNI_INLINE void next_line(next_lines *n)
 RNI_INLINE void run_columns(const rni_conv_product *b, product_filter_fn *const *table, int64_t most, int64_t channel,
                             next_lines *next)
 {
-    const int64_t count = (b->outs + most - 1) / most, width = b->outs / count;
-    const elem *const x = (const elem *)b->x + channel, *dy = b->dy;
+    const int64_t count = (b->outs + most - 1) / most, width = b->outs / count, steps = (b->count + STEP - 1) / STEP;
+    const elem *const x = (const elem *)b->x + channel * STEP, *dy = b->dy;
     float *sum = b->sum + channel;
     int64_t wider = b->outs % count;
     for (int64_t i = 0; i < count; i++, wider--) {
         const int64_t n = width + (wider > 0), asks = next->left > 0;
-        table[n](dy, b->dy_step, x, b->x_pixel, b->count, sum, b->sum_row, asks ? next->at : dy, asks ? next->pixel : 0);
+        table[n](dy, b->dy_step, x, b->x_step, steps, sum, b->sum_row, asks ? next->at : dy, asks ? next->pixel : 0);
         next_line(next);
         dy += n * STEP;
         sum += n * b->sum_row;
@@ -73,7 +81,7 @@ RNI_INLINE void run_columns(const rni_conv_product *b, product_filter_fn *const 
 
 static void product(const rni_conv_product *b)
 {
-    next_lines next = {b->x_ahead, b->x_ahead_pixel, b->x_ahead ? lines_of(b->channels) : 0,
+    next_lines next = {b->x_ahead, b->x_pixel, b->x_ahead ? lines_of(b->channels) : 0,
                        b->dy_ahead, b->dy_pixel, b->dy_ahead ? lines_of(b->outs) : 0};
     int64_t channel = 0;
     for (; channel + 2 * LANES <= b->channels; channel += 2 * LANES)

@@ -14,16 +14,6 @@
 enum { STEP = 2 };
 typedef pairs factor;
 RNI_INLINE factor f_load(const elem *p) { return p_load(p); }
-/* V vectors, at most two: the elements of a pixel and, beside each, that of the next one; a last pixel is beside zeros. */
-RNI_INLINE void f_pixels(const elem *pixel, int64_t next, int last, const int V, factor *to)
-{
-    static const elem none[2 * LANES];
-    const elem *const high = last ? none : pixel + next;
-    if (V == 2)
-        p_join_2(pixel, high, to);
-    else
-        to[0] = p_join(h_load(pixel), h_load(high));
-}
 /* The same STEP elements in every lane. */
 RNI_INLINE factor f_set(const elem *x)
 {
@@ -41,14 +31,6 @@ RNI_INLINE vec e_set(const elem *x) { return v_widen(h_set(*x)); }
 enum { STEP = 1 };
 typedef vec factor;
 RNI_INLINE factor f_load(const elem *p) { return v_load(p); }
-RNI_INLINE void f_pixels(const elem *pixel, int64_t next, int last, const int V, factor *to)
-{
-    (void)next;
-    (void)last;
-    to[0] = v_load(pixel);
-    if (V == 2)
-        to[1] = v_load(pixel + LANES);
-}
 RNI_INLINE factor f_set(const elem *x) { return v_set(*x); }
 RNI_INLINE factor f_set_last(const elem *x) { return v_set(*x); }
 RNI_INLINE vec f_mul(factor a, factor b, vec sum) { return v_fma(a, b, sum); }

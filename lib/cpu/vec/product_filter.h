@@ -7,8 +7,8 @@
 
 /*
  * Sums for the filter's gradient: N input channels by V vectors, over all tiles; they start from zero, which rounds less than
- * going on with long sums. For each tile a line of `ahead` is asked for.
- * Tiles of bf16 are pixels. Those of dy lie where they are; those of x are side by side in twos, [channel][2].
+ * going on with long sums. For each pixel a line of `ahead` is asked for.
+ * A tile is STEP pixels of bf16: [channel][2] and [lane][2].
  */
 RNI_INLINE void product_filter(const int N, const int V, const elem *x, int64_t x_tile, const elem *dy,
                                int64_t dy_tile, int64_t tiles, float *sum, int64_t channel, const elem *ahead,
@@ -18,11 +18,12 @@ RNI_INLINE void product_filter(const int N, const int V, const elem *x, int64_t 
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int v = 0; v < V; v++)
             t.a[i][v] = v_zero();
-    for (int64_t p = 0; p < tiles; p += STEP, x += x_tile, dy += STEP * dy_tile) {
+    for (int64_t p = 0; p < tiles; p++, x += x_tile, dy += dy_tile) {
         UNROLL for (int s = 0; s < STEP; s++, ahead += ahead_pixel)
             __builtin_prefetch(ahead, 0, 2);
         factor d[MAX_VECTORS];
-        f_pixels(dy, dy_tile, p + 1 == tiles, V, d);
+        UNROLL for (int v = 0; v < V; v++)
+            d[v] = f_load(dy + v * STEP * LANES);
         UNROLL for (int i = 0; i < N; i++) {
             const factor e = f_set(x + i * STEP);
             UNROLL for (int v = 0; v < V; v++)

@@ -117,15 +117,6 @@ RNI_INLINE pairs p_join(half low, half high)
 {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
 }
-/* Two vectors of pairs: elements of `low` and `high`, as many as two halves have, become neighbours. */
-RNI_INLINE void p_join_2(const uint16_t *low, const uint16_t *high, pairs to[2])
-{
-    static const uint16_t first[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
-                                       8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-    const __m512i a = p_load(low), b = p_load(high), index = p_load(first);
-    to[0] = _mm512_permutex2var_epi16(a, index, b);
-    to[1] = _mm512_permutex2var_epi16(a, _mm512_add_epi16(index, _mm512_set1_epi16(16)), b);
-}
 /* c + the dot products of the pairs. */
 RNI_INLINE vec p_dot(pairs a, pairs b, vec c)
 {
@@ -263,11 +254,6 @@ RNI_INLINE pairs p_set(uint32_t both) { return _mm256_set1_epi32((int)both); }
 RNI_INLINE pairs p_join(half low, half high)
 {
     return _mm256_or_si256(_mm256_cvtepu16_epi32(low), _mm256_slli_epi32(_mm256_cvtepu16_epi32(high), 16));
-}
-RNI_INLINE void p_join_2(const uint16_t *low, const uint16_t *high, pairs to[2])
-{
-    to[0] = p_join(h_load(low), h_load(high));
-    to[1] = p_join(h_load(low + LANES), h_load(high + LANES));
 }
 RNI_INLINE vec p_dot(pairs a, pairs b, vec c)
 {
