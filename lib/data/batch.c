@@ -16,6 +16,23 @@ static rn_status slot_tensors(rn_loader *l, rni_slot *slot, int which, int64_t n
                            &slot->labels[which]);
 }
 
+/*
+ * What is copied to a device when it is handed out gets there after all that reads the batch before: one place serves
+ * all slots, and programs see the same addresses with every batch.
+ */
+static rn_status slot_storage(rn_loader *l, rni_slot *slot, size_t image_bytes, size_t label_bytes)
+{
+    if (slot != l->slots && !l->dev->info.host_memory) {
+        slot->image_storage = l->slots->image_storage;
+        slot->label_storage = l->slots->label_storage;
+        rni_reference(&slot->image_storage->references);
+        rni_reference(&slot->label_storage->references);
+        return RN_OK;
+    }
+    RNI_TRY(rni_storage_create(l->dev, image_bytes, "images of a batch", &slot->image_storage));
+    return rni_storage_create(l->dev, label_bytes, "labels of a batch", &slot->label_storage);
+}
+
 /* Where workers write: straight into the tensors when the host can address them. */
 static rn_status slot_memory(rn_loader *l, rni_slot *slot, size_t image_bytes, size_t label_bytes)
 {
@@ -43,8 +60,7 @@ static rn_status slot_create(rn_loader *l, rni_slot *slot)
     slot->indices = rni_calloc(l->allocator, (size_t)l->capacity, sizeof *slot->indices);
     if (!slot->indices)
         return rni_nomem("batch", labels);
-    RNI_TRY(rni_storage_create(l->dev, images, "images of a batch", &slot->image_storage));
-    RNI_TRY(rni_storage_create(l->dev, labels, "labels of a batch", &slot->label_storage));
+    RNI_TRY(slot_storage(l, slot, images, labels));
     RNI_TRY(slot_memory(l, slot, images, labels));
     RNI_TRY(slot_tensors(l, slot, 0, l->capacity));
     if (rest && rest != l->capacity)

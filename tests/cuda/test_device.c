@@ -244,6 +244,43 @@ START_TEST(from_a_loader)
 }
 END_TEST
 
+/* However far ahead batches are made, they come to the same place of the device: programs become graphs. */
+START_TEST(graphs_with_a_loader_far_ahead)
+{
+    const int64_t dims[] = {24, 3, 8, 8}, count = 24;
+    rn_device *dev = NULL, *cpu = NULL;
+    rn_dataset *ds = NULL;
+    rn_loader *loader = NULL;
+    sim_parts parts;
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(rn_context_find_device(ctx, "cpu", &cpu));
+    rn_tensor *const images = support_tensor(cpu, 4, dims, 3), *const labels = support_labels(cpu, count, 10);
+    ck_ok(rn_tensor_dataset_create(images, labels, &ds));
+    ck_ok(sim_begin(dev, &shape, &parts));
+    rn_loader_options o = RN_LOADER_OPTIONS_INIT;
+    o.batch = 4;
+    o.workers = 2;
+    o.prefetch = 10;
+    o.plan = parts.plan;
+    const int64_t before = sim.get("device_allocations");
+    ck_ok(rn_loader_create(ds, &o, &loader));
+    ck_assert_int_eq(sim.get("device_allocations"), before + 2);
+    for (int i = 0; i < 4; i++) {
+        rn_tensor *x = NULL, *y = NULL;
+        ck_ok(rn_loader_next(loader, &x, &y));
+        ck_ok(rn_plan_train_step(parts.plan, x, y));
+    }
+    ck_assert_int_gt(sim.get("graphs"), 0);
+    rn_loader_release(loader);
+    rn_dataset_release(ds);
+    rn_tensor_release(images);
+    rn_tensor_release(labels);
+    sim_end(&parts);
+    rn_context_release(ctx);
+    sim_settled();
+}
+END_TEST
+
 /* One value of a model. */
 static float first_weight(rn_model *m)
 {
@@ -323,8 +360,9 @@ END_TEST
 int main(int argc, char **argv)
 {
     const TTest *const tests[] = {
-        what_it_tells_of_itself, copies_of_all_sizes, types_are_converted_on_the_way, through_dlpack, parts_of_tensors,
-        from_a_loader,           averages_of_weights, files_and_the_other_device,
+        what_it_tells_of_itself,    copies_of_all_sizes, types_are_converted_on_the_way, through_dlpack,
+        parts_of_tensors,           from_a_loader,       graphs_with_a_loader_far_ahead, averages_of_weights,
+        files_and_the_other_device,
     };
     if (argc != 2 || !sim_open(argv[1]))
         return 2;
