@@ -92,16 +92,16 @@ static rn_status time_plan(const bench *b, const rni_dnn_plan *plan, float *mill
     return result(b, cudaEventElapsedTime(milliseconds, b->begin, b->end));
 }
 
-/* The index of the fastest; a candidate that fails to run is none. */
+/* The index of the fastest; a candidate that fails to run is none, and -1 when all do. */
 static int32_t fastest(bench *b, rni_dnn_plan *const *plans, int32_t count)
 {
-    int32_t best = 0;
+    int32_t best = -1;
     float least = 0;
     for (int32_t i = 0; i < count; i++) {
         float milliseconds;
         if (time_plan(b, plans[i], &milliseconds) != RN_OK)
             continue;
-        if (least == 0 || milliseconds < least) {
+        if (best < 0 || milliseconds < least) {
             least = milliseconds;
             best = i;
         }
@@ -144,7 +144,7 @@ static void remember(const rni_dnn *dnn, const rni_dnn_plan *plan)
     plan->host->free(plan->host->host, json, size, 1);
 }
 
-/* The best of several; without the memory to measure, cuDNN's own order decides. */
+/* The best of several; when nothing could be measured, cuDNN's own order decides, this time. */
 static int32_t best_of(rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan *const *plans, int32_t count)
 {
     int32_t best = known(dnn, shape, plans, count);
@@ -153,12 +153,12 @@ static int32_t best_of(rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan *c
     bench b = {.dnn = dnn};
     for (int32_t i = 0; i < count; i++)
         b.workspace = plans[i]->workspace > b.workspace ? plans[i]->workspace : b.workspace;
-    best = 0;
-    if (set_up(&b, shape) == RN_OK) {
+    if (set_up(&b, shape) == RN_OK)
         best = fastest(&b, plans, count);
-        remember(dnn, plans[best]);
-    }
     tear_down(&b);
+    if (best < 0)
+        return 0;
+    remember(dnn, plans[best]);
     return best;
 }
 

@@ -72,14 +72,15 @@ static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value 
     return RN_OK;
 }
 
-/* A table on the device, copied from memory that may go at once. */
+/* A table on the device, copied from memory that may go at once. In a stream of our own, as the null one waits for all
+ * others of the process. */
 static rn_status upload(rni_cuda_device *device, const rni_update_part *parts, size_t bytes, update_table *table)
 {
     void *memory = NULL;
     RNI_TRY(rni_cuda_result(device, cudaMalloc(&memory, bytes), "allocate a table of parameters"));
-    cudaError_t error = cudaMemcpyAsync(memory, parts, bytes, cudaMemcpyHostToDevice, NULL);
+    cudaError_t error = cudaMemcpyAsync(memory, parts, bytes, cudaMemcpyHostToDevice, cudaStreamPerThread);
     if (error == cudaSuccess)
-        error = cudaStreamSynchronize(NULL);
+        error = cudaStreamSynchronize(cudaStreamPerThread);
     if (error != cudaSuccess)
         cudaFree(memory);
     else

@@ -38,4 +38,13 @@ with tempfile.TemporaryDirectory() as name:
     measured = again[len(others) + 1:]
     assert [line.rsplit("\t", 1)[0] for line in measured] == [line.rsplit("\t", 1)[0] for line in first]
     assert run(path.parent)[1] == again, "the last line of a shape did not count"
+with tempfile.TemporaryDirectory() as name:
+    # Every candidate fails to run: nothing was measured, nothing is kept.
+    arguments = [checkbackend, "test", f"--module={module}", "--function=conv_backward_data", "--count=1"]
+    environment = {**os.environ, "RN_CUDA_AUTOTUNE": "1", "RN_CUDA_CACHE": name, "RNI_SIM_FAIL_LIBRARY": "-1"}
+    failed = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert "cudaErrorLaunchOutOfResources" in failed.stdout + failed.stderr, failed.stdout + failed.stderr
+    kept = [path.read_text(encoding="utf-8") for path in pathlib.Path(name).iterdir()]
+    assert not "".join(kept), kept
+
 print(f"{len(first)} shapes measured, kept and found")

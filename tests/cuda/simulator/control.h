@@ -27,6 +27,8 @@ extern "C" {
  *   memory_mb       device memory (4096)
  *   fail_malloc     N: the Nth cudaMalloc from now on fails, and so does every later one if N is negative (0)
  *   fail_malloc_host  the same for cudaMallocHost
+ *   fail_launch     the same for launches of kernels: cudaErrorLaunchOutOfResources
+ *   fail_library    the same for what stand-ins of device libraries enqueue
  *   refuse_capture  1: cudaStreamBeginCapture fails, 2: cudaStreamEndCapture does, 3: cudaGraphInstantiate does (0)
  *   lose_after      N: the Nth kernel from now on takes the device with it (0)
  *   reports         reports printed at most (20); all are counted
@@ -43,6 +45,9 @@ RNI_SIM_EXPORT void rni_sim_set(const char *name, int64_t value);
  *   queued          work not yet done
  *   checking        1: kernels were compiled for full checking */
 RNI_SIM_EXPORT int64_t rni_sim_get(const char *name);
+
+/* Called once, after the next cudaStreamBeginCapture: what other threads may do meanwhile. */
+RNI_SIM_EXPORT void rni_sim_on_capture(void (*call)(void));
 
 /* The text of report `index`; NULL behind the last. */
 RNI_SIM_EXPORT const char *rni_sim_report(int64_t index);

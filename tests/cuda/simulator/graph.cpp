@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Captured work, and its replay. A graph is the list of work in the order of the capture. */
+#include "control.h"
 #include "device.h"
 #include "settings.h"
 #include "stream.h"
@@ -48,7 +49,15 @@ struct GraphWork : Work {
 
 using namespace sim;
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode)
+static void (*capture_call)(void);
+
+void rni_sim_on_capture(void (*call)(void))
+{
+    const Lock lock;
+    capture_call = call;
+}
+
+static cudaError_t begin_capture(cudaStream_t handle, cudaStreamCaptureMode mode)
 {
     const Lock lock;
     CUstream_st *const stream = stream_of(handle);
@@ -64,6 +73,16 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
     stream->capture_mode = mode;
     stream->capture_broken = false;
     return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode)
+{
+    const cudaError_t error = begin_capture(handle, mode);
+    void (*const call)(void) = capture_call;
+    capture_call = nullptr;
+    if (call && error == cudaSuccess)
+        call();
+    return error;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph)

@@ -217,6 +217,8 @@ cudaError_t simt::launch(const Kernel &kernel, dim3 grid, dim3 block, cudaStream
     const Lock lock;
     if (!possible(grid, block)) {
         keep_error(cudaErrorInvalidConfiguration);
+    } else if (now_due(FAIL_LAUNCH)) {
+        keep_error(cudaErrorLaunchOutOfResources);
     } else if (device_error() == cudaSuccess) {
         Launch launch = {kernel, grid, block, {parameters, parameters + kernel.bytes}};
         keep_error(enqueue(stream, std::make_shared<KernelWork>(std::move(launch))));

@@ -131,6 +131,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
     X(cudaErrorLaunchTimeout, "the launch timed out and was terminated")                                               \
     X(cudaErrorLaunchFailure, "unspecified launch failure")                                                            \
     X(cudaErrorNotSupported, "operation not supported")                                                                \
+    X(cudaErrorLaunchOutOfResources, "too many resources requested for launch")                                        \
     X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")                           \
     X(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture")                    \
     X(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream")                      \

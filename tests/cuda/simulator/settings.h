@@ -17,6 +17,8 @@ enum Setting {
     MEMORY_MB,
     FAIL_MALLOC,
     FAIL_MALLOC_HOST,
+    FAIL_LAUNCH,
+    FAIL_LIBRARY,
     REFUSE_CAPTURE,
     LOSE_AFTER,
     REPORTS,

@@ -13,13 +13,17 @@ namespace sim
 constexpr size_t DEPTH = 1024;
 
 static CUstream_st null_stream = {0, true, 0, 0, {}, {}, nullptr, cudaStreamCaptureModeGlobal, false};
+/* Always there, too; one for all threads, which orders more than CUDA would, but only among themselves. */
+static CUstream_st thread_stream = {1, true, 0, 0, {}, {}, nullptr, cudaStreamCaptureModeGlobal, false};
 static std::set<CUstream_st *> streams;
-static unsigned streams_made;
+static unsigned streams_made = 1;
 
 CUstream_st *stream_of(cudaStream_t handle)
 {
     if (!handle || handle == cudaStreamLegacy)
         return &null_stream;
+    if (handle == cudaStreamPerThread)
+        return &thread_stream;
     return streams.count(handle) ? handle : nullptr;
 }
 
@@ -27,6 +31,7 @@ std::vector<CUstream_st *> all_streams()
 {
     std::vector<CUstream_st *> all(streams.begin(), streams.end());
     all.push_back(&null_stream);
+    all.push_back(&thread_stream);
     return all;
 }
 
@@ -64,7 +69,8 @@ static cudaError_t run_front(CUstream_st *stream)
 
 cudaError_t run_until(const Place &place)
 {
-    CUstream_st *const stream = place.stream == &null_stream ? &null_stream : stream_of(place.stream);
+    const bool always_there = place.stream == &null_stream || place.stream == &thread_stream;
+    CUstream_st *const stream = always_there ? place.stream : stream_of(place.stream);
     while (device_error() == cudaSuccess && stream && stream->number == place.number && stream->done < place.count &&
            !stream->queue.empty())
         run_front(stream);
@@ -108,8 +114,8 @@ void drop_everything()
 static void order_with_null_stream(CUstream_st *stream)
 {
     if (stream == &null_stream) {
-        for (CUstream_st *other : streams)
-            if (other->blocking && other->done < other->handed_over)
+        for (CUstream_st *other : all_streams())
+            if (other != stream && other->blocking && other->done < other->handed_over)
                 stream->next_after.push_back(end_of(other));
     } else if (stream->blocking && null_stream.done < null_stream.handed_over) {
         stream->next_after.push_back(end_of(&null_stream));
@@ -169,6 +175,8 @@ using namespace sim;
 cudaError_t rni_sim_enqueue(cudaStream_t stream, const char *, rni_sim_work work, const void *argument, size_t bytes)
 {
     const Lock lock;
+    if (now_due(FAIL_LIBRARY))
+        return keep_error(cudaErrorLaunchOutOfResources);
     const auto called = std::make_shared<CalledWork>();
     called->work = work;
     called->argument.assign((const unsigned char *)argument, (const unsigned char *)argument + bytes);
