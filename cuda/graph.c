@@ -2,7 +2,7 @@
 /*
  * Parts of programs as CUDA graphs: one launch instead of one for every kernel. A part is captured when it runs for the
  * second time with the same batch and addresses; what changes else is read from device memory (rni_cuda_scalars). When
- * a stream cannot be captured, the program runs in streams from then on.
+ * it cannot be captured, the program runs in streams from then on.
  */
 #include "program.h"
 #include <resnet/context.h>
@@ -72,43 +72,65 @@ void rni_graphs_clear(rni_graphs *graphs)
     graphs->count = 0;
 }
 
-/* cudaSuccess with the ops of the run as a graph, or why there is none. */
-static cudaError_t capture(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaGraph_t *graph)
+void rni_graphs_forget(rni_graphs *graphs, const rni_cuda_queue *queue)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < graphs->count; i++)
+        if (graphs->graph[i].key.queue == queue)
+            drop(&graphs->graph[i]);
+        else
+            graphs->graph[kept++] = graphs->graph[i];
+    graphs->count = kept;
+}
+
+static rn_status start_capture(rni_cuda_queue *queue)
+{
+    if (!queue->capture)
+        RNI_TRY(rni_cuda_result(queue->device, cudaStreamCreateWithFlags(&queue->capture, cudaStreamNonBlocking),
+                                "make a stream"));
+    return rni_cuda_result(queue->device, cudaStreamBeginCapture(queue->capture, cudaStreamCaptureModeRelaxed),
+                           "begin to capture a stream");
+}
+
+/*
+ * The ops of the run as a graph. They are captured in a stream that nothing else uses: meanwhile other threads may
+ * copy in the queue's. When an op fails, its failure is told, not what CUDA makes of it.
+ */
+static rn_status capture(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaGraph_t *graph)
 {
     *graph = NULL;
-    cudaError_t error = cudaStreamBeginCapture(queue->stream, cudaStreamCaptureModeRelaxed);
-    if (error != cudaSuccess)
-        return error;
-    const rn_status status = rni_cuda_program_enqueue(program, queue, run);
-    error = cudaStreamEndCapture(queue->stream, graph);
-    if (error == cudaSuccess && (status < 0 || !*graph))
-        error = cudaErrorStreamCaptureInvalidated;
-    return error;
+    RNI_TRY(start_capture(queue));
+    const rn_status status = rni_cuda_program_enqueue(program, queue, queue->capture, run);
+    const cudaError_t error = cudaStreamEndCapture(queue->capture, graph);
+    if (status < 0) {
+        cudaGetLastError();
+        return status;
+    }
+    return rni_cuda_result(queue->device, error, "end to capture a stream");
 }
 
-static cudaError_t make_graph(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run,
-                              cudaGraphExec_t *exec)
+static rn_status make_graph(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaGraphExec_t *exec)
 {
     cudaGraph_t graph;
-    cudaError_t error = capture(program, queue, run, &graph);
-    if (error == cudaSuccess)
-        error = cudaGraphInstantiate(exec, graph, 0);
+    rn_status status = capture(program, queue, run, &graph);
+    if (status == RN_OK)
+        status = rni_cuda_result(queue->device, cudaGraphInstantiate(exec, graph, 0), "instantiate a graph");
     if (graph)
         cudaGraphDestroy(graph);
-    return error;
+    return status;
 }
 
-static rn_status give_up(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaError_t error)
+/* Why is the last failure. */
+static rn_status give_up(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
 {
     const rn_host_api *const host = program->opened->device.host;
-    char text[200];
-    snprintf(text, sizeof text, "%s: a program runs without CUDA graphs: %s (%s)", program->opened->name,
-             cudaGetErrorString(error), cudaGetErrorName(error));
-    cudaGetLastError();
+    char text[300];
+    snprintf(text, sizeof text, "%s: a program runs without CUDA graphs: %s", program->opened->name,
+             rn_error_message());
     host->log(host->host, RN_LOG_INFO, text);
     rni_graphs_clear(&program->graphs);
     program->graphs.off = 1;
-    return rni_cuda_program_enqueue(program, queue, run);
+    return rni_cuda_program_enqueue(program, queue, queue->stream, run);
 }
 
 rn_status rni_graphs_run(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
@@ -116,7 +138,7 @@ rn_status rni_graphs_run(rni_cuda_program *program, rni_cuda_queue *queue, const
     rni_graphs *const graphs = &program->graphs;
     rni_graph_key key;
     if (graphs->off || run->num_ops < RNI_GRAPH_LEAST_OPS)
-        return rni_cuda_program_enqueue(program, queue, run);
+        return rni_cuda_program_enqueue(program, queue, queue->stream, run);
     make_key(program, queue, run, &key);
     rni_graph *graph = find(graphs, &key);
     const int first = !graph;
@@ -124,11 +146,8 @@ rn_status rni_graphs_run(rni_cuda_program *program, rni_cuda_queue *queue, const
         graph = add(graphs, &key);
     graph->used = ++graphs->clock;
     if (first)
-        return rni_cuda_program_enqueue(program, queue, run);
-    if (!graph->exec) {
-        const cudaError_t error = make_graph(program, queue, run, &graph->exec);
-        if (error != cudaSuccess)
-            return give_up(program, queue, run, error);
-    }
+        return rni_cuda_program_enqueue(program, queue, queue->stream, run);
+    if (!graph->exec && make_graph(program, queue, run, &graph->exec) < 0)
+        return give_up(program, queue, run);
     return rni_cuda_result(&program->opened->device, cudaGraphLaunch(graph->exec, queue->stream), "launch a graph");
 }

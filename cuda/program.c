@@ -144,12 +144,12 @@ static int32_t groups_of(const rn_op *op)
     return groups;
 }
 
-static rn_status run_one(rni_cuda_queue *queue, const rn_op *op, const rn_value *values, const rn_run *run,
-                         uint32_t ticket, void *state)
+static rn_status run_one(rni_cuda_queue *queue, cudaStream_t stream, const rn_op *op, const rn_value *values,
+                         const rn_run *run, uint32_t ticket, void *state)
 {
     const rni_cuda_call call = {
         .device = queue->device,
-        .stream = queue->stream,
+        .stream = stream,
         .scalars = queue->scalars.on_device,
         .mailbox = queue->mailbox,
         .ticket = ticket,
@@ -171,9 +171,9 @@ static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_valu
     if (op->kind == RN_OP_CROSS_ENTROPY)
         RNI_TRY(rni_cuda_queue_ticket(queue, op, &ticket));
     if (!driver->prepare)
-        return run_one(queue, op, values, run, ticket, NULL);
+        return run_one(queue, queue->stream, op, values, run, ticket, NULL);
     RNI_TRY(driver->prepare(queue->device, op, values, &state));
-    rn_status status = run_one(queue, op, values, run, ticket, state);
+    rn_status status = run_one(queue, queue->stream, op, values, run, ticket, state);
     if (status == RN_OK)
         status = rni_cuda_queue_collect(queue);
     driver->release(queue->device, state);
@@ -213,19 +213,24 @@ static void release_ops(rni_cuda_program *program)
             drivers[desc->ops[i].kind]->release(&program->opened->device, program->states[i]);
 }
 
+/* Of a program's list of states; allocators do not give out nothing. */
+static size_t states_bytes(const rn_program_desc *desc)
+{
+    return (size_t)(desc->num_ops ? desc->num_ops : 1) * sizeof(void *);
+}
+
 static void free_program(rni_cuda_program *program)
 {
     const rn_host_api *const host = program->opened->device.host;
-    const size_t states = (size_t)program->desc->num_ops * sizeof *program->states;
     if (program->states)
-        host->free(host->host, program->states, states, 16);
+        host->free(host->host, program->states, states_bytes(program->desc), 16);
     host->free(host->host, program, sizeof *program, 16);
 }
 
 static rn_status make_program(rni_cuda_opened *opened, const rn_program_desc *desc, rni_cuda_program **out)
 {
     const rn_host_api *const host = opened->device.host;
-    const size_t states = (size_t)desc->num_ops * sizeof(void *);
+    const size_t states = states_bytes(desc);
     rni_cuda_program *const program = host->alloc(host->host, sizeof *program, 16);
     if (!program)
         return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", sizeof *program);
@@ -233,7 +238,7 @@ static rn_status make_program(rni_cuda_opened *opened, const rn_program_desc *de
     program->opened = opened;
     program->desc = desc;
     program->graphs.off = !opened->settings.graphs;
-    program->states = host->alloc(host->host, states ? states : 1, 16);
+    program->states = host->alloc(host->host, states, 16);
     if (!program->states) {
         free_program(program);
         return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", states);
@@ -296,11 +301,13 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
     free_program(program);
 }
 
-rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
+rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
+                                   const rn_run *run)
 {
     const rn_program_desc *const desc = program->desc;
     for (uint32_t i = run->first_op; i < run->first_op + run->num_ops; i++)
-        RNI_TRY(run_one(queue, &desc->ops[i], desc->values, run, program->first_ticket + i, program->states[i]));
+        RNI_TRY(
+            run_one(queue, stream, &desc->ops[i], desc->values, run, program->first_ticket + i, program->states[i]));
     return RN_OK;
 }
 
@@ -330,10 +337,9 @@ void rni_cuda_programs_forget(rni_cuda_queue *queue)
     rni_cuda_opened *const opened = rni_cuda_opened_of(queue->device);
     pthread_mutex_lock(&opened->lock);
     for (rni_cuda_program *p = opened->programs; p; p = p->next) {
-        if (p->queue != queue)
-            continue;
-        rni_graphs_clear(&p->graphs);
-        p->queue = NULL;
+        rni_graphs_forget(&p->graphs, queue);
+        if (p->queue == queue)
+            p->queue = NULL;
     }
     pthread_mutex_unlock(&opened->lock);
 }

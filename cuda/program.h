@@ -48,8 +48,9 @@ rn_status rni_cuda_program_create(rni_cuda_device *device, const rn_program_desc
 rn_status rni_cuda_program_run(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run);
 void rni_cuda_program_destroy(rni_cuda_program *program);
 
-/* Enqueues the run's ops one by one; also while a stream is captured. */
-rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run);
+/* Enqueues the run's ops one by one in a stream: the queue's, or the one that is captured. */
+rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
+                                   const rn_run *run);
 /* The path of an op of a living program; "?" when there is none. Under the device's lock. */
 const char *rni_cuda_program_path(const rni_cuda_opened *opened, uint32_t ticket);
 /* The queue goes: programs forget what they captured of it. */
@@ -58,5 +59,7 @@ void rni_cuda_programs_forget(rni_cuda_queue *queue);
 /* graph.c */
 rn_status rni_graphs_run(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run);
 void rni_graphs_clear(rni_graphs *graphs);
+/* Drops what was captured for a queue. */
+void rni_graphs_forget(rni_graphs *graphs, const rni_cuda_queue *queue);
 
 #endif

@@ -75,6 +75,8 @@ void rni_cuda_queue_destroy(rni_cuda_queue *queue)
         cudaFreeHost(queue->seen);
     if (queue->stream)
         cudaStreamDestroy(queue->stream);
+    if (queue->capture)
+        cudaStreamDestroy(queue->capture);
     cudaGetLastError();
     host->free(host->host, queue, sizeof *queue, 16);
 }

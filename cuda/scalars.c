@@ -50,7 +50,7 @@ static rn_status reserve(rni_cuda_queue *queue, int32_t groups)
 {
     rni_scalar_ring *const ring = &queue->scalars;
     void *on_device, *slots;
-    if (ring->groups >= groups && ring->on_device)
+    if (ring->groups >= groups && ring->slots) /* made last: all of it is there */
         return RN_OK;
     const int32_t room = groups > RNI_SCALAR_GROUPS ? groups : RNI_SCALAR_GROUPS;
     RNI_TRY(rni_cuda_result(queue->device, cudaStreamSynchronize(queue->stream), "wait for the stream"));

@@ -6,6 +6,7 @@
  */
 #include "simulated.h"
 #include <math.h>
+#include <pthread.h>
 
 /* What two right f32 computations may differ by: rounding, grown by a few steps of training. */
 typedef struct bounds {
@@ -159,6 +160,80 @@ START_TEST(the_same_bits_when_capture_is_refused)
 }
 END_TEST
 
+/* An op that fails in a capture is what the log tells. */
+static void fail_the_next_launch(void)
+{
+    sim.set("fail_launch", 1);
+}
+
+START_TEST(the_same_bits_when_an_op_cannot_be_captured)
+{
+    sim_outcome first, other;
+    sim_train_alone(&small, &first);
+    sim.on_capture(fail_the_next_launch);
+    sim_train_alone(&small, &other);
+    ck_assert_msg(strstr(sim_logged, "runs without CUDA graphs: ") && strstr(sim_logged, "cannot be launched: ") &&
+                      strstr(sim_logged, "cudaErrorLaunchOutOfResources"),
+                  "logged: '%s'", sim_logged);
+    ck_assert_int_eq(sim.get("fail_launch"), 0);
+    sim_same(&first, &other, small.steps, "without graphs");
+    sim_outcome_free(&other);
+    sim_outcome_free(&first);
+    sim_settled();
+}
+END_TEST
+
+/* What another thread does while one captures a program. */
+static struct {
+    rn_tensor *to, *copy;
+    float value;
+    int times;
+} elsewhere;
+
+static void *use_tensors(void *unused)
+{
+    (void)unused;
+    elsewhere.value += 1;
+    elsewhere.times++;
+    ck_ok(rn_tensor_write(elsewhere.to, &elsewhere.value, sizeof elsewhere.value));
+    ck_ok(rn_tensor_copy(elsewhere.to, elsewhere.copy));
+    return NULL;
+}
+
+static void use_tensors_elsewhere(void)
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, use_tensors, NULL), 0);
+    pthread_join(thread, NULL);
+    sim.on_capture(use_tensors_elsewhere);
+}
+
+START_TEST(copies_of_another_thread_during_a_capture)
+{
+    sim_outcome alone, beside;
+    rn_device *dev = NULL;
+    float got = 0;
+    const int64_t one = 1;
+    sim_train_alone(&small, &alone);
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(rn_tensor_create(dev, RN_F32, 1, &one, &elsewhere.to));
+    ck_ok(rn_tensor_create(dev, RN_F32, 1, &one, &elsewhere.copy));
+    sim.on_capture(use_tensors_elsewhere);
+    sim_train(dev, &small, &beside);
+    sim.on_capture(NULL);
+    ck_assert_int_gt(elsewhere.times, 0);
+    ck_ok(rn_tensor_read(elsewhere.copy, &got, sizeof got)); /* no replay of a graph brought an older one back */
+    ck_assert(got == elsewhere.value);
+    sim_same(&alone, &beside, small.steps, "beside copies");
+    rn_tensor_release(elsewhere.to);
+    rn_tensor_release(elsewhere.copy);
+    rn_context_release(ctx);
+    sim_outcome_free(&beside);
+    sim_outcome_free(&alone);
+    sim_settled();
+}
+END_TEST
+
 /* Weights after more steps than there are slots for what goes to the device with each. */
 static void run_ahead(rn_device *dev, int wait, float values[432])
 {
@@ -212,6 +287,8 @@ int main(int argc, char **argv)
         the_same_bits_in_any_order_of_blocks,
         the_same_bits_in_streams_and_as_graphs,
         the_same_bits_when_capture_is_refused,
+        the_same_bits_when_an_op_cannot_be_captured,
+        copies_of_another_thread_during_a_capture,
         the_host_runs_ahead,
         without_libraries,
     };

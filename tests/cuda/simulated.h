@@ -15,6 +15,7 @@ typedef struct simulated {
     int64_t (*get)(const char *name);
     const char *(*report)(int64_t index);
     void (*forget)(void);
+    void (*on_capture)(void (*call)(void));
 } simulated;
 extern simulated sim;
 

@@ -81,6 +81,41 @@ START_TEST(every_allocation_of_pinned_memory)
 }
 END_TEST
 
+static rn_status infer(rn_plan *plan, rn_device *dev)
+{
+    rn_tensor *const x = sim_images(dev, &small, 0);
+    rn_tensor *y = NULL;
+    ck_ok(rn_tensor_create(dev, RN_F32, 2, (const int64_t[]){small.batch, 10}, &y));
+    const rn_status status = rn_plan_forward(plan, x, y);
+    rn_tensor_release(x);
+    rn_tensor_release(y);
+    return status;
+}
+
+/* The first run of a device fails for want of pinned memory; the next is of a program that needs no rates. */
+START_TEST(an_inference_after_the_failure)
+{
+    rn_device *dev = NULL;
+    sim_parts parts;
+    rn_plan *plan = NULL;
+    rn_plan_options o = RN_PLAN_OPTIONS_INIT;
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(sim_begin(dev, &small, &parts));
+    memcpy(o.input_dims, (const int64_t[]){small.batch, 3, small.side, small.side}, 4 * sizeof(int64_t));
+    ck_ok(rn_plan_create(parts.model, &o, &plan));
+    rn_tensor_release(sim_images(dev, &small, 0)); /* what copies need is there */
+    sim.set("fail_malloc_host", 1);
+    ck_fails(infer(plan, dev), RN_E_NOMEM, "pinned memory for scalars");
+    ck_assert_int_eq(sim.get("fail_malloc_host"), 0);
+    ck_ok(infer(plan, dev));
+    ck_ok(rn_device_synchronize(dev));
+    rn_plan_release(plan);
+    sim_end(&parts);
+    rn_context_release(ctx);
+    sim_settled();
+}
+END_TEST
+
 /* All from a context on, with its memory from an allocator. */
 static rn_status from_the_context_on(const rn_allocator *allocator)
 {
@@ -329,6 +364,7 @@ int main(int argc, char **argv)
     const TTest *const tests[] = {
         every_allocation_of_device_memory,
         every_allocation_of_pinned_memory,
+        an_inference_after_the_failure,
         allocations_of_the_host,
         a_plan_too_large,
         a_lost_device,
