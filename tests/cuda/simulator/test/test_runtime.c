@@ -230,6 +230,19 @@ START_TEST(null_stream)
 }
 END_TEST
 
+/* So does the stream of a thread, which is there without being made. */
+START_TEST(stream_of_a_thread)
+{
+    OK(faults_add(cudaStreamPerThread, x, 1.0f, N));
+    OK(faults_add(NULL, x, 1.0f, N));
+    OK(cudaMemcpyAsync(pinned, x, BYTES, cudaMemcpyDeviceToHost, cudaStreamPerThread));
+    OK(cudaStreamSynchronize(cudaStreamPerThread));
+    ck_assert_float_eq(pinned[0], 2.0f);
+    ck_assert_int_eq(cudaStreamDestroy(cudaStreamPerThread), cudaErrorInvalidResourceHandle);
+    ck_assert_int_eq(cudaGetLastError(), cudaErrorInvalidResourceHandle);
+}
+END_TEST
+
 static void begin(void)
 {
     OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
@@ -513,6 +526,7 @@ int main(void)
     tcase_add_test(tests, events_order_streams);
     tcase_add_test(tests, events_tell_time);
     tcase_add_test(tests, null_stream);
+    tcase_add_test(tests, stream_of_a_thread);
     tcase_add_test(tests, graphs);
     tcase_add_test(tests, what_breaks_a_capture);
     tcase_add_test(tests, captures_refused);
