@@ -4,6 +4,7 @@
 #include "kernels/activations.h"
 #include "ops/activations.h"
 #include "ops/drivers.h"
+#include "ops/shape.h"
 #include <math.h>
 
 static rn_status flat(const rni_cuda_call *c, int32_t op, const void *a, const void *b)
@@ -40,9 +41,11 @@ const rni_cuda_driver rni_cuda_accumulate = {.run = accumulate_run};
 
 static rn_status dropout_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
+    const rn_value *const x = &values[op->in[0]];
     (void)device;
     (void)info;
-    return rni_ops_check_dropout(op, values);
+    RNI_TRY(rni_ops_check_dropout(op, values));
+    return x->layout == RN_LAYOUT_NHWC ? rni_cuda_check_image(op, "in", x) : RN_OK;
 }
 
 /* In plain layout memory is in the order of the elements' numbers. */

@@ -3,13 +3,7 @@
 #include "kernels/activations.h"
 #include "ops/activations.h"
 #include "ops/drivers.h"
-
-static rn_status check_size(const rn_op *op, const char *side, const rn_value *v)
-{
-    if (v->dims[2] > INT32_MAX || v->dims[3] > INT32_MAX || v->dims[2] * v->dims[3] > INT32_MAX / 2)
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "%s 0: images of more than 2^30 pixels", side);
-    return RN_OK;
-}
+#include "ops/shape.h"
 
 /* Adaptive windows are found by products of both sizes of an axis. */
 static rn_status check_adaptive(const rn_op *op, const rn_value *in, const rn_value *out)
@@ -28,6 +22,9 @@ static rn_status check_window(const rn_op *op)
         if (p->kernel[i] > INT32_MAX / 4 || p->stride[i] > INT32_MAX / 4)
             return rni_ops_refuse(op, RN_E_UNSUPPORTED, "window %lld, stride %lld", (long long)p->kernel[i],
                                   (long long)p->stride[i]);
+    if (p->kernel[0] * p->kernel[1] > INT32_MAX)
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "a window of %lld x %lld pixels", (long long)p->kernel[0],
+                              (long long)p->kernel[1]);
     return RN_OK;
 }
 
@@ -37,8 +34,8 @@ static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value 
     (void)device;
     (void)info;
     RNI_TRY(rni_ops_check_pool(op, values));
-    RNI_TRY(check_size(op, "in", in));
-    RNI_TRY(check_size(op, "out", out));
+    RNI_TRY(rni_cuda_check_image(op, "in", in));
+    RNI_TRY(rni_cuda_check_image(op, "out", out));
     if (op->flags & RN_OPF_ADAPTIVE)
         return check_adaptive(op, in, out);
     return op->kind == RN_OP_GLOBAL_AVGPOOL || op->kind == RN_OP_GLOBAL_AVGPOOL_BACKWARD ? RN_OK : check_window(op);
@@ -113,8 +110,8 @@ static rn_status pad_query(rni_cuda_device *device, const rn_op *op, const rn_va
     (void)device;
     (void)info;
     RNI_TRY(rni_ops_check_pad_shortcut(op, values));
-    RNI_TRY(check_size(op, "in", &values[op->in[0]]));
-    RNI_TRY(check_size(op, "out", &values[op->out[0]]));
+    RNI_TRY(rni_cuda_check_image(op, "in", &values[op->in[0]]));
+    RNI_TRY(rni_cuda_check_image(op, "out", &values[op->out[0]]));
     if (p->stride[0] > INT32_MAX || p->stride[1] > INT32_MAX)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "strides of %lld and %lld", (long long)p->stride[0],
                               (long long)p->stride[1]);

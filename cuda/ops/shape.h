@@ -4,6 +4,7 @@
 #define RNI_CUDA_SHAPE_H
 
 #include "cuda.h"
+#include "ops/rules.h"
 
 /* Elements of a value at its largest. */
 static inline int64_t rni_cuda_capacity(const rn_value *v)
@@ -23,6 +24,14 @@ static inline int64_t rni_cuda_rows(const rni_cuda_call *c, const rn_value *v)
 static inline int64_t rni_cuda_most_rows(const rn_value *v)
 {
     return rni_cuda_capacity(v) / v->dims[1];
+}
+
+/* Kernels that count the pixels of an image do so in 32 bits. `side`: "in" or "out". */
+static inline rn_status rni_cuda_check_image(const rn_op *op, const char *side, const rn_value *v)
+{
+    if (v->dims[2] > INT32_MAX || v->dims[3] > INT32_MAX || v->dims[2] * v->dims[3] > INT32_MAX / 2)
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "%s 0: images of more than 2^30 pixels", side);
+    return RN_OK;
 }
 
 #endif

@@ -339,6 +339,39 @@ START_TEST(bf16_needs_a_device_that_has_it)
 }
 END_TEST
 
+/* A plan of a single layer. */
+static void check_refused(rn_device *dev, rn_layer *layer, const int64_t dims[4], const char *text)
+{
+    rn_plan_options o = RN_PLAN_OPTIONS_INIT;
+    rn_model *model = NULL;
+    rn_plan *plan = NULL;
+    o.mode = RN_PLAN_TRAIN;
+    memcpy(o.input_dims, dims, 4 * sizeof *dims);
+    ck_ok(rn_model_create(rn_device_context(dev), layer, dev, &model));
+    ck_fails(rn_plan_create(model, &o, &plan), RN_E_UNSUPPORTED, text);
+    rn_model_release(model);
+    rn_layer_release(layer);
+}
+
+/* Kernels count pixels in 32 bits. */
+START_TEST(more_pixels_than_kernels_count)
+{
+    static const int64_t image[] = {1, 2, 65536, 65536}, pixel[] = {1, 2, 1, 1};
+    rn_pool2d_options window = RN_POOL2D_OPTIONS_INIT;
+    rn_layer *dropout = NULL, *pool = NULL;
+    rn_device *dev = NULL;
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(rn_dropout_create(ctx, 0.5, &dropout));
+    check_refused(dev, dropout, image, "in 0: images of more than 2^30 pixels");
+    for (int i = 0; i < 2; i++)
+        window.kernel[i] = 65536, window.stride[i] = 1, window.padding[i] = 32768;
+    ck_ok(rn_avgpool2d_create(ctx, &window, &pool));
+    check_refused(dev, pool, pixel, "a window of 65536 x 65536 pixels");
+    rn_context_release(ctx);
+    sim_settled();
+}
+END_TEST
+
 START_TEST(settings_that_cannot_be_read)
 {
     static const char *const wrong[][2] = {{"RN_CUDA_GRAPH", "yes"},
@@ -372,6 +405,7 @@ int main(int argc, char **argv)
         a_fault_outlives_its_program,
         no_device_and_why,
         bf16_needs_a_device_that_has_it,
+        more_pixels_than_kernels_count,
         settings_that_cannot_be_read,
     };
     if (argc != 2 || !sim_open(argv[1]))
