@@ -108,8 +108,10 @@ __global__ void __launch_bounds__(RNI_THREADS)
 {
     RN_SHARED(double, shared, RNI_THREADS);
     const int64_t c = (int64_t)blockIdx.x * RNI_FINISH_CHANNELS + threadIdx.x;
+    const uint32_t count = c < channels ? chunks : 0;
     double own1 = 0.0, own2 = 0.0;
-    for (uint32_t i = threadIdx.y; c < channels && i < chunks; i += RNI_FINISH_LANES) {
+    UNROLL_SOME
+    for (uint32_t i = threadIdx.y; i < count; i += RNI_FINISH_LANES) {
         const float *const p = partial + (int64_t)i * BACKWARD_SUMS * channels + c;
         own1 += (double)p[0];
         own2 += (double)p[channels];

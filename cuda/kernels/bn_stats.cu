@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Mean and variance per channel, and what follows from them. A chunk of rows is shifted by the mean of a few of them, so
- * that no difference of large squares is taken; chunks are combined as Chan, Golub and LeVeque do (1979).
+ * that no difference of large squares is taken.
  */
 #include "kernels/columns.h"
 #include "kernels/activations.h"
@@ -23,17 +23,28 @@ struct rni_moment_terms {
         return rni_load_vector<T, V>(x + r * channels);
     }
 
-    /* In a chunk of fewer rows than that the first one counts for all. shift is zero before. */
-    __device__ __forceinline__ void shift_by_few(int32_t rows)
+    /*
+     * The first threads of a column load a row each; in a chunk of fewer rows they load the first one. All threads of
+     * the block come here. shared: V * RNI_THREADS.
+     */
+    __device__ __forceinline__ void shift_by_few(int32_t rows, bool inside, float *shared)
     {
-        const int32_t apart = rows / SHIFT_ROWS;
-        row few[SHIFT_ROWS];
+        const int32_t n = blockDim.y < SHIFT_ROWS ? (int32_t)blockDim.y : SHIFT_ROWS, y = (int32_t)threadIdx.y;
+        const float part = 1.0f / (float)n;
+        float few[1][V];
+        rni_zero(few);
+        if (inside && y < n) {
+            const row values = load(y * (rows / n));
+            UNROLL
+            for (int v = 0; v < V; v++)
+                few[0][v] = rni_load(values.v[v]) * part;
+        }
+        rni_sum_threads<V, 1>(few, shared);
+        __syncthreads();
         UNROLL
-        for (int i = 0; i < SHIFT_ROWS; i++)
-            few[i] = load(i * apart);
-        UNROLL
-        for (int i = 0; i < SHIFT_ROWS * V; i++)
-            shift[i % V] = fmaf(rni_load(few[i / V].v[i % V]), 1.0f / SHIFT_ROWS, shift[i % V]);
+        for (int v = 0; v < V; v++)
+            shift[v] = shared[v * RNI_THREADS + threadIdx.x]; /* where rni_sum_threads leaves it */
+        __syncthreads(); /* shared is about to hold other sums */
     }
 
     __device__ __forceinline__ void add(const row &values, int32_t, float (&sum)[2][V]) const
@@ -56,15 +67,15 @@ __global__ void __launch_bounds__(RNI_THREADS)
     const int32_t rows_here = (int32_t)(left < chunk ? left : chunk);
     float sum[2][V];
     rni_moment_terms<T, V> terms = {};
+    const bool inside = column < channels;
     rni_zero(sum);
-    if (column < channels) {
-        terms.x = x + first * channels + column;
-        terms.channels = channels;
-        terms.shift_by_few(rows_here);
+    terms.x = x + first * channels + column;
+    terms.channels = channels;
+    terms.shift_by_few(rows_here, inside, shared);
+    if (inside)
         rni_sum_rows<V, 2>(terms, rows_here, sum);
-    }
     rni_sum_threads<V, 2>(sum, shared);
-    if (column < channels && threadIdx.y == 0) {
+    if (inside && threadIdx.y == 0) {
         float *const out = partial + blockIdx.y * STATS_SUMS * channels + column;
         rni_store_floats<V>(out, terms.shift);
         rni_store_floats<V>(out + channels, sum[0]);
@@ -72,54 +83,34 @@ __global__ void __launch_bounds__(RNI_THREADS)
     }
 }
 
-/* One channel of the partial results. */
-struct rni_moment_chunks {
-    const float *partial; /* at the channel */
-    int64_t channels, rows, chunk;
-    uint32_t count;
-
-    __device__ __forceinline__ double rows_of(uint32_t i) const
-    {
-        const int64_t left = rows - i * chunk;
-        return (double)(left < chunk ? left : chunk);
-    }
-
-    /* The chunk's mean and its sum of squared deviations from it. */
-    __device__ __forceinline__ void moments(uint32_t i, double n, double *mean, double *squares) const
-    {
-        const float *const p = partial + (int64_t)i * STATS_SUMS * channels;
-        const double off = (double)p[channels] / n, m2 = (double)p[2 * channels] - (double)p[channels] * off;
-        *mean = (double)p[0] + off;
-        *squares = m2 < 0.0 ? 0.0 : m2; /* NaN stays */
-    }
-};
-
+/*
+ * A chunk's sums are moved from its own shift to the first chunk's. Both are means of a few rows, so that in double the
+ * squares do not cancel.
+ */
 __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_bn_moments(const float *partial, uint32_t chunks, int64_t chunk, int64_t rows, int64_t channels,
                           float *mean, float *var)
 {
     RN_SHARED(double, shared, RNI_THREADS);
     const int64_t c = (int64_t)blockIdx.x * RNI_FINISH_CHANNELS + threadIdx.x;
-    const rni_moment_chunks k = {partial + c, channels, rows, chunk, c < channels ? chunks : 0};
-    const double total = (double)rows;
-    double own = 0.0, m, squares;
-    for (uint32_t i = threadIdx.y; i < k.count; i += RNI_FINISH_LANES) {
-        const double n = k.rows_of(i);
-        k.moments(i, n, &m, &squares);
-        own += n / total * m;
+    const uint32_t count = c < channels ? chunks : 0;
+    const double total = (double)rows, first = count > 0 ? (double)partial[c] : 0.0;
+    const double full = (double)chunk, rest = (double)(rows - (int64_t)(chunks - 1) * chunk);
+    double own1 = 0.0, own2 = 0.0;
+    UNROLL_SOME
+    for (uint32_t i = threadIdx.y; i < count; i += RNI_FINISH_LANES) {
+        const float *const p = partial + (int64_t)i * STATS_SUMS * channels + c;
+        const double d = (double)p[0] - first, s1 = (double)p[channels], s2 = (double)p[2 * channels];
+        const double nd = (i + 1 < chunks ? full : rest) * d;
+        own1 += s1 + nd;
+        own2 += s2 + d * (2.0 * s1 + nd);
     }
-    const double all = rni_sum_lanes(own, shared);
-    own = 0.0;
-    for (uint32_t i = threadIdx.y; i < k.count; i += RNI_FINISH_LANES) {
-        const double n = k.rows_of(i);
-        k.moments(i, n, &m, &squares);
-        own += squares + n * (m - all) * (m - all);
-    }
-    const double deviations = rni_sum_lanes(own, shared);
-    if (c < channels && threadIdx.y == 0) {
-        mean[c] = (float)all;
-        var[c] = (float)(deviations / total);
-    }
+    const double s1 = rni_sum_lanes(own1, shared), s2 = rni_sum_lanes(own2, shared);
+    if (c >= channels || threadIdx.y != 0)
+        return;
+    const double off = s1 / total, squares = s2 - s1 * off;
+    mean[c] = (float)(first + off);
+    var[c] = (float)((squares < 0.0 ? 0.0 : squares) / total); /* NaN stays */
 }
 
 template <class T, int V>

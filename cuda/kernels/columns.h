@@ -16,7 +16,9 @@ enum {
     RNI_THREADS = 256,
     RNI_BLOCK_VECTORS = 64, /* of channels, in a block at most */
     RNI_THREAD_ROWS = 8, /* at least, before the rows are cut into more chunks */
+    RNI_LOOP_ROWS = 16, /* the same without sums: what a thread reads per channel is small beside them */
     RNI_BLOCKS_PER_PROCESSOR = 4,
+    RNI_FEWEST_BLOCKS = 2, /* per processor, where there are rows for them: with fewer it waits for memory */
     RNI_SEGMENT = 64, /* a thread's rows that go into one f32 sum */
     RNI_FINISH_CHANNELS = 8, /* of a block of the second stage */
     RNI_FINISH_LANES = 32 /* threads per channel there */
@@ -56,12 +58,24 @@ static inline rni_chunks rni_chunks_of(const rni_columns &c, int32_t processors,
     return {per, (uint32_t)((rows + per - 1) / per)};
 }
 
-/* Blocks of rows for work without sums, each thread taking `at_once` rows a step. */
+/* Blocks of rows where a thread takes so many. */
+static inline int64_t rni_blocks_of(const rni_columns &c, int64_t rows, int64_t of_thread)
+{
+    const int64_t step = c.block.y * of_thread;
+    return (rows + step - 1) / step;
+}
+
+/*
+ * Blocks of rows for work without sums, each thread taking `at_once` rows a step: whole loops of a thread, shorter ones
+ * where they would leave processors idle.
+ */
 static inline uint32_t rni_row_blocks(const rni_columns &c, int32_t processors, int64_t rows, int at_once)
 {
-    const int64_t step = (int64_t)c.block.y * at_once, wanted = (rows + step - 1) / step;
+    const int64_t fewest = ((int64_t)processors * RNI_FEWEST_BLOCKS + c.blocks - 1) / c.blocks;
     const int64_t fill = (int64_t)processors * 2 * RNI_BLOCKS_PER_PROCESSOR / c.blocks;
     const int64_t most = fill < 1 ? 1 : fill > 65535 ? 65535 : fill;
+    const int64_t loops = rni_blocks_of(c, rows, RNI_LOOP_ROWS), steps = rni_blocks_of(c, rows, at_once);
+    const int64_t relaxed = fewest < steps ? fewest : steps, wanted = loops > relaxed ? loops : relaxed;
     return (uint32_t)(wanted < most ? wanted : most);
 }
 

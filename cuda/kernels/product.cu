@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Matrix products where there is no cuBLAS, and what follows a product in a linear layer. */
+#include "kernels/columns.h"
 #include "kernels/kernels.h"
 #include "kernels/tile.h"
 
 typedef rni_square_tile<1> rni_product_tile;
 
 /* One operand of a product: `rows` of op(A), or columns of op(B), from the tile's first on. */
-template <class T> struct rni_product_operand {
+template <class T>
+struct rni_product_operand {
     const T *from;
     int64_t pitch, rows;
     int32_t terms, at;
@@ -56,7 +58,8 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS)
     RN_SHARED(rni_quad, columns_, tile::depth * tile::column_pitch / 4);
     float *const rows = rows_[0].v, *const columns = columns_[0].v;
     const uint32_t across = (uint32_t)((p.n + tile::columns - 1) / tile::columns), down = blockIdx.x / across;
-    const int64_t first_row = (int64_t)down * tile::rows, first_column = (int64_t)(blockIdx.x - down * across) * tile::columns;
+    const int64_t first_row = (int64_t)down * tile::rows,
+                  first_column = (int64_t)(blockIdx.x - down * across) * tile::columns;
     rni_product_operand<T> as = rni_product_operand_at(a, p.lda, p.m, first_row, p.k, !p.transpose_a);
     rni_product_operand<T> bs = rni_product_operand_at(b, p.ldb, p.n, first_column, p.k, p.transpose_b != 0);
 
@@ -101,43 +104,88 @@ extern "C" cudaError_t rni_k_product(cudaStream_t stream, int32_t dtype, int32_t
     return multiply<float, float>(stream, *product, a, b, c);
 }
 
-/* Threads side by side along columns, so that a thread's bias is one. */
-template <class S, class T>
-__global__ void __launch_bounds__(RNI_TILE_THREADS)
+enum { FINISH_ROWS = 4 }; /* of a thread */
+
+template <int V>
+__device__ __forceinline__ void load_row(float (&to)[V], const float *from)
+{
+    rni_load_floats<V>(to, from);
+}
+
+template <int V>
+__device__ __forceinline__ void load_row(float (&to)[V], const rni_bf16 *from)
+{
+    const rni_vector<rni_bf16, V> values = rni_load_vector<rni_bf16, V>(from);
+    UNROLL
+    for (int v = 0; v < V; v++)
+        to[v] = rni_load(values.v[v]);
+}
+
+/* A thread keeps its columns, and so their bias. y may be sums. */
+template <class S, class T, int V>
+__global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_finish_rows(const S *sums, const float *bias, const T *residual, T *y, int64_t rows, int64_t columns,
                            int32_t relu)
 {
-    const int64_t column = (int64_t)blockIdx.x * 32 + threadIdx.x % 32;
+    const int64_t column = rni_column<V>();
+    float shift[V] = {};
     if (column >= columns)
         return;
-    const float shift = bias ? bias[column] : 0.0f;
-    for (int64_t row = (int64_t)blockIdx.y * 8 + threadIdx.x / 32; row < rows; row += 8 * (int64_t)gridDim.y) {
+    if (bias)
+        rni_load_floats<V>(shift, bias + column);
+    ROLLED
+    for (int64_t row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; row < rows;
+         row += (int64_t)gridDim.y * blockDim.y) {
         const int64_t at = row * columns + column;
-        const float v = rni_load(sums[at]) + shift + (residual ? rni_load(residual[at]) : 0.0f);
-        rni_store(y[at], relu ? rni_relu(v) : v);
+        float sum[V], other[V] = {};
+        rni_vector<T, V> out;
+        load_row<V>(sum, sums + at);
+        if (residual)
+            load_row<V>(other, residual + at);
+        UNROLL
+        for (int v = 0; v < V; v++) {
+            const float value = sum[v] + shift[v] + other[v];
+            rni_store(out.v[v], relu ? rni_relu(value) : value);
+        }
+        rni_store_vector(y + at, out);
     }
 }
 
-template <class S, class T>
-static cudaError_t finish(cudaStream_t stream, const void *sums, const float *bias, const void *residual, void *y,
-                          int64_t rows, int64_t columns, int32_t relu)
+struct rni_finish {
+    const void *sums, *residual;
+    const float *bias;
+    void *y;
+    int64_t rows, columns;
+    int32_t relu;
+};
+
+template <class S, class T, int V>
+static cudaError_t finish(cudaStream_t stream, const rni_finish &f)
 {
-    const int64_t across = (columns + 31) / 32, down = (rows + 31) / 32; /* four rows a thread */
-    const dim3 grid((unsigned)across, (unsigned)(down < 65535 ? down : 65535));
-    if (across > INT32_MAX)
-        return cudaErrorInvalidConfiguration;
-    return RN_LAUNCH((rni_kernel_finish_rows<S, T>), grid, dim3(RNI_TILE_THREADS), stream,
-                     static_cast<const S *>(sums), bias, static_cast<const T *>(residual), static_cast<T *>(y), rows,
-                     columns, relu);
+    const rni_columns columns = rni_columns_of(f.columns, V);
+    const int64_t blocks = rni_blocks_of(columns, f.rows, FINISH_ROWS);
+    return RN_LAUNCH((rni_kernel_finish_rows<S, T, V>),
+                     dim3(columns.blocks, (unsigned)(blocks < 65535 ? blocks : 65535)), columns.block, stream,
+                     static_cast<const S *>(f.sums), f.bias, static_cast<const T *>(f.residual), static_cast<T *>(f.y),
+                     f.rows, f.columns, f.relu);
+}
+
+template <class S, class T>
+static cudaError_t finish_of(cudaStream_t stream, const rni_finish &f)
+{
+    constexpr int lanes = rni_lanes<T>();
+    const bool fits = f.columns % lanes == 0 && rni_aligned(f.sums, f.bias, f.residual, f.y);
+    return fits ? finish<S, T, lanes>(stream, f) : finish<S, T, 1>(stream, f);
 }
 
 extern "C" cudaError_t rni_k_finish_rows(cudaStream_t stream, int32_t sums_dtype, int32_t dtype, const void *sums,
                                          const float *bias, const void *residual, void *y, int64_t rows,
                                          int64_t columns, int32_t relu)
 {
+    const rni_finish f = {sums, residual, bias, y, rows, columns, relu};
     if (dtype != RN_BF16)
-        return finish<float, float>(stream, sums, bias, residual, y, rows, columns, relu);
+        return finish_of<float, float>(stream, f);
     if (sums_dtype == RN_BF16)
-        return finish<rni_bf16, rni_bf16>(stream, sums, bias, residual, y, rows, columns, relu);
-    return finish<float, rni_bf16>(stream, sums, bias, residual, y, rows, columns, relu);
+        return finish_of<rni_bf16, rni_bf16>(stream, f);
+    return finish_of<float, rni_bf16>(stream, f);
 }

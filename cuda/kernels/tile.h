@@ -10,13 +10,6 @@
 
 enum { RNI_TILE_THREADS = 256 };
 
-/* nvcc would unroll loops of known length altogether, for several times the code. */
-#ifdef __CUDACC__
-#define UNROLL_SOME _Pragma("unroll 4")
-#else
-#define UNROLL_SOME
-#endif
-
 /* Rows x columns, of which each thread has some neighbours. */
 template <int Rows, int Columns, int ThreadRows, int ThreadColumns, int Depth> struct rni_tile {
     static constexpr int rows = Rows, columns = Columns, depth = Depth;

@@ -8,9 +8,11 @@
 
 #ifdef __CUDACC__
 #define UNROLL _Pragma("unroll")
+#define UNROLL_SOME _Pragma("unroll 4") /* of known length: not altogether; of another: so many loads at once */
 #define ROLLED _Pragma("unroll 1") /* for loops whose turns do enough, or are few */
 #else
 #define UNROLL
+#define UNROLL_SOME
 #define ROLLED
 #endif
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Kernels and bytes of a training step over the simulated module, beside what they should be.
 
-    traffic.py STEP_TRAFFIC MODULE [--net tutorial] [--batch 8] [--side 32] [--dtype f32] [--most 2.2]
+    traffic.py STEP_TRAFFIC MODULE [--net tutorial] [--batch 8] [--side 32] [--dtype f32] [--most 1.15]
 
 MODULE is the simulated one with full checking. Counted are the module's own kernels, not cuDNN's and cuBLAS'; every access of
 global memory counts, so what a cache would answer (factors per channel, which each thread reads) is counted again. "expected"
@@ -105,7 +105,7 @@ def parse():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--dtype", choices=sorted(BYTES), default="f32")
-    parser.add_argument("--most", type=float, default=2.2)
+    parser.add_argument("--most", type=float, default=1.15)
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ BOTH = LOADS + STORES
 
 # First match counts.
 ACCESSES = [
-    (r"rni_kernel_(flat|bn_apply|bn_backward_dx)<.*", BOTH),
+    (r"rni_kernel_(flat|bn_apply|bn_backward_dx|finish_rows)<.*", BOTH),
     (r"rni_kernel_(avgpool|maxpool|global_avgpool|pad_shortcut)(_backward)?<.*", BOTH),
     (r"rni_kernel_(bn_stats|bias_sums|bn_backward_sums)<.*", LOADS),  # what they store is small
     (r"rni_kernel_convert<(\w+), \1, .*", BOTH),
@@ -29,7 +29,7 @@ ACCESSES = [
 
 # Kernels that divide 64-bit numbers, and why it does not matter.
 MAY_DIVIDE = [
-    (r"rni_kernel_(mse|finish_rows)<", "how often a loop runs, once in a thread"),
+    (r"rni_kernel_mse<", "how often a loop runs, once in a thread"),
     (r"rni_kernel_(bn_apply|bn_backward_dx)<\w+, 1\b", "the same, on sm_100 and later; not in instances for vectors"),
 ]
 

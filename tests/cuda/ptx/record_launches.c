@@ -73,10 +73,11 @@ static void convert(int32_t from, int32_t to)
               "convert");
 }
 
-static void finish_rows(int32_t sums)
+static void finish_rows(int32_t sums, int32_t dtype, int64_t columns)
 {
-    check(rni_k_finish_rows(NULL, sums, RN_BF16, array(37 * 45, sums, 0), singles(45), array(37 * 45, RN_BF16, 0),
-                            array(37 * 45, RN_BF16, 0), 37, 45, 1),
+    const int64_t count = 37 * columns;
+    check(rni_k_finish_rows(NULL, sums, dtype, array(count, sums, 0), singles(columns), array(count, dtype, 0),
+                            array(count, dtype, 0), 37, columns, 1),
           "finish_rows");
 }
 
@@ -220,7 +221,10 @@ int main(void)
         flat(dtype);
         convert(dtype, RN_F32);
         convert(dtype, RN_BF16);
-        finish_rows(dtype);
+        for (int64_t columns = 45; columns <= 48; columns += 3) {
+            finish_rows(dtype, RN_BF16, columns);
+            finish_rows(RN_F32, dtype, columns);
+        }
         dropout(dtype);
         pad_shortcut(dtype);
         convolution(dtype);
