@@ -169,6 +169,8 @@ static rn_status fill_device(rni_cuda_opened *opened)
     device->processors = properties.multiProcessorCount;
     device->tf32 = opened->settings.tf32;
     device->direct = opened->settings.direct;
+    device->autotune = opened->settings.autotune;
+    device->runtime_engines = opened->settings.runtime_engines;
     opened->total_bytes = properties.totalGlobalMem;
     device->workspace_limit = opened->settings.workspace_limit;
     if (!device->workspace_limit)

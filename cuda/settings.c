@@ -34,5 +34,7 @@ rn_status rni_cuda_settings_read(rni_cuda_settings *settings)
     RNI_TRY(read_switch("RN_CUDA_DIRECT", &settings->direct));
     RNI_TRY(read_switch("RN_CUDA_TF32", &settings->tf32));
     RNI_TRY(read_switch("RN_CUDA_GRAPH", &settings->graphs));
+    RNI_TRY(read_switch("RN_CUDA_AUTOTUNE", &settings->autotune));
+    RNI_TRY(read_switch("RN_CUDA_RUNTIME_ENGINES", &settings->runtime_engines));
     return read_megabytes("RN_CUDA_WORKSPACE_MB", &settings->workspace_limit);
 }

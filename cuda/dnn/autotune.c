@@ -17,7 +17,7 @@ typedef struct bench {
 
 static uint64_t area_bytes(const rni_dnn_shape *s, int area, uint64_t workspace)
 {
-    const uint64_t size = s->dtype == RN_F32 ? 4 : 2;
+    const uint64_t size = rn_dtype_size((rn_dtype)s->dtype);
     switch (area) {
     case RNI_DNN_X:
         return (uint64_t)rni_dnn_input_count(s) * size;

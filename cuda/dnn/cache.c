@@ -37,7 +37,7 @@ rn_status rni_dnn_find(rni_dnn *dnn, const rni_dnn_shape *shape, int measure, co
         }
     rni_dnn_plan *plan = NULL;
     const rn_status status =
-        measure && dnn->autotune ? rni_dnn_measure(dnn, shape, &plan) : rni_dnn_plan_make(&dnn->rules, shape, 0, &plan);
+        measure && dnn->device->autotune ? rni_dnn_measure(dnn, shape, &plan) : rni_dnn_plan_make(&dnn->rules, shape, 0, &plan);
     if (status != RN_OK && status != RN_E_UNSUPPORTED)
         return status;
     RNI_TRY(keep(dnn, shape, plan));

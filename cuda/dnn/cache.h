@@ -13,7 +13,6 @@ struct rni_dnn {
     const rni_dnn_api *api;
     void *handle;
     rni_dnn_rules rules;
-    int32_t autotune;
     rni_dnn_entry *entries; /* the last made first */
     pthread_mutex_t lock; /* held while a plan is looked for, and while the handle is used */
 };

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "dnn/cache.h"
 #include "kernels/pad_channels.h"
+#include "workspace.h"
 #include <string.h>
 
 /* How one batch size is served: the plan, and where its workspace lies in the op's. */
@@ -43,19 +44,6 @@ static int wants_padding(const rni_dnn_shape *s)
            !(s->flags & RN_OPF_ACCUMULATE);
 }
 
-static uint64_t element_size(const rni_dnn_shape *s)
-{
-    return s->dtype == RN_F32 ? 4 : 2;
-}
-
-/* Takes `bytes` at the end of a workspace; returns where. */
-static uint64_t reserve(service *at, uint64_t bytes)
-{
-    const uint64_t offset = at->total;
-    at->total += (bytes + 255) / 256 * 256;
-    return offset;
-}
-
 /* 1: cuDNN's bias must be of the images' type, and be there. */
 static int makes_bias(const rni_dnn_shape *s)
 {
@@ -67,12 +55,12 @@ static rn_status serve_as(rni_dnn *dnn, rni_dnn_shape shape, int padded, int mea
     const uint64_t available = shape.limit;
     service at = {.padded = padded};
     if (makes_bias(&shape))
-        at.bias = reserve(&at, (uint64_t)shape.out[0] * element_size(&shape));
+        at.bias = rni_part(&at.total, (uint64_t)shape.out[0] * rn_dtype_size((rn_dtype)shape.dtype));
     if (padded) {
         shape.in[0] = filled_up(shape.in[0]);
         RNI_TRY(rni_dnn_shape_check(&shape)); /* before sizes are multiplied */
-        at.x = reserve(&at, (uint64_t)rni_dnn_input_count(&shape) * element_size(&shape));
-        at.w = reserve(&at, (uint64_t)rni_dnn_filter_count(&shape) * element_size(&shape));
+        at.x = rni_part(&at.total, (uint64_t)rni_dnn_input_count(&shape) * rn_dtype_size((rn_dtype)shape.dtype));
+        at.w = rni_part(&at.total, (uint64_t)rni_dnn_filter_count(&shape) * rn_dtype_size((rn_dtype)shape.dtype));
     }
     if (at.total > available)
         return rni_fail(RN_E_UNSUPPORTED,

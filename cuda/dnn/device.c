@@ -18,15 +18,9 @@ static rn_status properties_of(cudnnHandle_t handle, cudnnBackendDescriptor_t *o
     return status;
 }
 
-/* The first that plans by a device's properties. */
-enum { LEAST_VERSION = 90800 };
-
 static rn_status create(rni_cuda_device *device, void **handle, cudnnBackendDescriptor_t *properties)
 {
-    const size_t version = cudnnGetVersion();
     cudnnHandle_t made;
-    if (version < LEAST_VERSION)
-        return rni_fail(RN_E_VERSION, "cuDNN is too old: it is version %zu, %d is needed", version, (int)LEAST_VERSION);
     RNI_TRY(rni_cuda_result(device, cudaSetDevice(device->index), "select the device"));
     RNI_TRY(rni_dnn_result(cudnnCreate(&made), "open the device"));
     const rn_status status = properties_of(made, properties);

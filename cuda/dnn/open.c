@@ -2,14 +2,7 @@
 #include "dnn/cache.h"
 #include "dnn/conv.h"
 #include "base/error.h"
-#include <stdlib.h>
 #include <string.h>
-
-static int32_t is_set(const char *name)
-{
-    const char *const value = getenv(name);
-    return value && value[0] && strcmp(value, "0") != 0;
-}
 
 /* Plans from a device's properties came with 9.8; another major number is another interface. */
 static rn_status check_version(void)
@@ -33,8 +26,7 @@ rn_status rni_dnn_open(rni_cuda_device *device, rni_dnn **out)
     memset(dnn, 0, sizeof *dnn);
     dnn->device = device;
     dnn->api = &rni_dnn_api_device;
-    dnn->rules = (rni_dnn_rules){host, NULL, device->tf32, is_set("RN_CUDA_RUNTIME_ENGINES")};
-    dnn->autotune = is_set("RN_CUDA_AUTOTUNE");
+    dnn->rules = (rni_dnn_rules){host, NULL, device->tf32, device->runtime_engines};
     const rn_status status = dnn->api->create(device, &dnn->handle, &dnn->rules.properties);
     if (status != RN_OK) {
         host->free(host->host, dnn, sizeof *dnn, _Alignof(rni_dnn));

@@ -7,7 +7,7 @@
 #include "kernels/tile.h"
 
 /* Where the window of an output pixel (or, backward, the windows of an input pixel) begins in the other image. */
-struct alignas(16) rni_pixel {
+struct alignas(16) rni_conv_pixel {
     int32_t image;      /* pixels before the image */
     int32_t y, x;       /* may lie outside */
     int32_t unused;
@@ -48,9 +48,9 @@ __device__ __forceinline__ rni_spot rni_spot_of(int32_t pixel, const int32_t (&s
 }
 
 /* Where the window of an output begins. */
-__device__ __forceinline__ rni_pixel rni_window_of(const rni_conv_shape &s, const rni_spot &output)
+__device__ __forceinline__ rni_conv_pixel rni_window_of(const rni_conv_shape &s, const rni_spot &output)
 {
-    rni_pixel p;
+    rni_conv_pixel p;
     p.image = output.image * s.in[0] * s.in[1];
     p.y = output.y * s.stride[0] - s.padding[0];
     p.x = output.x * s.stride[1] - s.padding[1];

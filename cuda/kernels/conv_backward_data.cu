@@ -5,7 +5,7 @@
 /* Rows of the tile: of dy, what the taps lead to. */
 template <class T, int V> struct rni_backward_windows {
     const T *dy;
-    const rni_pixel *pixels;
+    const rni_conv_pixel *pixels;
     const rni_conv_shape *shape;
     int32_t terms, pitch; /* pitch: channels of all groups */
     rni_tap tap;
@@ -26,7 +26,7 @@ template <class T, int V> struct rni_backward_windows {
 
     __device__ __forceinline__ rni_vector<T, V> row(int r) const
     {
-        const rni_pixel p = pixels[r];
+        const rni_conv_pixel p = pixels[r];
         const int32_t y = output(p.y - tap.y, 0), x = output(p.x - tap.x, 1);
         if (!some || y < 0 || x < 0)
             return {};
@@ -52,10 +52,10 @@ template <class T, int V> struct rni_backward_filters {
 
 template <class Tile>
 __device__ __forceinline__ void rni_backward_pixels(const rni_conv_shape &s, int32_t first, int32_t all,
-                                                    rni_pixel *pixels)
+                                                    rni_conv_pixel *pixels)
 {
     const int32_t i = (int32_t)threadIdx.x;
-    rni_pixel p = {0, RNI_PIXEL_NOWHERE, 0, 0};
+    rni_conv_pixel p = {0, RNI_PIXEL_NOWHERE, 0, 0};
     if (i >= Tile::rows)
         return;
     if (i < all - first) {
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS, 2)
 {
     RN_SHARED(rni_quad, rows_, Tile::depth * Tile::row_pitch / 4);
     RN_SHARED(rni_quad, columns_, Tile::depth * Tile::column_pitch / 4);
-    RN_SHARED(rni_pixel, pixels, Tile::rows);
+    RN_SHARED(rni_conv_pixel, pixels, Tile::rows);
     float *const rows = rows_[0].v, *const columns = columns_[0].v;
     const rni_place place = rni_place_of<Tile>(s.groups, s.in_channels);
     const int32_t taps = s.kernel[0] * s.kernel[1], terms = s.out_channels * taps;

@@ -37,7 +37,7 @@ template <class T, int V> struct rni_filter_outputs {
 /* Columns of the tile: what the taps see; a thread's is always the same. */
 template <class T, int V> struct rni_filter_windows {
     const T *x;
-    const rni_pixel *window; /* of the tile's terms */
+    const rni_conv_pixel *window; /* of the tile's terms */
     const rni_conv_shape *shape;
     int32_t pixels, first, pitch;
     rni_tap tap;
@@ -47,7 +47,7 @@ template <class T, int V> struct rni_filter_windows {
     {
         if (!some || k >= pixels)
             return {};
-        const rni_pixel p = window[k - first];
+        const rni_conv_pixel p = window[k - first];
         const int32_t y = p.y + tap.y, x0 = p.x + tap.x;
         if ((uint32_t)y >= (uint32_t)shape->in[0] || (uint32_t)x0 >= (uint32_t)shape->in[1])
             return {};
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS, 2)
 {
     RN_SHARED(rni_quad, rows_, Tile::depth * Tile::row_pitch / 4);
     RN_SHARED(rni_quad, columns_, Tile::depth * Tile::column_pitch / 4);
-    RN_SHARED(rni_pixel, window, Tile::depth);
+    RN_SHARED(rni_conv_pixel, window, Tile::depth);
     float *const rows = rows_[0].v, *const columns = columns_[0].v;
     const rni_filter_place place = rni_filter_place_of<Tile>(s);
     const int32_t terms = s.in_channels * s.kernel[0] * s.kernel[1], all_outputs = s.groups * s.out_channels;

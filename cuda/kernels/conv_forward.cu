@@ -5,7 +5,7 @@
 /* Rows of the tile: windows of x. */
 template <class T, int V> struct rni_forward_windows {
     const T *x;
-    const rni_pixel *pixels;
+    const rni_conv_pixel *pixels;
     const rni_conv_shape *shape;
     int32_t terms, pitch; /* pitch: channels of all groups */
     rni_tap tap;
@@ -19,7 +19,7 @@ template <class T, int V> struct rni_forward_windows {
 
     __device__ __forceinline__ rni_vector<T, V> row(int r) const
     {
-        const rni_pixel p = pixels[r];
+        const rni_conv_pixel p = pixels[r];
         const int32_t y = p.y + tap.y, x0 = p.x + tap.x;
         if (!some || (uint32_t)y >= (uint32_t)shape->in[0] || (uint32_t)x0 >= (uint32_t)shape->in[1])
             return {};
@@ -45,7 +45,7 @@ template <class T, int V> struct rni_forward_filters {
 
 template <class Tile>
 __device__ __forceinline__ void rni_forward_pixels(const rni_conv_shape &s, int32_t first, int32_t all,
-                                                   rni_pixel *pixels)
+                                                   rni_conv_pixel *pixels)
 {
     const int32_t i = (int32_t)threadIdx.x;
     if (i < Tile::rows && i < all - first)
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(RNI_TILE_THREADS, 2)
 {
     RN_SHARED(rni_quad, rows_, Tile::depth * Tile::row_pitch / 4);
     RN_SHARED(rni_quad, columns_, Tile::depth * Tile::column_pitch / 4);
-    RN_SHARED(rni_pixel, pixels, Tile::rows);
+    RN_SHARED(rni_conv_pixel, pixels, Tile::rows);
     float *const rows = rows_[0].v, *const columns = columns_[0].v;
     const rni_place place = rni_place_of<Tile>(s.groups, s.out_channels);
     const int32_t terms = s.in_channels * s.kernel[0] * s.kernel[1], all_outputs = s.groups * s.out_channels;

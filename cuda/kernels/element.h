@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of activations: f32, bf16 and f16 as stored, f32 while computed; vectors of 16 bytes. */
+/* Elements of activations: f32 and bf16 as stored, f32 while computed; vectors of 16 bytes. */
 #ifndef RNI_CUDA_ELEMENT_H
 #define RNI_CUDA_ELEMENT_H
 

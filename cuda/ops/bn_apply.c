@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Batch normalisation forward, and scale and shift. */
 #include "kernels/activations.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "ops/drivers.h"
 #include "ops/shape.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Per-channel sums: statistics of batch normalisation, and gradients of biases. */
 #include "kernels/activations.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "ops/drivers.h"
 #include "ops/shape.h"
 

@@ -6,7 +6,7 @@
 #include "ops/conv_direct.h"
 #include "ops/drivers.h"
 #include "ops/operands.h"
-#include "ops/workspace.h"
+#include "workspace.h"
 
 /* How an op runs on cuDNN. */
 typedef struct conv_state {
@@ -31,7 +31,14 @@ static uint64_t filter_bytes(const rn_conv_params *p, int32_t dtype)
 
 static rn_status check_direct(const rn_op *op)
 {
-    return rni_direct_serves(params_of(op)) ? RN_OK : rni_ops_refuse(op, RN_E_UNSUPPORTED, "images or filters too large");
+    const rn_conv_params *const p = params_of(op);
+    if (rni_direct_serves(p))
+        return RN_OK;
+    return rni_ops_refuse(op, RN_E_UNSUPPORTED,
+                          "at most 2^30 pixels of an image and elements of a filter expected, got %lld x %lld pixels and "
+                          "filters of %lld x %lld by %lld channels",
+                          (long long)p->in_height, (long long)p->in_width, (long long)p->kernel[0],
+                          (long long)p->kernel[1], (long long)(p->in_channels / p->groups));
 }
 
 /* The image whose dims[0] is the batch. */

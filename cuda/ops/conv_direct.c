@@ -70,19 +70,14 @@ static int64_t images_at_once(const rn_conv_params *p)
 }
 
 /* Where image n begins in the input (or its gradient) and the output (or its gradient). */
-static size_t element_size(int32_t dtype)
-{
-    return dtype == RN_BF16 ? 2 : 4;
-}
-
 static const void *input_image(const rni_direct *d, const void *x, int64_t n)
 {
-    return (const char *)x + (size_t)(n * in_pixels(d->params) * d->params->in_channels) * element_size(d->dtype);
+    return (const char *)x + (size_t)(n * in_pixels(d->params) * d->params->in_channels) * rn_dtype_size((rn_dtype)d->dtype);
 }
 
 static const void *output_image(const rni_direct *d, const void *y, int64_t n)
 {
-    return (const char *)y + (size_t)(n * out_pixels(d->params) * d->params->out_channels) * element_size(d->dtype);
+    return (const char *)y + (size_t)(n * out_pixels(d->params) * d->params->out_channels) * rn_dtype_size((rn_dtype)d->dtype);
 }
 
 cudaError_t rni_direct_forward(const rni_direct *d, cudaStream_t stream, const void *x, const void *w,

@@ -2,7 +2,7 @@
 /* ReLU and addition over flat arrays, and dropout. */
 #include "base/rng.h"
 #include "kernels/activations.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "ops/drivers.h"
 #include "ops/shape.h"
 #include <math.h>

@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 #include "ops/drivers.h"
 #include "ops/operands.h"
-#include "ops/workspace.h"
+#include "workspace.h"
 
 /* Parts of the workspace: the weights in the compute type, f32 sums that are rounded after the bias, cuBLAS's own. */
 typedef struct linear_parts {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pooling and the shortcut without parameters. Kernels count the pixels of an image in 32 bits. */
 #include "kernels/activations.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "ops/drivers.h"
 #include "ops/shape.h"
 

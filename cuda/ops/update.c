@@ -4,7 +4,7 @@
 #include "kernels/kernels.h"
 #include "ops/drivers.h"
 #include "ops/operands.h"
-#include "ops/workspace.h"
+#include "workspace.h"
 
 /* The segments in parts for blocks, in device memory. */
 typedef struct update_table {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* y = x scale + shift (+ residual) (ReLU), with scale and shift given or made from batch normalisation's operands. */
 #include "base/error.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/cut.h"
 #include <math.h>
 

@@ -5,7 +5,7 @@
  * One pass sums, one writes dx. Where mean and var are constants (frozen), dx = gamma r g.
  */
 #include "base/error.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/cut.h"
 #include <math.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * combined (Chan, Golub, LeVeque 1979): no difference of large squares anywhere.
  */
 #include "base/error.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/cut.h"
 #include <math.h>
 #include <string.h>

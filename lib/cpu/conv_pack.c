@@ -192,12 +192,15 @@ static void pack_slice(void *arg, size_t index)
     const rni_conv_pass *const pass = k->pass;
     const rni_conv_slice slice =
         rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, (int64_t)index);
-    for (int64_t i = 0; by_taps(pass) && i < pass->parts; i++) {
+    if (!by_taps(pass)) {
+        for (int64_t c = 0; c < pass->sums; c += PIECE_CHANNELS)
+            pack_piece(k, &slice, c, rni_conv_min(PIECE_CHANNELS, pass->sums - c));
+        return;
+    }
+    for (int64_t i = 0; i < pass->parts; i++) {
         const rni_conv_part part = rni_conv_part_of(pass, i);
         pack_part(k, &slice, &part);
     }
-    for (int64_t c = 0; !by_taps(pass) && c < pass->sums; c += PIECE_CHANNELS)
-        pack_piece(k, &slice, c, rni_conv_min(PIECE_CHANNELS, pass->sums - c));
 }
 
 rn_status rni_conv_fast_pack(const rni_cpu_call *call, const rni_conv_pass *pass, const float *w, const float *scale,

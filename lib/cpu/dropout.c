@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Dropout (Srivastava et al. 2014), inverted: kept elements are times 1/(1-p). Backward is the same op on dy. */
 #include "base/rng.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 
 enum { TASK_ELEMENTS = 4096 }; /* a multiple of 4: elements of one Philox block stay together */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Losses: their value goes to the metrics, their gradient, times grad_scale, out. */
 #include "base/error.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The parameter-free shortcut of He et al. 2015 (option A): every stride-th pixel, zeroes in the added channels. */
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 #include <string.h>
 

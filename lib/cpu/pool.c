@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Max and average pooling over NHWC images. Global average pooling is a window as large as the image. */
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 
 typedef struct pool_task {

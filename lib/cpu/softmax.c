@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Softmax over dimension 1: in [N, K] and in NHWC these values lie side by side. */
-#include "ops/activations.h"
+#include "ops/operands.h"
 #include "cpu/driver.h"
 
 enum { TASK_ELEMENTS = 1024 }; /* exponentials are slow */

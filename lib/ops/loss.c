@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Operands of softmax, losses and dropout. */
 #include "base/error.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 
 /* Softmax is over dimension 1, whose values must lie side by side. */
 static int side_by_side(const rn_value *x)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Operands of batch normalisation and its kin. */
 #include "base/error.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 
 rn_status rni_ops_check_channels(const rn_op *op, const rn_value *values)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Operands of pooling and of the shortcut without parameters. */
 #include "base/error.h"
-#include "ops/activations.h"
+#include "ops/operands.h"
 
 /* Sizes that no window leaves the image with, and dims that follow from them. */
 static rn_status check_axis(const rn_op *op, int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t padding)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* An op's workspace in parts, each aligned to 256 bytes. */
-#ifndef RNI_CUDA_OPS_WORKSPACE_H
-#define RNI_CUDA_OPS_WORKSPACE_H
+#ifndef RNI_CUDA_WORKSPACE_H
+#define RNI_CUDA_WORKSPACE_H
 
 #include "cuda.h"
 
