@@ -1,12 +1,11 @@
-// SPDX-License-Identifier: MIT
-// What a convolution's operands need before cuDNN takes them: channels in multiples of 8, a bias of the images' type.
+/* SPDX-License-Identifier: MIT */
+/* What a convolution's operands need before cuDNN takes them: channels in multiples of 8, a bias of the images' type. */
 #include "kernels/pad_channels.h"
-#include "kernels/element.h"
-#include <resnet/base.h>
+#include "kernels/vector.h"
 
 enum { THREADS = 256, CHANNELS = 8 };
 
-// A thread makes all vectors of 8 channels of a pixel; with 3 channels that is one.
+/* A thread makes all vectors of 8 channels of a pixel; with 3 channels that is one. */
 __global__ void __launch_bounds__(THREADS)
     rni_kernel_pad_channels(const uint16_t *from, rni_vector<uint16_t, CHANNELS> *to, int64_t pixels,
                             int64_t from_channels, int64_t vectors)
@@ -18,7 +17,7 @@ __global__ void __launch_bounds__(THREADS)
     to += pixel * vectors;
     for (int64_t v = 0; v < vectors; v++) {
         rni_vector<uint16_t, CHANNELS> filled;
-#pragma unroll
+        UNROLL
         for (int i = 0; i < CHANNELS; i++)
             filled.v[i] = v * CHANNELS + i < from_channels ? from[v * CHANNELS + i] : (uint16_t)0;
         to[v] = filled;
@@ -36,14 +35,14 @@ __global__ void __launch_bounds__(THREADS)
     to += pixel * to_channels;
     for (int64_t v = 0; v * CHANNELS < to_channels; v++) {
         const rni_vector<uint16_t, CHANNELS> filled = from[v];
-#pragma unroll
+        UNROLL
         for (int i = 0; i < CHANNELS; i++)
             if (v * CHANNELS + i < to_channels)
                 to[v * CHANNELS + i] = filled.v[i];
     }
 }
 
-// To nearest, ties to even, as IEEE 754 has it; NaN stays NaN.
+/* To nearest, ties to even, as IEEE 754 has it; NaN stays NaN. */
 __device__ __forceinline__ uint16_t f16_bits(float value)
 {
     rni_float_bits b;
@@ -51,12 +50,12 @@ __device__ __forceinline__ uint16_t f16_bits(float value)
     const uint32_t sign = b.bits >> 16 & 0x8000u, magnitude = b.bits & 0x7fffffffu;
     if (magnitude > 0x7f800000u)
         return (uint16_t)(sign | 0x7e00u);
-    if (magnitude >= 0x47800000u) // 65536 and more
+    if (magnitude >= 0x47800000u) /* 65536 and more */
         return (uint16_t)(sign | 0x7c00u);
     const uint32_t exponent = magnitude >> 23;
-    if (exponent < 102) // below half the smallest subnormal
+    if (exponent < 102) /* below half the smallest subnormal */
         return (uint16_t)sign;
-    // The mantissa with its leading one, as units of the result's last place after `shift`.
+    /* The mantissa with its leading one, as units of the result's last place after `shift`. */
     const bool normal = exponent > 112;
     const uint32_t mantissa = normal ? magnitude - (112u << 23) : (magnitude & 0x7fffffu) | 0x800000u;
     const uint32_t shift = normal ? 13 : 126 - exponent;
