@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "process.h"
 #include "selftest.h"
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,35 +105,6 @@ static int parse(selftest *t, int argc, char **argv)
     return 1;
 }
 
-/* A folder that has the module under the name by which the library looks for it: an installed one is not loaded beside. */
-static int link_module(selftest *t, char folder[PATH_MAX])
-{
-    static char path[PATH_MAX], link[PATH_MAX + 32];
-    const char *const place = getenv("TMPDIR");
-    if (!realpath(t->module, path)) {
-        fprintf(stderr, "%s: there is no such file\n", t->module);
-        return 0;
-    }
-    snprintf(folder, PATH_MAX, "%s/resnet-cuda-selftest.XXXXXX", place && *place == '/' ? place : "/tmp");
-    if (!mkdtemp(folder)) {
-        perror(folder);
-        return 0;
-    }
-    snprintf(link, sizeof link, "%s/libresnet-cuda.so", folder);
-    t->folder = folder;
-    return symlink(path, link) == 0;
-}
-
-static void remove_folder(const selftest *t)
-{
-    char link[PATH_MAX + 32];
-    if (!t->folder)
-        return;
-    snprintf(link, sizeof link, "%s/libresnet-cuda.so", t->folder);
-    unlink(link);
-    rmdir(t->folder);
-}
-
 /* Steps choose these themselves. */
 static void forget_settings(void)
 {
@@ -168,10 +139,10 @@ static int run_step(selftest *t, int number)
     int status = 0;
     printf("\n== step %d: %s\n", number, steps[number].name);
     fflush(stdout);
-    const pid_t child = fork();
+    const pid_t child = st_fork();
     if (child == 0)
         run_here(t, number);
-    if (child < 0 || waitpid(child, &status, 0) != child) {
+    if (!st_wait(child, &status)) {
         perror("fork");
         return 0;
     }
@@ -190,7 +161,6 @@ static int run_steps(selftest *t)
 
 int main(int argc, char **argv)
 {
-    static char folder[PATH_MAX];
     selftest t = {0};
     char date[40];
     const time_t now = time(NULL);
@@ -202,8 +172,9 @@ int main(int argc, char **argv)
     strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime(&now));
     printf("resnet-cuda-selftest, library %s, %s%s\n", rn_build_info(RN_BUILD_VERSION), date, t.quick ? ", quick" : "");
     forget_settings();
-    const int ready = !t.module || link_module(&t, folder);
-    const int failed = ready ? run_steps(&t) : 1;
-    remove_folder(&t);
+    st_catch_signals();
+    t.folder = t.module ? st_make_folder(t.module) : NULL;
+    const int failed = t.folder || !t.module ? run_steps(&t) : 1;
+    st_remove_folder();
     return failed;
 }

@@ -76,6 +76,17 @@ static void tell_limits(int32_t device)
         st_say("clocks are not told: no bandwidth and no peaks");
 }
 
+/* What to compare a record with: --record's file, else ours of that name; NULL. A file that cannot be read is a failure. */
+static const char *expected_record(selftest *t, const char *name)
+{
+    const char *const file = t->record ? st_record_file(t->record) : NULL;
+    if (t->record && !file)
+        st_fail(t, "--record %s: cannot be read", t->record);
+    else if (!t->record && !st_record_of(name))
+        st_say("no record of a device of that name is compiled in");
+    return t->record ? file : st_record_of(name);
+}
+
 /* The device's record, and what ours of the same name has otherwise: ours were written by hand, so that is no failure. */
 static void tell_record(selftest *t, const char *name)
 {
@@ -86,11 +97,9 @@ static void tell_record(selftest *t, const char *name)
     }
     st_say("device record:");
     printf("%s\n", record);
-    const char *const ours = t->record ? st_record_file(t->record) : st_record_of(name);
-    if (!ours) {
-        st_say("%s", t->record ? "--record: cannot be read" : "no record of a device of that name is compiled in");
+    const char *const ours = expected_record(t, name);
+    if (!ours)
         return;
-    }
     const int count = st_record_compare(record, ours);
     if (count < 0)
         st_fail(t, "device record: this, or ours, is no JSON");
@@ -114,12 +123,12 @@ static void tell_device(selftest *t)
 /* Without a device there is still cuDNN: does it read our records as they are written? */
 static void tell_simulated(selftest *t)
 {
-    const char *const ours = t->record ? st_record_file(t->record) : st_record_of("NVIDIA H100 80GB HBM3");
+    const char *const ours = expected_record(t, "NVIDIA H100 80GB HBM3");
     char record[ST_RECORD];
     st_say("THE DEVICE IS SIMULATED: this report says nothing of a GPU");
-    if (!ours) {
-        st_fail(t, "device record: cannot be read");
-    } else if (!st_record(ours, record)) {
+    if (!ours)
+        return;
+    if (!st_record(ours, record)) {
         st_fail(t, "device record: %s", record);
     } else {
         st_say("cuDNN's reading of a record for planning:");

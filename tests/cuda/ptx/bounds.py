@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How far a kernel's PTX may be from the simulator, in the units of compare.py, and which kernels are not recorded."""
+"""How far a kernel's PTX may be from the simulator, in the units of compare.py."""
 import re
 
 # Without fused products: the same bits, except where a function comes from another library. First match counts.
@@ -14,14 +14,6 @@ FUSED = [
     (r".", 4.0),  # some products fused, and what follows from that; measured up to 1
 ]
 
-# Kernels that no recording needs to hold, and why.
-NOT_RECORDED = []
-
 
 def units(name, unfused):
     return next(bound for pattern, bound in (UNFUSED if unfused else FUSED) if re.search(pattern, name))
-
-
-def not_recorded(name):
-    """The reason, or None."""
-    return next((reason for pattern, reason in NOT_RECORDED if re.search(pattern, name)), None)

@@ -5,6 +5,9 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
+import require
+
+_LIBRARY = require.library("libzstd.so.1")  # which every Debian has: dpkg needs it
 FATBIN_MAGIC = 0xBA55ED50
 _ELF_IMAGE = 2  # an entry of a fat binary; 1 is PTX
 _ZSTD = 0x8000  # a flag of an entry: compressed so
@@ -77,12 +80,11 @@ class Elf:
 
 
 def _decompress(data, size):
-    """zstd, which every Debian has: dpkg needs it."""
-    zstd = ctypes.CDLL("libzstd.so.1")
-    zstd.ZSTD_decompress.restype = ctypes.c_size_t
-    zstd.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    decompress = _LIBRARY.ZSTD_decompress
+    decompress.restype = ctypes.c_size_t
+    decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
     out = ctypes.create_string_buffer(size)
-    if zstd.ZSTD_decompress(out, size, data, len(data)) != size:
+    if decompress(out, size, data, len(data)) != size:
         raise ValueError("an image that does not decompress")
     return out.raw
 

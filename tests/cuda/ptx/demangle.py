@@ -3,6 +3,10 @@
 import re
 import subprocess
 
+import require
+
+_FILTER = require.tool("c++filt")
+
 
 def _split(text):
     parts, depth, start = [], 0, 0
@@ -19,7 +23,7 @@ def signatures(names):
     names = sorted(names)
     if not names:
         return {}
-    done = subprocess.run(["c++filt"], input="\n".join(names) + "\n", capture_output=True, text=True, check=True)
+    done = subprocess.run([_FILTER], input="\n".join(names) + "\n", capture_output=True, text=True, check=True)
     result = {}
     for name, text in zip(names, done.stdout.splitlines()):
         found = re.match(r"(?:void )?(.*?)\((.*)\)$", re.sub(r"\(int\)|\(bool\)", "", text))

@@ -2,8 +2,6 @@
 /* What nvcc makes of library functions, divisions, calls and arrays indexed at run time: see test_compiled.py. */
 #include "simt.h"
 
-enum { ONE = 2 };
-
 __constant__ float table[8] = {1, 2, 4, 8, 16, 32, 64, 128};
 __device__ uint32_t counter = 5;
 
@@ -80,7 +78,7 @@ __global__ void others(const float *x, float *y, int32_t n)
     for (int32_t j = 0; j < 9; j++)
         local[j] = x[(i + j) % n];
     float v = local[(i * 7) % 9] + table[i % 8];
-    v += i % 2 ? weighted<1>(x, i % 5) : weighted<ONE>(x + 1, 3);
+    v += i % 2 ? weighted<1>(x, i % 5) : weighted<2>(x + 1, 3);
     switch (i % 7) {
     case 0:
         v += x[0];

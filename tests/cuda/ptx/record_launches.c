@@ -39,6 +39,7 @@ static char *array(int64_t count, int32_t dtype, int64_t skip)
     static uint32_t state = 1;
     const size_t size = dtype == RN_BF16 ? 2 : 4;
     char *const host = malloc((size_t)(count + skip) * size);
+    check(host ? cudaSuccess : cudaErrorMemoryAllocation, "malloc");
     void *const device = allocate((size_t)(count + skip) * size);
     for (int64_t i = 0; i < count + skip; i++) {
         state = state * 1664525u + 1013904223u;

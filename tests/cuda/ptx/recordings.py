@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 
@@ -77,16 +78,19 @@ def load_all(folder):
 
 
 def _run(command, folder, direct):
+    """True when it ended with status 0; else what it said is printed."""
     environment = {**os.environ, "RNI_SIM_RECORD": folder, "RN_CUDA_DIRECT": direct}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:  # a test of its own says what is wrong there; what was recorded counts
+    if done.returncode != 0:
         print(f"{command[0]} ended with status {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 0
 
 
 def record(checkbackend, module, program):
     """Launches of checkbackend over the simulated module, also with the module's own convolutions, and of a program."""
     with tempfile.TemporaryDirectory() as folder:
-        _run([program], folder, "0")
-        for direct in ("0", "1"):
+        if not _run([program], folder, "0"):
+            sys.exit(1)
+        for direct in ("0", "1"):  # a test of its own says what is wrong there; what was recorded counts
             _run([checkbackend, "test", f"--module={module}"], folder, direct)
         return load_all(folder)

@@ -10,8 +10,9 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
-import require_numpy  # noqa: F401
-import numpy as np
+import require
+
+np = require.module("numpy")
 
 from interpreter import Fault, GlobalMemory, Program
 

@@ -6,8 +6,9 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
-import require_numpy  # noqa: F401
-import numpy as np
+import require
+
+np = require.module("numpy")
 
 from harness import INPUT, OUTPUT, evaluate, kernel
 from interpreter import Fault, GlobalMemory, Program, Unsupported

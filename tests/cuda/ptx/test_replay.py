@@ -11,8 +11,9 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-import require_numpy  # noqa: F401
-import numpy as np
+import require
+
+np = require.module("numpy")
 
 import replay
 
@@ -95,7 +96,10 @@ class Replay(unittest.TestCase):
     def test_stray_write(self):
         self.record()
         self.expect("differs by inf .*float at 0x10000|byte at 0x10000", UNFUSED.replace("[%rd3], 1;", "[%rd1], 1;"))
-        self.expect("outside every allocation", UNFUSED.replace("[%rd5], %f2", "[%rd5+4], %f2"))
+        further = UNFUSED.replace("[%rd5], %f2", "[%rd5+4], %f2")
+        self.expect("outside every allocation: 0x200c8, 0 bytes past the end", further)
+        self.record(allocations=[[X, 200], [Y, 204], [N, 4]])
+        self.expect("where the recorded launch was not: 0x200c8, byte 200 of the 204 at 0x20000", further)
 
     def test_undefined(self):
         marks = np.ones(200, np.uint8)

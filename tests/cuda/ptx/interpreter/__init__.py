@@ -3,6 +3,5 @@
 from .faults import Fault, Unsupported
 from .launch import Program
 from .memory import GlobalMemory
-from .parser import parse
 
-__all__ = ["Fault", "GlobalMemory", "Program", "Unsupported", "parse"]
+__all__ = ["Fault", "GlobalMemory", "Program", "Unsupported"]

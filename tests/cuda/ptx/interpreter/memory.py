@@ -62,10 +62,11 @@ class PerOwner:
 
 
 class GlobalMemory:
-    """Allocations at given addresses."""
+    """Allocations at given addresses. `live`: [(address, bytes)] of allocations of which only parts are mapped."""
 
-    def __init__(self):
+    def __init__(self, live=()):
         self.bytes = Bytes(0)
+        self.live = live
         self.starts, self.ends, self.places = [], [], []
 
     def map(self, address, content, written=None):
@@ -117,7 +118,7 @@ class GlobalMemory:
         if i is not None and high + size <= self.ends[i]:
             return address + np.int64(self.places[i] - self.starts[i])
         if not self.starts:
-            raise LaneFault(f"is outside every allocation: {low:#x}", np.arange(len(address)))
+            raise LaneFault(self._where(low), np.arange(len(address)))
         starts, ends, shift = self._tables
         which = np.searchsorted(starts, address, "right") - 1
         wrong = (which < 0) | (address > ends[which] - size)
@@ -126,7 +127,11 @@ class GlobalMemory:
         return address + shift[which]
 
     def _where(self, address):
-        """Describes a bad address by the allocation before it."""
+        """Describes a bad address by the allocation that it is in, or by what is mapped before it."""
+        for start, size in self.live:
+            if start <= address < start + size:
+                return (f"is where the recorded launch was not: {address:#x}, byte {address - start} of the {size} at "
+                        f"{start:#x}")
         i = bisect.bisect_right(self.starts, address) - 1
         if i < 0:
             return f"is outside every allocation: {address:#x}"
