@@ -2,8 +2,8 @@
 /*
  * The dialect of CUDA C++ that kernel files are written in: the only header of theirs that is not the project's own.
  * nvcc makes it CUDA; a C++ compiler makes it the simulator of tests/cuda/simulator, which runs the same file on a CPU
- * and watches every access. Kernels use what is here, __syncthreads, __syncwarp, __shfl_*_sync, __ballot_sync and
- * integer atomics: no inline PTX, no float atomics, no cooperative groups.
+ * and watches every access. Kernels use what is here, __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync,
+ * __ballot_sync and atomicAdd on an int: no inline PTX, no float atomics, no cooperative groups.
  */
 #ifndef RNI_CUDA_SIMT_H
 #define RNI_CUDA_SIMT_H

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any backend against the f64 reference of the CPU backend: for whoever writes one.
- *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N] [--function=GLOB]
+ *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N]
+ *     [--function=GLOB] [--dtypes=LIST]
  * Without a module the CPU backend itself is looked at. `test` runs every op kind on random operands in f32, f64 and
- * bf16; what a backend says it does not support is left out and counted. `support` prints a table.
+ * bf16; what a backend says it does not support is left out and counted, but in the types of --dtypes (f32) it is a
+ * failure. `support` prints a table.
  */
 #include "backend/context.h"
 #include "check_ops.h"
@@ -66,6 +68,8 @@ static int parse(checker *k, settings *s, int argc, char **argv)
             k->count = atoi(a + 8);
         else if (strncmp(a, "--function=", 11) == 0)
             k->function = a + 11;
+        else if (strncmp(a, "--dtypes=", 9) == 0)
+            k->dtypes = a + 9;
         else
             return 0;
     }
@@ -89,7 +93,7 @@ int main(int argc, char **argv)
     if (!parse(&k, &s, argc, argv)) {
         fprintf(stderr,
                 "usage: %s [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N] "
-                "[--function=GLOB]\n",
+                "[--function=GLOB] [--dtypes=LIST]\n",
                 argv[0]);
         return 2;
     }

@@ -5,7 +5,9 @@
 The driver's library comes with the driver: a module linked with it could not be loaded where there is none, to say so.
 The runtime is inside. What is needed besides is cuDNN and cuBLAS.
 """
+import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +32,9 @@ def needed(path):
 def main():
     path = sys.argv[1]
     wrong = []
+    if not shutil.which("readelf"):
+        print("there is no readelf")
+        return 1 if os.environ.get("RESNET_REQUIRE_TOOLS") else 77
     names = exported(path)
     if names != {"rn_backend_query"}:
         wrong.append(f"exports {sorted(names)}, expected rn_backend_query alone")

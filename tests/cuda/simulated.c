@@ -2,8 +2,6 @@
 #include "simulated.h"
 
 simulated sim;
-char sim_logged[300];
-int sim_lines;
 
 static int find(void *module, const char *name, void *function)
 {
@@ -32,26 +30,9 @@ void sim_settled(void)
     ck_assert_msg(sim.get("errors") == 0, "%s", sim.report(0));
 }
 
-static void on_log(void *user, int32_t level, const char *text)
-{
-    (void)user, (void)level;
-    if (!strstr(text, "cuda"))
-        return;
-    sim_lines++;
-    snprintf(sim_logged, sizeof sim_logged, "%s", text);
-}
-
 rn_context *sim_context(void)
 {
-    rn_context_options o = RN_CONTEXT_OPTIONS_INIT;
-    rn_context *ctx = NULL;
-    o.num_threads = 1;
-    o.seed = 7;
-    o.log = on_log;
-    o.log_level = RN_LOG_INFO;
-    ck_ok(rn_context_create(&o, &ctx));
-    sim_logged[0] = '\0';
-    sim_lines = 0;
+    rn_context *const ctx = logged_context();
     ck_ok(rn_context_load_backend(ctx, sim.path));
     return ctx;
 }
@@ -143,26 +124,49 @@ void sim_end(sim_parts *parts)
     rn_model_release(parts->model);
 }
 
-/* All values that are floats, one after the other. */
-static void gather(rn_model *m, sim_outcome *out)
+float *sim_first_parameter(rn_model *model, size_t *count)
+{
+    rn_state_entry entry = RN_STATE_ENTRY_INIT;
+    ck_ok(rn_model_state(model, 0, &entry));
+    ck_assert(entry.kind == RN_STATE_PARAMETER && rn_tensor_dtype(entry.value) == RN_F32);
+    *count = (size_t)rn_tensor_count(entry.value);
+    float *const elements = malloc(*count * sizeof(float));
+    ck_ok(rn_tensor_read(entry.value, elements, *count * sizeof(float)));
+    return elements;
+}
+
+/* All values of a kind that are floats, behind those that are there. */
+static void add_kind(rn_model *m, int32_t kind, float **values, size_t *count)
 {
     for (size_t i = 0; i < rn_model_state_count(m); i++) {
         rn_state_entry entry = RN_STATE_ENTRY_INIT;
         ck_ok(rn_model_state(m, i, &entry));
-        if (rn_tensor_dtype(entry.value) != RN_F32)
+        if (rn_tensor_dtype(entry.value) != RN_F32 || entry.kind != kind)
             continue;
-        const size_t count = (size_t)rn_tensor_count(entry.value);
-        out->state = realloc(out->state, (out->count + count) * sizeof(float));
-        ck_ok(rn_tensor_read(entry.value, out->state + out->count, count * sizeof(float)));
-        out->count += count;
+        const size_t more = (size_t)rn_tensor_count(entry.value);
+        *values = realloc(*values, (*count + more) * sizeof(float));
+        ck_ok(rn_tensor_read(entry.value, *values + *count, more * sizeof(float)));
+        *count += more;
     }
+}
+
+static float *gather(rn_model *m, sim_outcome *out)
+{
+    float *values = NULL;
+    out->count = 0;
+    add_kind(m, RN_STATE_PARAMETER, &values, &out->count);
+    out->parameters = out->count;
+    add_kind(m, RN_STATE_BUFFER, &values, &out->count);
+    return values;
 }
 
 void sim_train(rn_device *dev, const sim_training *t, sim_outcome *out)
 {
     sim_parts parts;
-    *out = (sim_outcome){{0}, {0}, NULL, 0};
+    *out = (sim_outcome){{0}, {0}, NULL, NULL, 0, 0};
+    ck_assert_int_le(t->steps, SIM_MAX_STEPS);
     ck_ok(sim_begin(dev, t, &parts));
+    out->start = gather(parts.model, out);
     for (int step = 0; step < t->steps; step++) {
         rn_metrics metrics = RN_METRICS_INIT;
         ck_ok(sim_step(dev, t, &parts, step));
@@ -170,7 +174,7 @@ void sim_train(rn_device *dev, const sim_training *t, sim_outcome *out)
         out->losses[step] = metrics.last_loss;
         out->grad_norms[step] = metrics.grad_norm;
     }
-    gather(parts.model, out);
+    out->state = gather(parts.model, out);
     sim_end(&parts);
 }
 
@@ -184,8 +188,9 @@ void sim_train_alone(const sim_training *t, sim_outcome *out)
 
 void sim_outcome_free(sim_outcome *o)
 {
+    free(o->start);
     free(o->state);
-    o->state = NULL;
+    o->start = o->state = NULL;
 }
 
 void sim_same(const sim_outcome *a, const sim_outcome *b, int steps, const char *what)

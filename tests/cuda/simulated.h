@@ -4,7 +4,7 @@
 #define TEST_SIMULATED_H
 
 #include "../common/nets.h"
-#include "../unit/support.h"
+#include "logged.h"
 #include <dlfcn.h>
 #include <stdint.h>
 
@@ -24,10 +24,6 @@ int sim_open(const char *path);
 /* Nothing of the device's is left, and the simulator has nothing to say. */
 void sim_settled(void);
 
-/* The last line that was logged of CUDA, and how many there were of the running context. */
-extern char sim_logged[300];
-extern int sim_lines;
-
 /* A context with the simulated devices. */
 rn_context *sim_context(void);
 /* The same and "cuda:0". */
@@ -45,8 +41,8 @@ enum { SIM_MAX_STEPS = 16 };
 /* What a training came to. */
 typedef struct sim_outcome {
     double losses[SIM_MAX_STEPS], grad_norms[SIM_MAX_STEPS];
-    float *state; /* parameters and running statistics */
-    size_t count;
+    float *start, *state; /* before and after: the parameters, and behind them the running statistics */
+    size_t parameters, count;
 } sim_outcome;
 
 /* Images and labels of a step; a tensor on `dev`. */
@@ -64,6 +60,8 @@ typedef struct sim_parts {
 rn_status sim_begin(rn_device *dev, const sim_training *t, sim_parts *parts);
 rn_status sim_step(rn_device *dev, const sim_training *t, const sim_parts *parts, int step);
 void sim_end(sim_parts *parts);
+/* The elements of the model's first parameter, to be freed. */
+float *sim_first_parameter(rn_model *model, size_t *count);
 
 /* A whole training on a device of a context. */
 void sim_train(rn_device *dev, const sim_training *t, sim_outcome *out);

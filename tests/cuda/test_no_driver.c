@@ -4,42 +4,20 @@
  * there is nothing to see here, and the test is skipped.
  *   test_no_driver MODULE
  */
-#include "../unit/support.h"
+#include "logged.h"
 #include <dlfcn.h>
 #include <resnet/sys/backend.h>
 
 static const char *module_path;
 
-/* The last line that was logged of CUDA. */
-static char logged[300];
-
-static void on_log(void *user, int32_t level, const char *text)
-{
-    (void)user, (void)level;
-    if (strstr(text, "cuda"))
-        snprintf(logged, sizeof logged, "%s", text);
-}
-
-static rn_context *logging_context(void)
-{
-    rn_context_options o = RN_CONTEXT_OPTIONS_INIT;
-    rn_context *ctx = NULL;
-    o.num_threads = 1;
-    o.log = on_log;
-    o.log_level = RN_LOG_INFO;
-    ck_ok(rn_context_create(&o, &ctx));
-    return ctx;
-}
-
 START_TEST(loads_and_says_why_there_is_no_device)
 {
     rn_device *dev = NULL;
-    rn_context *const ctx = logging_context();
+    rn_context *const ctx = logged_context();
     const size_t before = rn_context_device_count(ctx);
-    logged[0] = '\0';
     ck_ok(rn_context_load_backend(ctx, module_path));
     ck_assert_uint_eq(rn_context_device_count(ctx), before);
-    ck_assert_msg(strstr(logged, "there is no NVIDIA driver"), "logged: '%s'", logged);
+    ck_assert_msg(strstr(logged_text, "there is no NVIDIA driver"), "logged: '%s'", logged_text);
     ck_fails(rn_context_find_device(ctx, "cuda:0", &dev), RN_E_DEVICE, "there is no device 'cuda:0'");
     ck_ok(rn_context_find_device(ctx, "auto", &dev));
     ck_assert_str_eq(rn_device_name(dev), "cpu");
@@ -49,7 +27,7 @@ END_TEST
 
 START_TEST(again_and_in_two_contexts)
 {
-    rn_context *const a = logging_context(), *const b = logging_context();
+    rn_context *const a = logged_context(), *const b = logged_context();
     ck_ok(rn_context_load_backend(a, module_path));
     ck_ok(rn_context_load_backend(a, module_path));
     ck_ok(rn_context_load_backend(b, module_path));
@@ -70,6 +48,11 @@ static rn_status on_fail(void *host, rn_status status, const char *text)
     return status;
 }
 
+static void no_log(void *host, int32_t level, const char *text)
+{
+    (void)host, (void)level, (void)text;
+}
+
 static void *plain_alloc(void *host, size_t size, size_t align)
 {
     (void)host, (void)align;
@@ -88,7 +71,7 @@ START_TEST(table_and_border)
     const rn_host_api host = {.struct_size = sizeof host,
                               .alloc = plain_alloc,
                               .free = plain_free,
-                              .log = on_log,
+                              .log = no_log,
                               .fail = on_fail,
                               .num_threads = 1};
     const rn_backend *backend = NULL;

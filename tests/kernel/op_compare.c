@@ -84,6 +84,15 @@ int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_
     return 1;
 }
 
+/* An error as a share of its bound. Never NaN, which fmax() would drop. */
+static double share_of(const oc_case *c, const oc_value *v, rn_dtype dtype, double got, double expected, double scale)
+{
+    if (!isfinite(got))
+        return within(c, v, dtype, got, expected, scale) ? 0 : INFINITY;
+    const double share = fabs(got - expected) / tolerance(c, v, dtype, expected, scale);
+    return isnan(share) ? INFINITY : share;
+}
+
 double oc_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
                 const oc_result *scale)
 {
@@ -94,8 +103,8 @@ double oc_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc
             continue;
         const double most = c->shared_scale ? largest(scale->data[i], used(v, c->run.batch)) : 0;
         for (size_t k = 0; k < used(v, c->run.batch); k++) {
-            const double a = got->data[i][k], b = expected->data[i][k];
-            worst = fmax(worst, fabs(a - b) / tolerance(c, v, dtype, b, scale_of(v, dtype, scale->data[i], k, most)));
+            worst = fmax(worst, share_of(c, v, dtype, got->data[i][k], expected->data[i][k],
+                                         scale_of(v, dtype, scale->data[i], k, most)));
         }
     }
     return worst;

@@ -376,6 +376,28 @@ static int check_guards(const running *r, char message[300])
     return OC_OK;
 }
 
+/* A device that learns late of a label may say by then that the step has no gradient. */
+static void allow_nonfinite(const memory *a, const rn_value *v)
+{
+    const size_t at = v->offset + offsetof(rn_step_metrics, step_nonfinite);
+    if (v->role == RN_ROLE_METRICS)
+        memcpy(a->before + at, a->host + at, sizeof(((rn_step_metrics *)0)->step_nonfinite));
+}
+
+/* After an op that was to be refused. */
+static void check_unchanged(const running *r, const oc_machine *m, char message[300])
+{
+    const memory *const a = &r->memory;
+    if (a->device != a->host && m->backend->copy_out(m->dev, m->queue, a->host, a->device, a->size) != RN_OK)
+        snprintf(message, 300, "copy_out: %s", oc_host_message(m->host));
+    for (uint32_t i = 0; i < r->c->num_values; i++) {
+        const rn_value *const v = &r->values[i];
+        allow_nonfinite(a, v);
+        if (changed(r, v->offset, v->offset + (size_t)v->bytes))
+            snprintf(message, 300, "refused, but changed value %u", (unsigned)i);
+    }
+}
+
 static void read_values(const running *r, oc_result *result)
 {
     for (uint32_t i = 0; i < r->c->num_values; i++) {
@@ -428,6 +450,8 @@ int oc_run(const oc_machine *m, const oc_case *c, const oc_options *o, oc_result
         write_values(&r);
         outcome = run_on_device(&r, m, message);
     }
+    if (outcome == OC_FAILED && o->refused)
+        check_unchanged(&r, m, message);
     if (outcome == OC_OK)
         outcome = check_guards(&r, message);
     if (outcome == OC_OK)

@@ -43,6 +43,7 @@ typedef struct oc_options {
     int absolute;    /* operands marked so are absolute */
     int bf16;        /* operands are rounded as bf16 stores them, and weights to bf16, so that an f64 run sees the same */
     int program;     /* through program_create and program_run; OC_UNSUPPORTED when there are none */
+    int refused;     /* it is to fail and to change no value: the message tells when one did */
     double seconds;  /* > 0: repeats for so long and gives the best time in *best */
     double *best;
 } oc_options;

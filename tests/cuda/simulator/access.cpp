@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "access.h"
 #include "constants.h"
+#include "control.h"
+#include "device.h"
 #include "fiber.h"
 #include "memory.h"
 #include "report.h"
@@ -206,3 +208,27 @@ void put_fence(const void *address, size_t bytes, bool up)
         states[i] = (unsigned char)(up ? states[i] | FENCED : states[i] & ~FENCED);
 }
 } // namespace sim
+
+using namespace sim;
+
+int rni_sim_access(const void *address, size_t bytes, int mode, const char *who)
+{
+    const Lock lock;
+    if (!inside_allocation(address, bytes, who))
+        return 0;
+    if (in_reach_of_fence(address, bytes))
+        report("%s: %zu bytes at %p are in reach of a fence", who, bytes, address);
+    const size_t undefined = mode & RNI_SIM_READ ? first_undefined(address, bytes) : bytes;
+    if (undefined < bytes)
+        report("%s: reads device memory that nobody wrote: %s", who, describe_address((uintptr_t)address + undefined));
+    if (mode & RNI_SIM_WRITE)
+        mark_defined(address, bytes);
+    return 1;
+}
+
+void rni_sim_fence(const void *address, size_t bytes, int up)
+{
+    const Lock lock;
+    if (inside_allocation(address, bytes, "rni_sim_fence"))
+        put_fence(address, bytes, up != 0);
+}

@@ -96,7 +96,7 @@ static rn_status multiply(void *handle, cudaStream_t stream, const rni_blas_prod
 {
     if ((uintptr_t)p->workspace % 256 != 0)
         return rni_fail(RN_E_INTERNAL, "cuBLAS: a workspace at %p, multiples of 256 expected", p->workspace);
-    return rni_cuda_result(handle, rni_sim_enqueue(stream, "cublas", run, p, sizeof *p), "multiply");
+    return rni_cuda_result(handle, rni_sim_enqueue(stream, run, p, sizeof *p), "multiply");
 }
 
 const rni_blas_api rni_blas_api_device = {create, destroy, multiply};

@@ -31,8 +31,8 @@ extern "C" {
  *   fail_library    the same for what stand-ins of device libraries enqueue
  *   refuse_capture  1: cudaStreamBeginCapture fails, 2: cudaStreamEndCapture does, 3: cudaGraphInstantiate does (0)
  *   lose_after      N: the Nth kernel from now on takes the device with it (0)
- *   reports         reports printed at most (20); all are counted
- *   fatal           1: the process exits with status 97 when reports were made and not forgotten (1)
+ *   reports         reports printed at most (20); all are counted, and with one that was not forgotten the process exits
+ *                   with status 97
  *   compare_orders  1: every kernel runs in all three orders, and has to give the same bits (0)
  *   leaks           1: device and pinned memory, streams, events and graphs left at the end are reported (1)
  */
@@ -40,8 +40,8 @@ RNI_SIM_EXPORT void rni_sim_set(const char *name, int64_t value);
 
 /* A setting, or a count; -1 when there is no such name. Counts:
  *   errors          reports made
- *   device_allocations, device_bytes, host_allocations, streams, events, graphs   now living
- *   launches, blocks, threads, copies     done so far
+ *   device_allocations, host_allocations, streams, events, graphs   now living
+ *   launches        of kernels, done so far
  *   queued          work not yet done
  *   checking        1: kernels were compiled for full checking */
 RNI_SIM_EXPORT int64_t rni_sim_get(const char *name);
@@ -62,8 +62,7 @@ RNI_SIM_EXPORT void rni_sim_forget(void);
  */
 typedef cudaError_t (*rni_sim_work)(void *argument);
 enum { RNI_SIM_READ = 1, RNI_SIM_WRITE = 2 };
-RNI_SIM_EXPORT cudaError_t rni_sim_enqueue(cudaStream_t stream, const char *name, rni_sim_work work,
-                                           const void *argument, size_t bytes);
+RNI_SIM_EXPORT cudaError_t rni_sim_enqueue(cudaStream_t stream, rni_sim_work work, const void *argument, size_t bytes);
 RNI_SIM_EXPORT int rni_sim_access(const void *address, size_t bytes, int mode, const char *who);
 
 /* Under full checking: device bytes that no kernel and no stand-in may touch, up = 1, or may again, 0. */

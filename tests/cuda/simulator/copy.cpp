@@ -4,8 +4,6 @@
  * and the destination holds garbage. Pageable memory is read before the call returns, and written before it, too.
  */
 #include "access.h"
-#include "control.h"
-#include "copy.h"
 #include "device.h"
 #include "memory.h"
 #include "pinned.h"
@@ -15,13 +13,6 @@
 
 namespace sim
 {
-static int64_t done;
-
-int64_t copies_done()
-{
-    return done;
-}
-
 /* Tells contents apart. */
 static uint64_t digest(const void *data, size_t bytes)
 {
@@ -39,10 +30,18 @@ static uint64_t digest(const void *data, size_t bytes)
 
 namespace
 {
-struct ToDevice : Work {
-    void *to;
-    const void *from; /* pinned; nullptr: the bytes are in `own` */
-    size_t bytes;
+struct Copy : Work {
+    void *const to;
+    const void *const from;
+    const size_t bytes;
+    Copy(void *where, const void *what, size_t size) : to(where), from(what), bytes(size)
+    {
+    }
+};
+
+/* `from` is pinned, or null: the bytes are in `own`. */
+struct ToDevice : Copy {
+    using Copy::Copy;
     std::vector<unsigned char> own;
     uint64_t hand_over() override
     {
@@ -57,15 +56,12 @@ struct ToDevice : Work {
         unlock_memory();
         memcpy(to, from ? from : own.data(), bytes);
         mark_defined(to, bytes);
-        done++;
         return cudaSuccess;
     }
 };
 
-struct ToHost : Work {
-    void *to;
-    const void *from;
-    size_t bytes;
+struct ToHost : Copy {
+    using Copy::Copy;
     uint64_t hand_over() override
     {
         memset(to, FRESH, bytes);
@@ -82,15 +78,12 @@ struct ToHost : Work {
                 bytes, undefined, describe_address((uintptr_t)from + undefined));
         unlock_memory();
         memcpy(to, from, bytes);
-        done++;
         return cudaSuccess;
     }
 };
 
-struct OnDevice : Work {
-    void *to;
-    const void *from;
-    size_t bytes;
+struct OnDevice : Copy {
+    using Copy::Copy;
     cudaError_t run(uint64_t) override
     {
         if (!inside_allocation(to, bytes, "destination of a copy") ||
@@ -101,7 +94,6 @@ struct OnDevice : Work {
         unlock_memory();
         memmove(to, from, bytes);
         copy_defined(to, from, bytes);
-        done++;
         return cudaSuccess;
     }
 };
@@ -145,10 +137,7 @@ static cudaError_t copy_in(void *to, const void *from, size_t bytes, cudaStream_
     if (!inside_allocation(to, bytes, "destination of a copy to the device") ||
         !host_side(from, "the source of a copy to the device"))
         return cudaErrorInvalidValue;
-    const auto work = std::make_shared<ToDevice>();
-    work->to = to;
-    work->from = is_pinned(from, bytes) ? from : nullptr;
-    work->bytes = bytes;
+    const auto work = std::make_shared<ToDevice>(to, is_pinned(from, bytes) ? from : nullptr, bytes);
     if (!work->from) {
         if (const cudaError_t error = pageable_in_capture(stream))
             return error;
@@ -166,11 +155,7 @@ static cudaError_t copy_out(void *to, const void *from, size_t bytes, cudaStream
     const cudaError_t refused = pinned ? cudaSuccess : pageable_in_capture(handle);
     if (refused != cudaSuccess)
         return refused;
-    const auto work = std::make_shared<ToHost>();
-    work->to = to;
-    work->from = from;
-    work->bytes = bytes;
-    const cudaError_t error = enqueue(handle, work);
+    const cudaError_t error = enqueue(handle, std::make_shared<ToHost>(to, from, bytes));
     return error != cudaSuccess || pinned ? error : run_stream(stream_of(handle));
 }
 
@@ -179,11 +164,7 @@ static cudaError_t copy_on(void *to, const void *from, size_t bytes, cudaStream_
     if (!inside_allocation(to, bytes, "destination of a copy on the device") ||
         !inside_allocation(from, bytes, "source of a copy on the device"))
         return cudaErrorInvalidValue;
-    const auto work = std::make_shared<OnDevice>();
-    work->to = to;
-    work->from = from;
-    work->bytes = bytes;
-    return enqueue(stream, work);
+    return enqueue(stream, std::make_shared<OnDevice>(to, from, bytes));
 }
 
 static cudaMemcpyKind kind_of(const void *to, const void *from)
@@ -249,26 +230,4 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
     work->value = value;
     work->bytes = bytes;
     return keep_error(enqueue(stream, work));
-}
-
-int rni_sim_access(const void *address, size_t bytes, int mode, const char *who)
-{
-    const Lock lock;
-    if (!inside_allocation(address, bytes, who))
-        return 0;
-    if (in_reach_of_fence(address, bytes))
-        report("%s: %zu bytes at %p are in reach of a fence", who, bytes, address);
-    const size_t undefined = mode & RNI_SIM_READ ? first_undefined(address, bytes) : bytes;
-    if (undefined < bytes)
-        report("%s: reads device memory that nobody wrote: %s", who, describe_address((uintptr_t)address + undefined));
-    if (mode & RNI_SIM_WRITE)
-        mark_defined(address, bytes);
-    return 1;
-}
-
-void rni_sim_fence(const void *address, size_t bytes, int up)
-{
-    const Lock lock;
-    if (inside_allocation(address, bytes, "rni_sim_fence"))
-        put_fence(address, bytes, up != 0);
 }

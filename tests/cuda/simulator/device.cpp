@@ -2,7 +2,6 @@
 #include "device.h"
 #include "access.h"
 #include "control.h"
-#include "copy.h"
 #include "fault.h"
 #include "launch.h"
 #include "memory.h"
@@ -39,7 +38,7 @@ static void conclude()
     if (setting(LEAKS))
         report_leaks();
     write_statistics();
-    if (reports() == 0 || !setting(FATAL))
+    if (reports() == 0)
         return;
     fprintf(stderr, "simulator: %lld errors\n", (long long)reports());
     fflush(nullptr);
@@ -80,7 +79,7 @@ cudaError_t keep_error(cudaError_t error)
     return error;
 }
 
-static cudaError_t any_device()
+cudaError_t any_device()
 {
     if (setting(DRIVER) < CUDART_VERSION / 1000 * 1000)
         return cudaErrorInsufficientDriver;
@@ -101,16 +100,12 @@ int64_t count_of(const char *name)
     } counts[] = {
         {"errors", reports()},
         {"device_allocations", (int64_t)live_allocations().size()},
-        {"device_bytes", (int64_t)device_bytes()},
         {"host_allocations", pinned_living()},
         {"streams", streams_living()},
         {"events", events_living()},
         {"graphs", graphs_living()},
         {"queued", work_queued()},
-        {"launches", launch_counts.launches},
-        {"blocks", launch_counts.blocks},
-        {"threads", launch_counts.threads},
-        {"copies", copies_done()},
+        {"launches", launches_done()},
         {"checking", checking},
     };
     for (const auto &c : counts)
@@ -143,52 +138,4 @@ cudaError_t cudaPeekAtLastError()
 {
     const Lock lock;
     return device_error() != cudaSuccess ? device_error() : last;
-}
-
-cudaError_t cudaMalloc(void **address, size_t bytes)
-{
-    const Lock lock;
-    if (!address)
-        return keep_error(cudaErrorInvalidValue);
-    if (device_ready() != cudaSuccess)
-        return keep_error(device_ready());
-    if (refuse_while_capturing() != cudaSuccess)
-        return keep_error(cudaErrorStreamCaptureUnsupported);
-    *address = nullptr;
-    if (bytes == 0)
-        return cudaSuccess;
-    *address = now_due(FAIL_MALLOC) ? nullptr : device_allocate(bytes);
-    return keep_error(*address ? cudaSuccess : cudaErrorMemoryAllocation);
-}
-
-/* As CUDA's, waits for the device. Memory of a lost device goes, too, so that leaks can be counted. */
-cudaError_t cudaFree(void *address)
-{
-    const Lock lock;
-    if (!address)
-        return keep_error(device_error());
-    const cudaError_t refused = refuse_while_capturing();
-    run_everything();
-    if (!device_free(address)) {
-        report("cudaFree of %p, which is not a live allocation: %s", address, describe_address((uintptr_t)address));
-        return keep_error(cudaErrorInvalidValue);
-    }
-    return keep_error(refused != cudaSuccess ? refused : device_error());
-}
-
-cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
-{
-    const Lock lock;
-    if (device_ready() != cudaSuccess)
-        return keep_error(device_ready());
-    *total = (size_t)setting(MEMORY_MB) << 20;
-    *available = *total > device_bytes() ? *total - device_bytes() : 0;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGetDeviceCount(int *count)
-{
-    const Lock lock;
-    *count = any_device() == cudaSuccess ? (int)setting(DEVICES) : 0;
-    return keep_error(any_device());
 }

@@ -25,6 +25,8 @@ void lose_device(cudaError_t error);
 /* The calling thread's last error becomes this one, unless it is none. Gives it back. */
 cudaError_t keep_error(cudaError_t error);
 
+/* Whether there is a device at all, lost or not: cudaErrorNoDevice, or that there is no driver for one. */
+cudaError_t any_device();
 /* Whether there is a device to work with: its error, or that there is none. */
 cudaError_t device_ready();
 

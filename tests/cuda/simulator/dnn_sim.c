@@ -134,7 +134,7 @@ static rn_status execute(void *handle, cudaStream_t stream, const rni_dnn_plan *
     if (workspace_bytes < plan->workspace || (plan->workspace && (!workspace || (uintptr_t)workspace % 16 != 0)))
         return rni_fail(RN_E_INTERNAL, "cuDNN: a workspace of %llu bytes at %p, %llu expected",
                         (unsigned long long)workspace_bytes, workspace, (unsigned long long)plan->workspace);
-    return rni_cuda_result(handle, rni_sim_enqueue(stream, "cudnn", run, &e, sizeof e), "run a plan of cuDNN");
+    return rni_cuda_result(handle, rni_sim_enqueue(stream, run, &e, sizeof e), "run a plan of cuDNN");
 }
 
 const rni_dnn_api rni_dnn_api_device = {create, destroy, execute};

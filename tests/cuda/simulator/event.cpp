@@ -9,6 +9,7 @@ struct EventState {
     bool timed, recorded, captured;
     double time; /* in milliseconds, when its place was reached; negative before */
     sim::Place place;
+    std::weak_ptr<std::vector<sim::WorkPointer>> capture; /* the one that recorded it, which holds it in turn */
 };
 
 struct CUevent_st {
@@ -53,7 +54,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags)
         return keep_error(cudaErrorInvalidValue);
     if (device_ready() != cudaSuccess)
         return keep_error(device_ready());
-    const EventState fresh = {!(flags & cudaEventDisableTiming), false, false, -1.0, {}};
+    const EventState fresh = {!(flags & cudaEventDisableTiming), false, false, -1.0, {}, {}};
     *event = new CUevent_st{std::make_shared<EventState>(fresh)};
     events.insert(*event);
     return cudaSuccess;
@@ -78,6 +79,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
     const auto work = std::make_shared<RecordWork>();
     work->state = event->state;
     state->captured = stream->capture != nullptr;
+    state->capture = stream->capture;
     state->time = -1.0;
     if (const cudaError_t error = enqueue(handle, work))
         return keep_error(error);
@@ -123,13 +125,14 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
         return keep_error(cudaErrorInvalidResourceHandle);
     if (device_ready() != cudaSuccess)
         return keep_error(device_ready());
-    if (stream->capture && !state->captured) {
+    if (stream->capture) {
+        if (state->captured && state->capture.lock() == stream->capture)
+            return cudaSuccess;
         stream->capture_broken = true;
-        return keep_error(cudaErrorStreamCaptureIsolation);
+        return keep_error(state->captured ? cudaErrorStreamCaptureUnsupported : cudaErrorStreamCaptureIsolation);
     }
     if (state->captured)
-        return keep_error(state->place.stream == stream && stream->capture ? cudaSuccess
-                                                                           : cudaErrorStreamCaptureUnsupported);
+        return keep_error(cudaErrorStreamCaptureUnsupported);
     if (state->recorded)
         stream->next_after.push_back(state->place);
     return cudaSuccess;

@@ -59,7 +59,6 @@ void rni_sim_on_capture(void (*call)(void))
 
 static cudaError_t begin_capture(cudaStream_t handle, cudaStreamCaptureMode mode)
 {
-    const Lock lock;
     CUstream_st *const stream = stream_of(handle);
     if (!stream || !handle || handle == cudaStreamLegacy)
         return keep_error(stream ? cudaErrorStreamCaptureUnsupported : cudaErrorInvalidResourceHandle);
@@ -77,10 +76,14 @@ static cudaError_t begin_capture(cudaStream_t handle, cudaStreamCaptureMode mode
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode)
 {
-    const cudaError_t error = begin_capture(handle, mode);
-    void (*const call)(void) = capture_call;
-    capture_call = nullptr;
-    if (call && error == cudaSuccess)
+    void (*call)(void) = nullptr;
+    cudaError_t error;
+    {
+        const Lock lock;
+        error = begin_capture(handle, mode);
+        std::swap(call, capture_call);
+    }
+    if (call && error == cudaSuccess) /* without the lock: it waits for other threads */
         call();
     return error;
 }

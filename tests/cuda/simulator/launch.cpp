@@ -18,10 +18,14 @@
 
 namespace sim
 {
-LaunchCounts launch_counts;
-
+static int64_t done;
 static uint64_t number;
 static const Launch *running;
+
+int64_t launches_done()
+{
+    return done;
+}
 
 uint64_t launch_number()
 {
@@ -83,10 +87,10 @@ static bool run_one_block(const Launch &launch, uint64_t i)
 {
     begin_block_shared();
     begin_block_accesses();
-    const bool done = run_block(block_at(i, launch.grid), call_kernel, (void *)&launch);
-    if (done)
+    const bool ended = run_block(block_at(i, launch.grid), call_kernel, (void *)&launch);
+    if (ended)
         end_block_shared();
-    return done;
+    return ended;
 }
 
 static cudaError_t run_blocks(const Launch &launch, int64_t order)
@@ -166,14 +170,6 @@ static cudaError_t run_and_look(const Launch &launch)
     return error;
 }
 
-static void count(const Launch &launch)
-{
-    launch_counts.launches++;
-    launch_counts.blocks += (int64_t)launch.grid.x * launch.grid.y * launch.grid.z;
-    launch_counts.threads += (int64_t)launch.threads();
-    count_launch(launch);
-}
-
 cudaError_t run_launch(const Launch &launch)
 {
     running = &launch;
@@ -182,7 +178,8 @@ cudaError_t run_launch(const Launch &launch)
     const cudaError_t error = run_and_look(launch);
     check_guards();
     running = nullptr;
-    count(launch);
+    done++;
+    count_launch(launch);
     return error == cudaSuccess && now_due(LOSE_AFTER) ? cudaErrorLaunchFailure : error;
 }
 

@@ -32,10 +32,7 @@ uint64_t launch_number();
 /* "[kernel, block (x, y, z), thread (x, y, z)] " of what runs, "" outside. */
 std::string running_place();
 
-struct LaunchCounts {
-    int64_t launches, blocks, threads;
-};
-extern LaunchCounts launch_counts;
+int64_t launches_done();
 } // namespace sim
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "memory.h"
 #include "access.h"
+#include "device.h"
 #include "fault.h"
 #include "report.h"
 #include "settings.h"
+#include "stream.h"
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -152,7 +154,7 @@ size_t device_bytes()
     return bytes_in_use;
 }
 
-static void protect_all(int protection)
+void protect_all(int protection)
 {
     for (const auto &entry : live)
         mprotect((void *)entry.second->first_page(), entry.second->page_bytes(), protection);
@@ -195,3 +197,46 @@ void check_guards()
     }
 }
 } // namespace sim
+
+using namespace sim;
+
+cudaError_t cudaMalloc(void **address, size_t bytes)
+{
+    const Lock lock;
+    if (!address)
+        return keep_error(cudaErrorInvalidValue);
+    if (device_ready() != cudaSuccess)
+        return keep_error(device_ready());
+    if (refuse_while_capturing() != cudaSuccess)
+        return keep_error(cudaErrorStreamCaptureUnsupported);
+    *address = nullptr;
+    if (bytes == 0)
+        return cudaSuccess;
+    *address = now_due(FAIL_MALLOC) ? nullptr : device_allocate(bytes);
+    return keep_error(*address ? cudaSuccess : cudaErrorMemoryAllocation);
+}
+
+/* As CUDA's, waits for the device. Memory of a lost device goes, too, so that leaks can be counted. */
+cudaError_t cudaFree(void *address)
+{
+    const Lock lock;
+    if (!address)
+        return keep_error(device_error());
+    const cudaError_t refused = refuse_while_capturing();
+    run_everything();
+    if (!device_free(address)) {
+        report("cudaFree of %p, which is not a live allocation: %s", address, describe_address((uintptr_t)address));
+        return keep_error(cudaErrorInvalidValue);
+    }
+    return keep_error(refused != cudaSuccess ? refused : device_error());
+}
+
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
+{
+    const Lock lock;
+    if (device_ready() != cudaSuccess)
+        return keep_error(device_ready());
+    *total = (size_t)setting(MEMORY_MB) << 20;
+    *available = *total > device_bytes() ? *total - device_bytes() : 0;
+    return cudaSuccess;
+}

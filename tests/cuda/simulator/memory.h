@@ -61,6 +61,9 @@ const char *describe_address(uintptr_t address);
 std::vector<const Allocation *> live_allocations();
 size_t device_bytes();
 
+/* The pages of all live allocations. */
+void protect_all(int protection);
+
 /* Work may touch device memory from the first to the second, which comes when the host goes on. */
 void unlock_memory();
 void lock_memory();

@@ -8,7 +8,7 @@
 
 namespace sim
 {
-/* Whether the whole range is in one such allocation. A range that is only partly so is reported. */
+/* Whether a range begins in such an allocation. One that goes on behind its end is reported. */
 bool is_pinned(const void *address, size_t bytes);
 
 int64_t pinned_living();

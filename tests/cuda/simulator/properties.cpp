@@ -7,8 +7,6 @@
 
 using namespace sim;
 
-static thread_local int current_device;
-
 cudaError_t cudaDriverGetVersion(int *version)
 {
     const Lock lock;
@@ -30,20 +28,18 @@ static cudaError_t known(int device)
                                                       : cudaErrorInvalidDevice;
 }
 
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    const Lock lock;
+    *count = any_device() == cudaSuccess ? (int)setting(DEVICES) : 0;
+    return keep_error(any_device());
+}
+
+/* All devices are one: nothing depends on which is the thread's. */
 cudaError_t cudaSetDevice(int device)
 {
     const Lock lock;
-    const cudaError_t error = known(device);
-    if (error == cudaSuccess)
-        current_device = device;
-    return keep_error(error);
-}
-
-cudaError_t cudaGetDevice(int *device)
-{
-    const Lock lock;
-    *device = current_device;
-    return keep_error(device_ready());
+    return keep_error(known(device));
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)

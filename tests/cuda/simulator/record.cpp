@@ -23,6 +23,9 @@ struct Buffer {
 };
 } // namespace
 
+/* Of a launch that is recorded: 4 MiB. */
+constexpr size_t MOST_PAGES = (4 << 20) / PAGE;
+
 static std::set<std::string> known;
 static std::map<std::string, int> recorded;
 static int files;
@@ -187,7 +190,7 @@ static void write_record(const Launch &launch, const std::string &name)
 
 void record(const Launch &launch)
 {
-    if (touched_pages().size() > limit("RNI_SIM_RECORD_BYTES", 4 << 20) / PAGE)
+    if (touched_pages().size() > MOST_PAGES)
         return;
     const std::string name = mangled_name(launch);
     known.insert(key_of(launch, name));

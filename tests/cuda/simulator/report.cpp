@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
+#include "control.h"
 #include "device.h"
 #include "launch.h"
 #include "settings.h"
@@ -86,3 +87,9 @@ std::string code_place(const void *address)
     return text;
 }
 } // namespace sim
+
+const char *rni_sim_report(int64_t index)
+{
+    const sim::Lock lock;
+    return sim::report_text(index);
+}

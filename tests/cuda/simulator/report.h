@@ -10,7 +10,7 @@ namespace sim
 {
 /* Prints and keeps a fault; "[kernel, block, thread]" comes before the text while a kernel runs. */
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same without memory: for the signal handler. */
+/* Printed and counted, without anything from the heap, and not kept: for the signal handler. */
 void last_words(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int64_t reports();

@@ -2,7 +2,6 @@
 #include "settings.h"
 #include "control.h"
 #include "device.h"
-#include "launch.h"
 #include "report.h"
 #include <cctype>
 #include <cstdlib>
@@ -16,10 +15,10 @@ static struct {
     const char *name;
     int64_t value;
 } settings[SETTINGS] = {
-    {"order", 0},        {"seed", 1},           {"devices", 1},     {"driver", 13000},       {"capability", 90},
-    {"processors", 6},   {"memory_mb", 4096},   {"fail_malloc", 0}, {"fail_malloc_host", 0}, {"fail_launch", 0},
-    {"fail_library", 0}, {"refuse_capture", 0}, {"lose_after", 0},  {"reports", 20},         {"fatal", 1},
-    {"leaks", 1},        {"compare_orders", 0},
+    {"order", 0},          {"seed", 1},           {"devices", 1},     {"driver", 13000},       {"capability", 90},
+    {"processors", 6},     {"memory_mb", 4096},   {"fail_malloc", 0}, {"fail_malloc_host", 0}, {"fail_launch", 0},
+    {"fail_library", 0},   {"refuse_capture", 0}, {"lose_after", 0},  {"reports", 20},         {"leaks", 1},
+    {"compare_orders", 0},
 };
 
 static uint64_t random_state;
@@ -105,10 +104,4 @@ int64_t rni_sim_get(const char *name)
         if (strcmp(s.name, name) == 0)
             return s.value;
     return count_of(name);
-}
-
-const char *rni_sim_report(int64_t index)
-{
-    const Lock lock;
-    return report_text(index);
 }

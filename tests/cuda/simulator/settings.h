@@ -22,7 +22,6 @@ enum Setting {
     REFUSE_CAPTURE,
     LOSE_AFTER,
     REPORTS,
-    FATAL,
     LEAKS,
     COMPARE_ORDERS,
     SETTINGS

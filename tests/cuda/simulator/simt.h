@@ -52,11 +52,7 @@ SIMT_API uint64_t exchange(uint32_t mask, uint64_t value, int source, const Site
 SIMT_API uint32_t ballot(uint32_t mask, bool vote, const Site *site);
 SIMT_API void *shared(Shared *key, const char *name, size_t bytes, size_t alignment);
 
-enum class Atomic { ADD, MAX, MIN, AND, OR, EXCHANGE, COMPARE };
-SIMT_API int32_t atomic(Atomic operation, int32_t *to, int32_t value, int32_t compare);
-SIMT_API uint32_t atomic(Atomic operation, uint32_t *to, uint32_t value, uint32_t compare);
-SIMT_API unsigned long long atomic(Atomic operation, unsigned long long *to, unsigned long long value,
-                                   unsigned long long compare);
+SIMT_API int32_t atomic_add(int32_t *to, int32_t value);
 
 /* One parameter of a kernel in its parameter block. */
 struct Parameter {
@@ -144,18 +140,6 @@ inline int lane_xor(int bits, int width)
     return (other & ~(width - 1)) > (l & ~(width - 1)) ? l : other;
 }
 
-inline int lane_down(int distance, int width)
-{
-    const int l = lane();
-    return (l & (width - 1)) + distance < width ? l + distance : l;
-}
-
-inline int lane_up(int distance, int width)
-{
-    const int l = lane();
-    return (l & (width - 1)) >= distance ? l - distance : l;
-}
-
 inline int width_of(int width = 32)
 {
     return width;
@@ -177,7 +161,6 @@ T shuffle(uint32_t mask, T v, int source, const Site *site)
 #define blockIdx (simt::block_index())
 #define blockDim (simt::block_size())
 #define gridDim (simt::grid_size())
-#define warpSize 32
 
 #define SIMT_SITE(name)                                                                                                \
     ([]() -> const simt::Site * {                                                                                      \
@@ -190,11 +173,7 @@ T shuffle(uint32_t mask, T v, int source, const Site *site)
     simt::shuffle(mask, value, simt::lane_of((int)(by), simt::width_of(__VA_ARGS__)), SIMT_SITE("__shfl_sync"))
 #define __shfl_sync(mask, value, ...) SIMT_SHUFFLE(lane_at, mask, value, __VA_ARGS__)
 #define __shfl_xor_sync(mask, value, ...) SIMT_SHUFFLE(lane_xor, mask, value, __VA_ARGS__)
-#define __shfl_down_sync(mask, value, ...) SIMT_SHUFFLE(lane_down, mask, value, __VA_ARGS__)
-#define __shfl_up_sync(mask, value, ...) SIMT_SHUFFLE(lane_up, mask, value, __VA_ARGS__)
 #define __ballot_sync(mask, vote) simt::ballot(mask, (vote) != 0, SIMT_SITE("__ballot_sync"))
-#define __any_sync(mask, vote) (simt::ballot(mask, (vote) != 0, SIMT_SITE("__any_sync")) != 0)
-#define __all_sync(mask, vote) (simt::ballot(mask, (vote) == 0, SIMT_SITE("__all_sync")) == 0)
 
 #define RN_SHARED(type, name, count)                                                                                   \
     static simt::Shared simt_shared_##name;                                                                            \
@@ -216,6 +195,14 @@ static inline cudaError_t rni_launch(const char *name, void (*kernel)(Parameters
 }
 #define RN_LAUNCH(kernel, ...) rni_launch(#kernel, kernel, __VA_ARGS__)
 
-#include "intrinsics.h"
+inline int atomicAdd(int *to, int value)
+{
+    return simt::atomic_add(to, value);
+}
+
+inline int min(int a, int b)
+{
+    return a < b ? a : b;
+}
 
 #endif

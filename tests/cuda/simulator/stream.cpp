@@ -172,7 +172,7 @@ struct CalledWork : Work {
 
 using namespace sim;
 
-cudaError_t rni_sim_enqueue(cudaStream_t stream, const char *, rni_sim_work work, const void *argument, size_t bytes)
+cudaError_t rni_sim_enqueue(cudaStream_t stream, rni_sim_work work, const void *argument, size_t bytes)
 {
     const Lock lock;
     if (now_due(FAIL_LIBRARY))

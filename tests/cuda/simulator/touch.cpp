@@ -9,12 +9,6 @@ namespace sim
 static OldPages pages;
 static bool looking;
 
-static void protect_all(int protection)
-{
-    for (const Allocation *a : live_allocations())
-        mprotect((void *)a->first_page(), a->page_bytes(), protection);
-}
-
 void begin_touches()
 {
     looking = true;

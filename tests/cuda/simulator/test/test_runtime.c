@@ -282,12 +282,16 @@ END_TEST
 
 START_TEST(what_breaks_a_capture)
 {
-    cudaGraph_t graph = NULL;
+    cudaGraph_t graph = NULL, earlier = NULL;
     cudaEvent_t event;
     void *address = NULL;
     OK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-    OK(cudaEventRecord(event, other));
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
+        if (i == 5) /* in an earlier capture of the same stream */
+            begin();
+        OK(cudaEventRecord(event, i == 5 ? stream : other));
+        if (i == 5)
+            OK(cudaStreamEndCapture(stream, &earlier));
         begin();
         const cudaError_t error = i == 0   ? cudaMalloc(&address, 16)
                                   : i == 1 ? cudaMallocHost(&address, 16)
@@ -303,6 +307,7 @@ START_TEST(what_breaks_a_capture)
     }
     OK(faults_add(stream, x, 1.0f, N));
     ck_assert_float_eq(value_of(x), 1.0f);
+    OK(cudaGraphDestroy(earlier));
     OK(cudaEventDestroy(event));
 }
 END_TEST
@@ -481,12 +486,12 @@ START_TEST(enqueued_work)
 {
     float *at = x;
     OK(faults_add(stream, x, 3.0f, N));
-    OK(rni_sim_enqueue(stream, "a stand-in", double_first, &at, sizeof at));
+    OK(rni_sim_enqueue(stream, double_first, &at, sizeof at));
     at = NULL;
     OK(faults_add(stream, x, 1.0f, N));
     ck_assert_float_eq(value_of(x), 7.0f);
     at = x + 1;
-    OK(rni_sim_enqueue(stream, "a stand-in", double_first, &at, sizeof at));
+    OK(rni_sim_enqueue(stream, double_first, &at, sizeof at));
     ck_assert_int_eq(cudaStreamSynchronize(stream), cudaErrorIllegalAddress);
     expect_report("a stand-in: 256 bytes at");
 }
@@ -501,7 +506,7 @@ START_TEST(fences)
     OK(faults_add(stream, x, 1.0f, N));
     OK(cudaStreamSynchronize(stream));
     expect_report("in reach of a fence");
-    OK(rni_sim_enqueue(stream, "a stand-in", double_first, &at, sizeof at));
+    OK(rni_sim_enqueue(stream, double_first, &at, sizeof at));
     OK(cudaStreamSynchronize(stream));
     expect_report("a stand-in: 256 bytes at");
     rni_sim_fence(x + 63, sizeof *x, 0);
