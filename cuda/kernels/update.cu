@@ -253,14 +253,16 @@ struct rni_lerp_step {
         return rni_update_aligned(b + i) && rni_update_aligned(a + i);
     }
 
-    /* As torch.lerp: from the nearer end, so that a weight of 1 gives b itself. */
+    /* As torch.lerp: from the nearer end. At an end nothing is added: the difference of infinities would be NaN. */
     template <int V> __device__ __forceinline__ void at(int64_t i) const
     {
         const rni_vector<float, V> to = rni_load_vector<float, V>(b + i);
         rni_vector<float, V> from = rni_load_vector<float, V>(a + i);
         UNROLL
-        for (int j = 0; j < V; j++)
-            from.v[j] = (far ? to.v[j] : from.v[j]) + weight * (to.v[j] - from.v[j]);
+        for (int j = 0; j < V; j++) {
+            const float nearer = far ? to.v[j] : from.v[j];
+            from.v[j] = weight == 0 ? nearer : nearer + weight * (to.v[j] - from.v[j]);
+        }
         rni_store_vector<float, V>(a + i, from);
     }
 };

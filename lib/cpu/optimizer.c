@@ -4,6 +4,7 @@
 #include "ops/operands.h"
 #include "cpu/driver.h"
 #include <math.h>
+#include <string.h>
 
 typedef struct update_task {
     const rni_cpu_call *call;
@@ -191,8 +192,13 @@ static void lerp_chunk(void *arg, size_t index)
 {
     const lerp_task *const t = arg;
     const size_t first = index * RNI_FLAT_CHUNK, count = rni_min_size(RNI_FLAT_CHUNK, t->count - first);
-    t->call->kernels->update.lerp(t->call->run->lr[0], (float *)rni_cpu_out(t->call, 0) + first,
-                                  (const float *)rni_cpu_in(t->call, 0) + first, count);
+    float *const a = (float *)rni_cpu_out(t->call, 0) + first;
+    const float *const b = (const float *)rni_cpu_in(t->call, 0) + first;
+    const double weight = t->call->run->lr[0];
+    if (weight == 1) /* no difference of infinities */
+        memcpy(a, b, count * sizeof *a);
+    else if (weight != 0)
+        t->call->kernels->update.lerp(weight, a, b, count);
 }
 
 static rn_status lerp_run(const rni_cpu_call *c)

@@ -549,7 +549,10 @@ static void lerp(const formula *f)
 {
     const double weight = f->c->lr[0];
     for (uint64_t i = 0; i < (uint64_t)in_value(f, 0)->dims[0]; i++)
-        out(f, 0)[i] += weight * (in(f, 0)[i] - out(f, 0)[i]);
+        if (weight == 1)
+            out(f, 0)[i] = in(f, 0)[i];
+        else if (weight != 0)
+            out(f, 0)[i] += weight * (in(f, 0)[i] - out(f, 0)[i]);
 }
 
 static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {

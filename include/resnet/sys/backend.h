@@ -179,7 +179,10 @@ enum {
      * of one class.
      */
     RN_OP_SOFT_CROSS_ENTROPY,
-    /** in: b f32. out: a f32, as many elements. a += lr[0] (b - a); a is b when lr[0] is 1. For averages of weights. */
+    /**
+     * in: b f32. out: a f32, as many elements. a += lr[0] (b - a); a is b when lr[0] is 1 and stays when it is 0, also where
+     * the other is not finite. For averages of weights.
+     */
     RN_OP_LERP,
     RN_OP_COUNT_
 };

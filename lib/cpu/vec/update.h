@@ -38,7 +38,7 @@ static void adam(const rni_adam *a, float *p, const float *g, float *m, float *v
     }
 }
 
-/* As torch.lerp: from the nearer end, so that a weight of 1 gives b itself. */
+/* As torch.lerp: from the nearer end. */
 static void lerp(double weight, float *a, const float *b, size_t n)
 {
     const int far = weight >= 0.5;
