@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What cuDNN wants to know of a device to plan for it, of devices that are not here. Written by hand from public
- * specifications; a record of a real device (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION) may take a file's place.
+ * What cuDNN wants to know of a device to plan for it, of devices that are not here. The H100's is what cuDNN kept of a
+ * real one (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION), the others are written by hand from public specifications until
+ * a real one takes their place.
  */
 #ifndef RNI_DEVICE_RECORDS_H
 #define RNI_DEVICE_RECORDS_H
