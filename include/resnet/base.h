@@ -61,7 +61,7 @@ enum {
     RN_U8 = 4,   /**< 8-bit unsigned integer */
     RN_I32 = 5,  /**< 32-bit signed integer */
     RN_BF16 = 6, /**< bfloat16: storage, and rn_plan_options::compute_dtype */
-    RN_F16 = 7   /**< IEEE 754 binary16; storage only in this release */
+    RN_F16 = 7   /**< IEEE 754 binary16: storage, and rn_plan_options::compute_dtype */
 };
 
 /** Most dimensions a tensor can have. */

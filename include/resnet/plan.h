@@ -60,7 +60,9 @@ typedef struct rn_plan_options {
     /**
      * RN_F32. RN_F64: reference kernels, tensors of x, y, dy, dx are f64. RN_BF16: activations, their gradients and packed
      * weights are bf16 (rounded to nearest, ties to even); sums, batch statistics, losses, weights, their gradients and the
-     * optimizer stay f32, as do tensors of x, y, dy, dx and values for MSE; rn_plan_input() is bf16.
+     * optimizer stay f32, as do tensors of x, y, dy, dx and values for MSE; rn_plan_input() is bf16. RN_F16, of INFER and
+     * STATISTICS plans: the same with f16, whose numbers end at 65504; the CPU computes it by converting to f32 and back, which is
+     * slow and meant to compare with.
      */
     rn_dtype compute_dtype;
     uint32_t accumulate;             /**< micro-batches per update in rn_plan_train_step(); 0 and 1: one */

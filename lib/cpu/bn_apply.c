@@ -37,7 +37,7 @@ static affine_task task_of(const rni_cpu_call *c, uint32_t residual)
     t.residual = c->op->flags & RN_OPF_ADD ? rni_cpu_in(c, residual) : NULL;
     t.y = rni_cpu_out(c, 0);
     t.scale = rni_cpu_workspace(c);
-    t.shift = rni_at(t.scale, rni_cut_columns(channels), rn_dtype_size(rni_channel_dtype(x->dtype)));
+    t.shift = rni_at(t.scale, rni_cut_columns(channels), rn_dtype_size(rni_wide_dtype(x->dtype)));
     t.relu = (c->op->flags & RN_OPF_RELU) != 0;
     return t;
 }
@@ -45,8 +45,8 @@ static affine_task task_of(const rni_cpu_call *c, uint32_t residual)
 static rn_status run_affine(const rni_cpu_call *c, affine_task *t)
 {
     const rn_value *const x = rni_cpu_in_value(c, 0);
-    rni_cut_spread(&t->cut, rni_channel_dtype(x->dtype), t->scale);
-    rni_cut_spread(&t->cut, rni_channel_dtype(x->dtype), t->shift);
+    rni_cut_spread(&t->cut, rni_wide_dtype(x->dtype), t->scale);
+    rni_cut_spread(&t->cut, rni_wide_dtype(x->dtype), t->shift);
     return rni_cpu_for(c, affine_chunk, t, t->cut.chunks, rni_cpu_count(c, x));
 }
 
@@ -55,7 +55,7 @@ static rn_status query(const rni_cpu *cpu, const rn_op *op, const rn_value *valu
     const rn_value *const x = &values[op->in[0]];
     (void)cpu;
     RNI_TRY(rni_ops_check_affine(op, values));
-    info->workspace = 2 * rni_cut_columns((size_t)x->dims[1]) * rn_dtype_size(rni_channel_dtype(x->dtype));
+    info->workspace = 2 * rni_cut_columns((size_t)x->dims[1]) * rn_dtype_size(rni_wide_dtype(x->dtype));
     return RN_OK;
 }
 
@@ -75,13 +75,13 @@ static rn_status bn_apply_run(const rni_cpu_call *c)
     const rn_bn_params *const p = c->op->params;
     const rni_bn_affine b = {rni_cpu_in(c, 1), rni_cpu_in(c, 2), rni_cpu_in(c, 3), rni_cpu_in(c, 4), p->eps};
     affine_task t = task_of(c, 5);
-    rni_bn_affine_of(&b, rni_channel_dtype(rni_cpu_in_value(c, 0)->dtype), t.cut.channels, t.scale, t.shift);
+    rni_bn_affine_of(&b, rni_wide_dtype(rni_cpu_in_value(c, 0)->dtype), t.cut.channels, t.scale, t.shift);
     return run_affine(c, &t);
 }
 
 static rn_status scale_shift_run(const rni_cpu_call *c)
 {
-    const int32_t dtype = rni_channel_dtype(rni_cpu_in_value(c, 0)->dtype);
+    const int32_t dtype = rni_wide_dtype(rni_cpu_in_value(c, 0)->dtype);
     affine_task t = task_of(c, 3);
     for (size_t i = 0; i < t.cut.channels; i++) {
         rni_set(dtype, t.scale, i, rni_get(dtype, rni_cpu_in(c, 1), i));

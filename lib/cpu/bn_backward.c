@@ -127,7 +127,7 @@ static backward_task task_of(const rni_cpu_call *c, const rn_value *x)
 {
     const size_t channels = (size_t)x->dims[1];
     backward_task t = {.kernels = rni_cpu_typed(c, x->dtype), .size = rn_dtype_size(x->dtype)};
-    t.column_size = rn_dtype_size(rni_channel_dtype(x->dtype));
+    t.column_size = rn_dtype_size(rni_wide_dtype(x->dtype));
     t.cut = rni_cut_make(channels, rni_cpu_count(c, x) / channels);
     t.all.dy = rni_cpu_in(c, 0);
     t.all.x = rni_cpu_in(c, 1);
@@ -141,7 +141,7 @@ static backward_task task_of(const rni_cpu_call *c, const rn_value *x)
 static void make_mask(const rni_cpu_call *c, backward_task *t, void *scale, void *shift)
 {
     const rn_bn_params *const p = c->op->params;
-    const int32_t dtype = rni_channel_dtype(rni_cpu_in_value(c, 1)->dtype);
+    const int32_t dtype = rni_wide_dtype(rni_cpu_in_value(c, 1)->dtype);
     const rni_bn_affine b = {rni_cpu_in(c, 2), rni_cpu_in(c, 3), rni_cpu_in(c, 4), rni_cpu_in(c, 6), p->eps};
     rni_bn_affine_of(&b, dtype, t->cut.channels, scale, shift);
     rni_cut_spread(&t->cut, dtype, scale);
@@ -162,7 +162,7 @@ static rn_status reduce(const rni_cpu_call *c, backward_task *t, size_t count)
 static rn_status run(const rni_cpu_call *c)
 {
     const rn_value *const x = rni_cpu_in_value(c, 1);
-    const int32_t dtype = rni_channel_dtype(x->dtype);
+    const int32_t dtype = rni_wide_dtype(x->dtype);
     backward_task t = task_of(c, x);
     const size_t columns = rni_cut_columns(t.cut.channels), count = rni_cpu_count(c, x);
     char *const work = rni_cpu_workspace(c);

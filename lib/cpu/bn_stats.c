@@ -48,7 +48,7 @@ static void stats_chunk(void *arg, size_t index)
     const stats_task *const t = arg;
     const rni_cut *const cut = &t->cut;
     const size_t size = rn_dtype_size(t->dtype);
-    const int32_t channel = rni_channel_dtype(t->dtype);
+    const int32_t channel = rni_wide_dtype(t->dtype);
     const block b = block_of(cut, index, t->x, size);
     double m1[RNI_CUT_JOINED], m2[RNI_CUT_JOINED], centre[RNI_CUT_JOINED];
     chunk_sums(t, &b, m1);
@@ -112,8 +112,8 @@ static rn_status stats_run(const rni_cpu_call *c)
     for (size_t i = 0; i < t.cut.channels; i++) {
         double mean, var;
         combine_channel(&t, i, &mean, &var);
-        rni_set(rni_channel_dtype(x->dtype), rni_cpu_out(c, 0), i, mean);
-        rni_set(rni_channel_dtype(x->dtype), rni_cpu_out(c, 1), i, var);
+        rni_set(rni_wide_dtype(x->dtype), rni_cpu_out(c, 0), i, mean);
+        rni_set(rni_wide_dtype(x->dtype), rni_cpu_out(c, 1), i, var);
     }
     return RN_OK;
 }

@@ -9,7 +9,7 @@ enum { TASK_ELEMENTS = 8192, BUFFER = 4096 };
 typedef struct convert_task {
     const rni_typed_kernels *kernels;
     const rni_typed_kernels *floats;
-    const rni_bf16_kernels *convert;
+    const rni_half_kernels *convert; /* of the half type; not used between bf16 and f16 */
     const void *src;
     void *dst;
     int32_t src_type, dst_type;
@@ -42,11 +42,11 @@ static void flat_piece(void *arg, size_t index)
     const size_t first = index * TASK_ELEMENTS, n = rni_min_size(TASK_ELEMENTS, t->count - first);
     void *const dst = rni_at(t->dst, first, t->dst_size);
     const void *const src = rni_at_const(t->src, first, t->src_size);
-    if (!t->accumulate && t->src_type == RN_F32 && t->dst_type == RN_BF16)
+    if (!t->accumulate && t->src_type == RN_F32 && rni_is_half(t->dst_type))
         t->convert->narrow(dst, src, n);
-    else if (!t->accumulate && t->src_type == RN_BF16 && t->dst_type == RN_F32)
+    else if (!t->accumulate && rni_is_half(t->src_type) && t->dst_type == RN_F32)
         t->convert->widen(dst, src, n);
-    else if (t->src_type != t->dst_type || (t->accumulate && t->dst_type == RN_BF16))
+    else if (t->src_type != t->dst_type || (t->accumulate && rni_is_half(t->dst_type)))
         cast(t, first, n);
     else if (t->accumulate)
         t->kernels->add(dst, dst, src, n, 0);
@@ -55,7 +55,7 @@ static void flat_piece(void *arg, size_t index)
 }
 
 /* Some pixels of channels, transposed in f32, with rounding on the way in or out. */
-static void transpose_bf16(const convert_task *t, size_t nchw, size_t nhwc, size_t pixels)
+static void transpose_half(const convert_task *t, size_t nchw, size_t nhwc, size_t pixels)
 {
     float from[BUFFER], to[BUFFER];
     const size_t channels = t->channels, count = channels * pixels;
@@ -64,23 +64,23 @@ static void transpose_bf16(const convert_task *t, size_t nchw, size_t nhwc, size
     const size_t out = t->to_nhwc ? nhwc : nchw, out_row = t->to_nhwc ? channels : t->pixels;
     const float *src = (const float *)t->src + in;
     float *dst = (float *)t->dst + out;
-    for (size_t i = 0; t->src_type == RN_BF16 && i < rows; i++)
+    for (size_t i = 0; rni_is_half(t->src_type) && i < rows; i++)
         t->convert->widen(from + i * columns, (const uint16_t *)t->src + in + i * in_row, columns);
-    if (t->src_type == RN_BF16)
+    if (rni_is_half(t->src_type))
         src = from;
-    if (t->dst_type == RN_BF16)
+    if (rni_is_half(t->dst_type))
         dst = to;
     t->floats->transpose(dst, dst == to ? rows : out_row, src, src == from ? columns : in_row, rows, columns, 0);
-    for (size_t i = 0; t->dst_type == RN_BF16 && i < count / rows; i++)
+    for (size_t i = 0; rni_is_half(t->dst_type) && i < count / rows; i++)
         t->convert->narrow((uint16_t *)t->dst + out + i * out_row, to + i * rows, rows);
 }
 
-/* Between f32 and bf16, or both bf16, in portions that fit the buffers. */
+/* Between f32 and a half type, or within one, in portions that fit the buffers. */
 static void cast_pixels(const convert_task *t, size_t base, size_t first, size_t last)
 {
     const size_t step = BUFFER / t->channels;
     for (size_t p = first; p < last; p += step)
-        transpose_bf16(t, base + p, base + p * t->channels, rni_min_size(step, last - p));
+        transpose_half(t, base + p, base + p * t->channels, rni_min_size(step, last - p));
 }
 
 /* Both differ: rare, so element by element. */
@@ -102,8 +102,9 @@ static void layout_piece(void *arg, size_t index)
     const convert_task *const t = arg;
     const size_t image = index / t->groups, first = index % t->groups * t->group;
     const size_t last = rni_min_size(first + t->group, t->pixels), base = image * t->channels * t->pixels;
-    const int wide = t->src_type == RN_F64 || t->dst_type == RN_F64, halves = t->src_type == RN_BF16 || t->dst_type == RN_BF16;
-    if (halves && !wide && !t->accumulate && t->channels <= BUFFER) {
+    const int from_half = rni_is_half(t->src_type), to_half = rni_is_half(t->dst_type), halves = from_half || to_half;
+    const int direct = t->src_type == t->dst_type || (from_half ? t->dst_type : t->src_type) == RN_F32;
+    if (halves && direct && !t->accumulate && t->channels <= BUFFER) {
         cast_pixels(t, base, first, last);
         return;
     }
@@ -134,7 +135,8 @@ static rn_status run(const rni_cpu_call *c)
     const rn_value *const from = rni_cpu_in_value(c, 0), *const to = rni_cpu_out_value(c, 0);
     convert_task t = {.kernels = rni_cpu_typed(c, to->dtype),
                       .floats = &c->kernels->f32,
-                      .convert = &c->kernels->convert,
+                      .convert = from->dtype == RN_F16 || to->dtype == RN_F16 ? &c->kernels->convert_f16
+                                                                              : &c->kernels->convert,
                       .src = rni_cpu_in(c, 0),
                       .dst = rni_cpu_out(c, 0),
                       .src_type = from->dtype,

@@ -32,7 +32,10 @@ typedef rn_status (*rni_cpu_run_fn)(const rni_cpu_call *call);
 /* Says whether and with what memory an op runs. info is zeroed with in_place -1. */
 typedef rn_status (*rni_cpu_query_fn)(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info);
 
-/* From which level on a driver computes bf16 itself. Below, and without a level, operands of bf16 are widened (widen.h). */
+/*
+ * From which level on a driver computes bf16 itself. Below, and without a level, operands of bf16 are widened (widen.h). Those
+ * of f16 are at every level, but for the drivers of ALWAYS, which move elements.
+ */
 enum { RNI_BF16_WIDENED = 0, RNI_BF16_AVX2 = RN_CPU_AVX2, RNI_BF16_ALWAYS = -1 };
 
 typedef struct rni_cpu_driver {

@@ -3,6 +3,8 @@
 #ifndef RNI_CPU_DRIVER_H
 #define RNI_CPU_DRIVER_H
 
+#include "base/f16.h"
+#include "base/half.h"
 #include "cpu/bf16.h"
 #include "cpu/cpu.h"
 #include "cpu/kernels.h"
@@ -39,17 +41,13 @@ const rni_typed_kernels *rni_cpu_typed(const rni_cpu_call *c, int32_t dtype);
 /* task(arg, i) for all i, in parallel when there are enough elements to share. */
 rn_status rni_cpu_for(const rni_cpu_call *c, rn_task_fn task, void *arg, size_t count, size_t elements);
 
-/* The type of per-channel values beside activations of `dtype`. */
-static inline int32_t rni_channel_dtype(int32_t dtype)
-{
-    return dtype == RN_BF16 ? RN_F32 : dtype;
-}
-
-/* Single elements of f32, f64 or bf16 arrays. */
+/* Single elements of f32, f64, bf16 or f16 arrays. */
 static inline double rni_get(int32_t dtype, const void *p, size_t i)
 {
     if (dtype == RN_BF16)
         return (double)rni_bf16_value(((const uint16_t *)p)[i]);
+    if (dtype == RN_F16)
+        return (double)rni_f16_value(((const uint16_t *)p)[i]);
     return dtype == RN_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
 }
 
@@ -59,6 +57,8 @@ static inline void rni_set(int32_t dtype, void *p, size_t i, double v)
         ((double *)p)[i] = v;
     else if (dtype == RN_BF16)
         ((uint16_t *)p)[i] = rni_bf16_of((float)v);
+    else if (dtype == RN_F16)
+        ((uint16_t *)p)[i] = rni_f16_round((float)v);
     else
         ((float *)p)[i] = (float)v;
 }

@@ -127,26 +127,29 @@ typedef struct rni_update_kernels {
     void (*lerp)(double weight, float *a, const float *b, size_t n);
 } rni_update_kernels;
 
-/* Between f32 and bf16; see bf16.h. */
-typedef struct rni_bf16_kernels {
+/* Between f32 and a type of two bytes: bf16 (see bf16.h) or f16. */
+typedef struct rni_half_kernels {
     void (*widen)(float *dst, const uint16_t *src, size_t n);
     void (*narrow)(uint16_t *dst, const float *src, size_t n);
-} rni_bf16_kernels;
+} rni_half_kernels;
 
 struct rni_cpu_kernels {
     rni_typed_kernels f32, f64;
     rni_typed_kernels bf16; /* per-channel values are f32; what is NULL is done with f32 copies (widen.h) */
-    rni_bf16_kernels convert;
+    rni_half_kernels convert; /* bf16 */
+    rni_half_kernels convert_f16; /* the one thing done in f16: its ops run on f32 copies (widen.h) */
     rni_update_kernels update;
 };
 
 void rni_kernels_ref_f32(rni_typed_kernels *k);
 void rni_kernels_ref_f64(rni_typed_kernels *k);
-void rni_kernels_ref_bf16(rni_bf16_kernels *k);
+void rni_kernels_ref_bf16(rni_half_kernels *k);
+void rni_kernels_ref_f16(rni_half_kernels *k);
 /* Each fills or overwrites what it has; base fills everything. */
 void rni_kernels_base(struct rni_cpu_kernels *k);
 void rni_kernels_avx2(struct rni_cpu_kernels *k);
 void rni_kernels_avx2_bf16(struct rni_cpu_kernels *k);
+void rni_kernels_avx2_f16(struct rni_cpu_kernels *k);
 void rni_kernels_avx512(struct rni_cpu_kernels *k);
 void rni_kernels_avx512_bf16(struct rni_cpu_kernels *k);
 void rni_kernels_avx512bf16(struct rni_cpu_kernels *k);

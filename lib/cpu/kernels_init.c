@@ -22,6 +22,7 @@ void rni_kernels_init(struct rni_cpu_kernels *k, int32_t level)
     if (level >= RN_CPU_AVX2) {
         rni_kernels_avx2(k);
         rni_kernels_avx2_bf16(k);
+        rni_kernels_avx2_f16(k);
     }
 #if defined(RNI_CPU_AVX512)
     if (level >= RN_CPU_AVX512) {

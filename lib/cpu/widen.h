@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bf16 for drivers without bf16 kernels: operands are copied to f32 in the workspace, the f32 op runs on the copies, and
- * what it wrote is rounded once. The portable level computes every op so.
+ * bf16 for drivers without bf16 kernels, and f16: operands are copied to f32 in the workspace, the f32 op runs on the copies,
+ * and what it wrote is rounded once. The portable level computes every op so.
  */
 #ifndef RNI_CPU_WIDEN_H
 #define RNI_CPU_WIDEN_H

@@ -2,6 +2,7 @@
 /* Loaders as the host sees them. */
 #include "data/loader.h"
 #include "base/abi.h"
+#include "base/half.h"
 #include "plan/plan.h"
 #include <inttypes.h>
 #include <stddef.h>
@@ -50,7 +51,7 @@ static rn_status follow_plan(rn_loader *l)
                         rni_shape_text(shape[0], rank, dims), rni_shape_text(shape[1], 4, made));
     if (l->layout != RN_LAYOUT_PLAIN && l->layout != RN_LAYOUT_NHWC)
         return rni_fail(RN_E_UNSUPPORTED, "options.plan: images in memory order %" PRId32 " cannot be made", l->layout);
-    if (l->dtype != RN_F32 && l->dtype != RN_F64 && l->dtype != RN_BF16)
+    if (!rni_is_compute_dtype(l->dtype))
         return rni_fail(RN_E_UNSUPPORTED, "options.plan: images of %s cannot be made", rn_dtype_name(l->dtype));
     return RN_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/types.h"
 #include "base/bf16.h"
+#include "base/f16.h"
 #include <string.h>
 
 static const rni_st_type types[] = {
@@ -49,26 +50,6 @@ void rni_st_swap(void *elements, size_t size, size_t count)
 }
 #endif
 
-static float float_of_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* IEEE 754 binary16; every value is exact in f32. */
-static float f16_value(uint16_t bits)
-{
-    const uint32_t sign = (uint32_t)(bits & 0x8000) << 16, exponent = bits >> 10 & 31, fraction = bits & 1023;
-    if (exponent == 31) /* infinity, NaN */
-        return float_of_bits(sign | 0x7f800000u | fraction << 13);
-    if (exponent == 0) { /* zero, subnormal: fraction * 2^-24 */
-        const float magnitude = (float)fraction * (1.0f / 16777216.0f);
-        return sign ? -magnitude : magnitude;
-    }
-    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
 /* Element i of an array of floats of any width. */
 static double float_at(const void *src, rn_dtype from, size_t i)
 {
@@ -78,7 +59,7 @@ static double float_at(const void *src, rn_dtype from, size_t i)
     case RN_F32:
         return (double)((const float *)src)[i];
     case RN_F16:
-        return (double)f16_value(((const uint16_t *)src)[i]);
+        return (double)rni_f16_value(((const uint16_t *)src)[i]);
     default:
         return (double)rni_bf16_value(((const uint16_t *)src)[i]);
     }

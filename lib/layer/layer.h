@@ -153,7 +153,7 @@ struct rni_lowering {
     uint32_t cap_section;
     rn_device *dev;
     rn_dtype dtype;        /* of activations and packed weights */
-    rn_dtype channel_dtype; /* of per-channel values: f32 beside bf16 */
+    rn_dtype channel_dtype; /* of per-channel values: f32 beside bf16 and f16 */
     int32_t image_layout;  /* of rank-4 activations */
     int train;
     int cumulative;        /* running statistics are cumulative averages, whatever the layers say */

@@ -2,6 +2,7 @@
 /* Operands of the convolution family. */
 #include "ops/operands.h"
 #include "base/error.h"
+#include "base/half.h"
 #include "ops/rules.h"
 
 /* Sizes beyond this cannot be meant and keep products of a few of them inside int64. */
@@ -69,9 +70,9 @@ static rn_status check_dtype(const rn_op *op, const char *name, const rn_value *
 
 static rn_status check_compute_dtype(const rn_op *op, const rn_value *v)
 {
-    if (v->dtype == RN_F32 || v->dtype == RN_F64 || v->dtype == RN_BF16)
+    if (rni_is_compute_dtype(v->dtype))
         return RN_OK;
-    return rni_ops_refuse(op, RN_E_UNSUPPORTED, "computes in f32, f64 and bf16, not in %s", rn_dtype_name(v->dtype));
+    return rni_ops_refuse(op, RN_E_UNSUPPORTED, "computes in f32, f64, bf16 and f16, not in %s", rn_dtype_name(v->dtype));
 }
 
 static rn_status check_image(const rn_op *op, const char *name, const rn_value *v, int32_t dtype, int64_t channels,
@@ -109,19 +110,13 @@ static rn_status check_channels(const rn_op *op, const char *name, const rn_valu
     return check_dims(op, name, v, 1, &p->out_channels);
 }
 
-/* The type of per-channel values beside activations of `dtype`. */
-static int32_t channel_dtype(int32_t dtype)
-{
-    return dtype == RN_BF16 ? RN_F32 : dtype;
-}
-
 rn_status rni_ops_check_pack(const rn_op *op, const rn_value *values)
 {
     const rn_value *const scale = input(op, values, 1), *const packed = output(op, values, 0);
     RNI_TRY(check_params(op));
     RNI_TRY(check_compute_dtype(op, packed));
     RNI_TRY(check_weights(op, "weight", input(op, values, 0)));
-    return scale ? check_channels(op, "scale", scale, channel_dtype(packed->dtype)) : RN_OK;
+    return scale ? check_channels(op, "scale", scale, rni_wide_dtype(packed->dtype)) : RN_OK;
 }
 
 rn_status rni_ops_check_conv_forward(const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -131,7 +126,7 @@ rn_status rni_ops_check_conv_forward(const rn_op *op, const rn_value *values, rn
     RNI_TRY(check_images(op, x, y));
     RNI_TRY(check_dtype(op, "packed weight", input(op, values, 1), x->dtype));
     if (op->flags & RN_OPF_BIAS)
-        RNI_TRY(check_channels(op, "bias", input(op, values, 2), channel_dtype(x->dtype)));
+        RNI_TRY(check_channels(op, "bias", input(op, values, 2), rni_wide_dtype(x->dtype)));
     if (op->flags & RN_OPF_ADD) {
         const rn_value *const residual = input(op, values, 3);
         if (!residual)
@@ -143,8 +138,8 @@ rn_status rni_ops_check_conv_forward(const rn_op *op, const rn_value *values, rn
         return RN_OK;
     if (op->flags & (RN_OPF_ADD | RN_OPF_RELU))
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "statistics come without residual and ReLU");
-    RNI_TRY(check_channels(op, "mean", output(op, values, 1), channel_dtype(x->dtype)));
-    return check_channels(op, "variance", output(op, values, 2), channel_dtype(x->dtype));
+    RNI_TRY(check_channels(op, "mean", output(op, values, 1), rni_wide_dtype(x->dtype)));
+    return check_channels(op, "variance", output(op, values, 2), rni_wide_dtype(x->dtype));
 }
 
 rn_status rni_ops_check_conv_backward_data(const rn_op *op, const rn_value *values)

@@ -2,12 +2,8 @@
 /* Operands of RN_OP_CONVERT. */
 #include "ops/operands.h"
 #include "base/error.h"
+#include "base/half.h"
 #include "ops/rules.h"
-
-static int is_float(int32_t dtype)
-{
-    return dtype == RN_F32 || dtype == RN_F64 || dtype == RN_BF16;
-}
 
 rn_status rni_ops_check_convert(const rn_op *op, const rn_value *values)
 {
@@ -21,7 +17,7 @@ rn_status rni_ops_check_convert(const rn_op *op, const rn_value *values)
                               rni_shape_text(from, a->rank, a->dims), rni_shape_text(to, b->rank, b->dims));
     }
     const int same = a->dtype == b->dtype && a->layout == b->layout && !(op->flags & RN_OPF_ACCUMULATE);
-    if (!same && (!is_float(a->dtype) || !is_float(b->dtype)))
+    if (!same && (!rni_is_compute_dtype(a->dtype) || !rni_is_compute_dtype(b->dtype)))
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "from %s to %s", rn_dtype_name(a->dtype), rn_dtype_name(b->dtype));
     const int packed = a->layout == RN_LAYOUT_PACKED || b->layout == RN_LAYOUT_PACKED;
     if (packed || (a->layout != b->layout && a->rank != 4))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/rules.h"
 #include "base/error.h"
+#include "base/half.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -10,7 +11,7 @@ enum {
     ACT,     /* an activation of its own dims: T; rank 4 NHWC, else plain */
     SAME,    /* as the first activation */
     FLAT,    /* as the first activation but in plain layout */
-    CHAN,    /* T [C], f32 beside bf16 */
+    CHAN,    /* T [C], f32 beside bf16 and f16 */
     CHAN32,  /* f32 [C] */
     FLOATS,  /* f32, any dims */
     COUNTER, /* one i64 */
@@ -132,8 +133,8 @@ static rn_status check_compute_dtype(checking *k, operand which, const rn_value 
 {
     if (k->dtype)
         return check_dtype(k, which, v, k->dtype);
-    if (v->dtype != RN_F32 && v->dtype != RN_F64 && v->dtype != RN_BF16)
-        return rni_ops_refuse(k->op, RN_E_UNSUPPORTED, "%s %u: computes in f32, f64 and bf16, not in %s", which.side,
+    if (!rni_is_compute_dtype(v->dtype))
+        return rni_ops_refuse(k->op, RN_E_UNSUPPORTED, "%s %u: computes in f32, f64, bf16 and f16, not in %s", which.side,
                               (unsigned)which.index, rn_dtype_name(v->dtype));
     k->dtype = v->dtype;
     return RN_OK;
@@ -211,7 +212,7 @@ static rn_status check_operand(checking *k, operand which, const rn_value *v, ui
     case FLAT:
         return check_same(k, which, v, RN_LAYOUT_PLAIN);
     case CHAN:
-        RNI_TRY(k->dtype == RN_BF16 ? check_dtype(k, which, v, RN_F32) : check_compute_dtype(k, which, v));
+        RNI_TRY(rni_is_half(k->dtype) ? check_dtype(k, which, v, RN_F32) : check_compute_dtype(k, which, v));
         return check_channels(k, which, v);
     case CHAN32:
         RNI_TRY(check_dtype(k, which, v, RN_F32));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The compiler: lower, fuse, differentiate, add loss and update, sort, place. */
+#include "base/half.h"
 #include "plan/internal.h"
 #include <string.h>
 
@@ -72,10 +73,10 @@ static rn_status lower_join(rni_visitor *v, const rn_layer *layer, const char *p
     return rni_lower_op(low, RNI_SECTION_FORWARD, RN_OP_RELU, 0, &sum, 1, &out->value, 1, NULL, 0, path);
 }
 
-/* Of the caller's tensors. bf16 stays inside. */
+/* Of the caller's tensors. bf16 and f16 stay inside. */
 static rn_dtype host_dtype(const rn_plan *p)
 {
-    return p->dtype == RN_BF16 ? RN_F32 : p->dtype;
+    return rni_wide_dtype(p->dtype);
 }
 
 static rn_status start_lowering(rn_plan *p)
@@ -117,12 +118,12 @@ static rn_status lower_input(rn_plan *p, rni_edge *edge)
     return rni_lower_op(low, RNI_SECTION_INPUT, RN_OP_CONVERT, 0, &p->x, 1, &p->input, 1, NULL, 0, "input");
 }
 
-/* A loss gets images in plain order, and f32 instead of bf16. */
+/* A loss gets images in plain order, and f32 instead of bf16 or f16. */
 static rn_status lower_plain_output(rn_plan *p, rni_edge *edge)
 {
     uint32_t plain;
     const int image = edge->shape.rank == 4 && p->low.image_layout != RN_LAYOUT_PLAIN && p->loss && p->loss->op == RN_OP_MSE;
-    if (!p->loss || (!image && p->dtype != RN_BF16))
+    if (!p->loss || (!image && !rni_is_half(p->dtype)))
         return RN_OK;
     RNI_TRY(rni_program_value(&p->low.p, host_dtype(p), RN_ROLE_ARENA, RN_LAYOUT_PLAIN, edge->shape.rank,
                               edge->shape.dims, 1, &plain));

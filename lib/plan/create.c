@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Life of a plan: options, memory, what it needs. */
 #include "base/abi.h"
+#include "base/half.h"
 #include "plan/internal.h"
 #include <math.h>
 #include <string.h>
@@ -36,9 +37,11 @@ static rn_status check_mode(const rn_plan_options *o)
 
 static rn_status check_numbers(const rn_plan_options *o)
 {
-    if (o->compute_dtype != RN_F32 && o->compute_dtype != RN_F64 && o->compute_dtype != RN_BF16)
-        return rni_fail(RN_E_UNSUPPORTED, "options.compute_dtype: expected f32, f64 or bf16, got %s",
+    if (!rni_is_compute_dtype(o->compute_dtype))
+        return rni_fail(RN_E_UNSUPPORTED, "options.compute_dtype: expected f32, f64, bf16 or f16, got %s",
                         rn_dtype_name(o->compute_dtype));
+    if (o->compute_dtype == RN_F16 && o->mode == RN_PLAN_TRAIN)
+        return rni_fail(RN_E_UNSUPPORTED, "options.compute_dtype: expected f32, f64 or bf16 in a TRAIN plan, got f16");
     if (!(o->clip_norm >= 0) || !isfinite(o->clip_norm))
         return rni_fail(RN_E_INVALID, "options.clip_norm: expected 0 or more, got %g", o->clip_norm);
     if (o->accumulate > 1 << 20)

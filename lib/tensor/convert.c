@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tensor/convert.h"
 #include "base/bf16.h"
+#include "base/f16.h"
 #include <math.h>
 #include <string.h>
 
@@ -16,30 +17,6 @@ static uint32_t float_to_bits(float f)
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
     return bits;
-}
-
-static float from_f16(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
-    if (exponent == 31)
-        return bits_to_float(sign | 0x7f800000 | fraction << 13);
-    if (exponent)
-        return bits_to_float(sign | (exponent + 112) << 23 | fraction << 13);
-    const float small = (float)fraction * (1.0f / 16777216.0f); /* 2^-24: exact */
-    return sign ? -small : small;
-}
-
-/* Round to nearest even, to infinity above 65504. */
-static uint16_t to_f16(float f)
-{
-    const uint32_t bits = float_to_bits(f), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-    if (magnitude > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00);
-    if (magnitude >= 0x477ff000) /* 65520 and more */
-        return (uint16_t)(sign | 0x7c00);
-    if (magnitude < 0x38800000) /* below 2^-14: a multiple of 2^-24 */
-        return (uint16_t)(sign | (uint32_t)nearbyintf(fabsf(f) * 16777216.0f));
-    return (uint16_t)(sign | ((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13));
 }
 
 /*
@@ -78,7 +55,7 @@ static number load(rn_dtype dtype, const void *src, int64_t i)
         n.real = (double)rni_bf16_value(((const uint16_t *)src)[i]);
         break;
     case RN_F16:
-        n.real = (double)from_f16(((const uint16_t *)src)[i]);
+        n.real = (double)rni_f16_value(((const uint16_t *)src)[i]);
         break;
     case RN_I64:
         n.whole = ((const int64_t *)src)[i];
@@ -125,7 +102,7 @@ static void store(rn_dtype dtype, void *dst, int64_t i, number n)
         ((uint16_t *)dst)[i] = rni_bf16_round(narrow(real));
         break;
     case RN_F16:
-        ((uint16_t *)dst)[i] = to_f16(narrow(real));
+        ((uint16_t *)dst)[i] = rni_f16_round(narrow(real));
         break;
     case RN_I64:
         ((int64_t *)dst)[i] = whole_of(n, INT64_MIN, INT64_MAX);

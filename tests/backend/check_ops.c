@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "check_ops.h"
 #include "backend/context.h"
+#include "base/half.h"
 #include "base/threads.h"
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DTYPES = 3 };
+enum { DTYPES = 4 };
 
 /* What one name of a case did in each dtype. */
 typedef struct tally {
@@ -15,7 +16,7 @@ typedef struct tally {
     int ran[DTYPES], unsupported[DTYPES], wrong[DTYPES];
 } tally;
 
-static const rn_dtype dtypes[DTYPES] = {RN_F32, RN_F64, RN_BF16};
+static const rn_dtype dtypes[DTYPES] = {RN_F32, RN_F64, RN_BF16, RN_F16};
 
 void check_failed(checker *k, const char *what, const char *message)
 {
@@ -118,7 +119,7 @@ static tally *tally_of(tally *all, size_t room, const char *name)
 
 oc_options check_options_of(rn_dtype dtype)
 {
-    return (oc_options){.dtype = dtype, .bf16 = dtype == RN_BF16 ? OC_BF16_WEIGHTS : 0};
+    return (oc_options){.dtype = dtype, .half = rni_is_half(dtype) ? dtype : 0, .linear_weights = 1};
 }
 
 /* Another way to the same bits. */
@@ -141,7 +142,7 @@ static int same_other_ways(checker *k, const oc_case *c, rn_dtype dtype, const o
 }
 
 /*
- * Where bf16 may round once more than it must: filter gradients before they are added to those that are there, and a
+ * Where bf16 and f16 may round once more than it must: filter gradients before they are added to those that are there, and a
  * convolution's bias, or its sums before bias, residual and ReLU.
  */
 static int may_round_again(const rn_op *op)
@@ -209,14 +210,6 @@ static void check_dtype(checker *k, const oc_case *c, int which, const oc_result
     oc_result_free(&got);
 }
 
-static int has_bf16(const oc_case *c)
-{
-    for (uint32_t i = 0; i < c->num_values; i++)
-        if (oc_dtype_of(&c->values[i], RN_BF16) == RN_BF16)
-            return 1;
-    return 0;
-}
-
 int check_reference(const checker *k, const oc_case *c, rn_dtype dtype, oc_result *expected, oc_result *scale,
                     char message[300])
 {
@@ -248,7 +241,7 @@ static void check_case(checker *k, const oc_family *f, int index, tally *all, si
     memset(&c, 0, sizeof c);
     f->make(&c, &rng, index);
     for (int which = 0; which < DTYPES; which++)
-        if (dtypes[which] != RN_BF16 || has_bf16(&c))
+        if (!rni_is_half(dtypes[which]) || oc_computes(&c))
             check_against_reference(k, &c, which, tally_of(all, room, c.name));
     oc_free(&c);
 }
@@ -267,8 +260,8 @@ static void check_family(checker *k, const oc_family *f)
         check_case(k, f, index, all, sizeof all / sizeof *all);
     for (size_t i = 0; i < sizeof all / sizeof *all && all[i].name[0]; i++)
         if (k->support || k->failures > before)
-            printf("%-40s %-8s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1),
-                   verdict(&all[i], 2));
+            printf("%-40s %-8s %-8s %-8s %-8s\n", all[i].name, verdict(&all[i], 0), verdict(&all[i], 1),
+                   verdict(&all[i], 2), verdict(&all[i], 3));
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (int which = 0; which < DTYPES; which++) {
             k->ran += all[i].ran[which];
@@ -282,7 +275,7 @@ static void check_family(checker *k, const oc_family *f)
 void check_all(checker *k)
 {
     if (k->support)
-        printf("%-40s %-8s %-8s %-8s\n", "op", "f32", "f64", "bf16");
+        printf("%-40s %-8s %-8s %-8s %-8s\n", "op", "f32", "f64", "bf16", "f16");
     int families = 0;
     for (const oc_family *const *table = oc_families; *table; table++)
         for (const oc_family *f = *table; f->name && (!k->most || k->failures < k->most); f++)

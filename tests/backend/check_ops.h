@@ -10,7 +10,7 @@ typedef struct checker {
     int first, count; /* cases of every family */
     int support; /* 1: a table of what runs in which dtype, instead of a line a family */
     const char *function; /* a glob of families; NULL: all */
-    const char *dtypes; /* in which every op has to run, "f32,bf16"; NULL: "f32". In others it may be unsupported */
+    const char *dtypes; /* in which every op has to run, "f32,bf16,f16"; NULL: "f32". In others it may be unsupported */
     oc_host *host;
     oc_machine reference, machine;
     void (*simulator)(const char *setting, int64_t value); /* a simulated device's; NULL: a real one */
@@ -33,14 +33,14 @@ void check_memory(checker *k);
  * rn_step_metrics::step_nonfinite. */
 void check_bad_label(checker *k);
 /*
- * Every kind of op on random operands in f32, f64 and bf16, and how many cases did not run because the backend does not
+ * Every kind of op on random operands in f32, f64, bf16 and f16, and how many cases did not run because the backend does not
  * support them. No family to look at is a failure.
  */
 void check_all(checker *k);
 
-/* How operands are made: for bf16 as it can hold them, so that f64 computes with the same. */
+/* How operands are made: for bf16 and f16 as they can hold them, so that f64 computes with the same. */
 oc_options check_options_of(rn_dtype dtype);
-/* oc_compare() and oc_worst(), where bf16 may round once more than it must. */
+/* oc_compare() and oc_worst(), where bf16 and f16 may round once more than it must. */
 int check_within(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
                  const oc_result *scale, char message[300]);
 double check_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,

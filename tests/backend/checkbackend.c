@@ -3,8 +3,8 @@
  * Any backend against the f64 reference of the CPU backend: for whoever writes one.
  *   checkbackend [test|support] [--module=PATH] [--device=N] [--seed=N] [--first=N] [--count=N]
  *     [--function=GLOB] [--dtypes=LIST]
- * Without a module the CPU backend itself is looked at. `test` runs every op kind on random operands in f32, f64 and
- * bf16; what a backend says it does not support is left out and counted, but in the types of --dtypes (f32) it is a
+ * Without a module the CPU backend itself is looked at. `test` runs every op kind on random operands in f32, f64,
+ * bf16 and f16; what a backend says it does not support is left out and counted, but in the types of --dtypes (f32) it is a
  * failure. `support` prints a table.
  */
 #include "backend/context.h"

@@ -6,6 +6,7 @@
  * --emulated: for QEMU, which reads all lanes of a masked load: reading behind a value is then no error, writing is.
  */
 #include "backend/context.h"
+#include "base/half.h"
 #include "base/rng.h"
 #include "cpu/levels.h"
 #include "op_runner.h"
@@ -87,7 +88,7 @@ static void check_same(harness *h, const oc_machine *m, const oc_case *c, const 
 static void check_ways(harness *h, const oc_machine *m, const oc_case *c, rn_dtype dtype, const oc_result *first,
                        const char *level, const oc_family *f, int index)
 {
-    oc_options o = {.dtype = dtype, .bf16 = dtype == RN_BF16};
+    oc_options o = {.dtype = dtype, .half = rni_is_half(dtype) ? dtype : 0};
     char where[80];
     for (int mode = OC_REVERSED; mode < OC_MODES; mode++) {
         snprintf(where, sizeof where, "%s, %s", level, mode == OC_THREADS ? "threads" : "reversed");
@@ -109,7 +110,7 @@ static void check_ways(harness *h, const oc_machine *m, const oc_case *c, rn_dty
 static void check_level(harness *h, const oc_machine *m, const oc_case *c, rn_dtype dtype, const oc_result *expected,
                         const oc_result *scale, const char *level, const oc_family *f, int index)
 {
-    const oc_options o = {.dtype = dtype, .bf16 = dtype == RN_BF16};
+    const oc_options o = {.dtype = dtype, .half = rni_is_half(dtype) ? dtype : 0};
     oc_result got;
     char message[300];
     oc_host_mode(h->host, OC_SERIAL);
@@ -142,32 +143,24 @@ static void check_levels(harness *h, const oc_case *c, rn_dtype dtype, const oc_
     for (int level = 0; level < h->num_levels; level++) {
         if (h->s.level && strcmp(h->s.level, level_names[level]) != 0)
             continue;
-        snprintf(name, sizeof name, "%s%s", level_names[level], dtype == RN_BF16 ? ", bf16" : "");
+        snprintf(name, sizeof name, "%s%s", level_names[level], dtype == RN_BF16 ? ", bf16" : dtype == RN_F16 ? ", f16" : "");
         check_level(h, &h->machines[level], c, dtype, expected, scale, name, f, index);
     }
 }
 
-static int has_bf16(const oc_case *c)
-{
-    for (uint32_t i = 0; i < c->num_values; i++)
-        if (oc_dtype_of(&c->values[i], RN_BF16) == RN_BF16)
-            return 1;
-    return 0;
-}
-
-/* Against the reference on operands that bf16 can hold. */
-static void check_bf16(harness *h, const oc_case *c, const oc_family *f, int index)
+/* Against the reference on operands that bf16 or f16 can hold. */
+static void check_half(harness *h, const oc_case *c, rn_dtype dtype, const oc_family *f, int index)
 {
     oc_result expected, scale;
     char message[300];
-    const oc_options exact = {.dtype = RN_F64, .bf16 = 1}, absolute = {.dtype = RN_F64, .bf16 = 1, .absolute = 1};
+    const oc_options exact = {.dtype = RN_F64, .half = dtype}, absolute = {.dtype = RN_F64, .half = dtype, .absolute = 1};
     oc_host_mode(h->host, OC_SERIAL);
     const int outcome = oc_run(&h->machines[0], c, &exact, &expected, message);
     const int scaled = oc_run(&h->machines[0], c, &absolute, &scale, outcome == OC_OK ? message : (char[300]){0});
     if (outcome != OC_OK || scaled != OC_OK)
-        failed(h, c, f, index, "reference of bf16", message);
+        failed(h, c, f, index, dtype == RN_BF16 ? "reference of bf16" : "reference of f16", message);
     else
-        check_levels(h, c, RN_BF16, &expected, &scale, f, index);
+        check_levels(h, c, dtype, &expected, &scale, f, index);
     oc_result_free(&expected);
     oc_result_free(&scale);
 }
@@ -190,8 +183,10 @@ static void check_case(harness *h, const oc_family *f, int index)
         check_formula(h, &c, &expected, &scale, f, index);
         check_level(h, &h->machines[0], &c, RN_F64, &expected, &scale, "f64", f, index);
         check_levels(h, &c, RN_F32, &expected, &scale, f, index);
-        if (has_bf16(&c))
-            check_bf16(h, &c, f, index);
+        if (oc_computes(&c)) {
+            check_half(h, &c, RN_BF16, f, index);
+            check_half(h, &c, RN_F16, f, index);
+        }
     }
     oc_result_free(&expected);
     oc_result_free(&scale);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OC_T = 0 };                /* dtype: the compute dtype of the run; per-channel values of a bf16 run are f32 */
+enum { OC_T = 0 };                /* dtype: the compute dtype of the run; per-channel values of a bf16 or f16 run are f32 */
 enum { OC_IMAGE = 100 };          /* layout: the backend's layout of activations */
 enum { OC_MAX_VALUES = 16, OC_MAX_OPS = 3, OC_MAX_GROUPS = 3 };
 
@@ -36,7 +36,7 @@ typedef struct oc_value {
     size_t count;
     double *data;
     double *scale; /* NULL: from a run on absolute operands */
-    double bf16_scale; /* more of it in a bf16 run: what rounding operands adds */
+    double bf16_scale, f16_scale; /* more of it in such a run: what rounding operands adds */
 } oc_value;
 
 typedef struct oc_case {
@@ -62,7 +62,7 @@ typedef struct oc_case {
     double lr[OC_MAX_GROUPS];
     double terms, factor; /* of the error bound */
     int shared_scale;     /* the largest scale of a value holds for all its elements: transforms mix neighbours */
-    int rounds_again;     /* how often bf16 rounds besides outputs: packed weights that are products, or sums on their way */
+    int rounds_again;     /* how often bf16 and f16 round besides outputs: packed weights that are products, or sums on their way */
     int per_image;        /* an image's result must not depend on the batch */
     double bytes, flops;  /* of one run in f32, for --bench */
 } oc_case;

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "op_runner.h"
-#include "cpu/bf16.h"
+#include "base/half.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Half a unit in the last place of bf16, relative. */
-#define BF16_HALF 0x1p-8
+/* The most that rounding to a type takes away: relative, and where that is less half the distance of its subnormals. */
+typedef struct rounding {
+    double relative, absolute;
+} rounding;
+
+/* bf16 has subnormals of its own, which the CPU rounds to zero; FLT_MIN covers them. */
+static rounding rounding_of(rn_dtype dtype)
+{
+    return dtype == RN_BF16 ? (rounding){0x1p-8, 0} : dtype == RN_F16 ? (rounding){0x1p-11, 0x1p-25} : (rounding){0, 0};
+}
 
 /* Elements that the run touched. */
 static size_t used(const oc_value *v, int64_t batch)
@@ -15,27 +23,23 @@ static size_t used(const oc_value *v, int64_t batch)
     return v->v.batch_axis == 0 ? v->count / (size_t)v->v.dims[0] * (size_t)batch : v->count;
 }
 
-/* Sums of bf16 operands are f32; an output of bf16 is rounded once more. */
+/* Sums of bf16 and f16 operands are f32; an output of these types is rounded once more. */
 static double tolerance(const oc_case *c, const oc_value *v, rn_dtype compute, double expected, double scale)
 {
     const rn_dtype dtype = oc_dtype_of(v, compute);
-    const int single = dtype == RN_F32 || compute == RN_F32 || compute == RN_BF16;
+    const int single = dtype == RN_F32 || compute != RN_F64;
+    const rounding half = rounding_of(compute), last = rounding_of(dtype);
     const double eps = single ? (double)FLT_EPSILON : DBL_EPSILON;
     const double sums = c->factor * sqrt(c->terms) * eps * scale + (single ? (double)FLT_MIN : DBL_MIN);
-    const double again = compute == RN_BF16 ? c->rounds_again * BF16_HALF * scale : 0;
-    return dtype == RN_BF16 ? (sums + again) * (1 + BF16_HALF) + BF16_HALF * fabs(expected) : sums + again;
-}
-
-static double stored(rn_dtype dtype, double x)
-{
-    return dtype == RN_BF16 ? (double)rni_bf16_value(rni_bf16_of((float)x)) : dtype == RN_F32 ? (double)(float)x : x;
+    const double again = c->rounds_again * (half.relative * scale + half.absolute);
+    return (sums + again) * (1 + last.relative) + last.relative * fabs(expected) + last.absolute;
 }
 
 static int within(const oc_case *c, const oc_value *v, rn_dtype compute, double got, double expected, double scale)
 {
     if (isnan(expected) || isnan(got))
         return isnan(expected) && isnan(got);
-    const double kept = stored(oc_dtype_of(v, compute), expected);
+    const double kept = oc_stored(oc_dtype_of(v, compute), expected);
     if (v->check == OC_EXACT || isinf(kept))
         return got == kept;
     return got == expected || fabs(got - expected) <= tolerance(c, v, compute, expected, scale);
@@ -59,7 +63,7 @@ static double largest(const double *scale, size_t count)
 static double scale_of(const oc_value *v, rn_dtype dtype, const double *scale, size_t k, double most)
 {
     if (v->scale)
-        return v->scale[k] + (dtype == RN_BF16 ? v->bf16_scale : 0);
+        return v->scale[k] + (dtype == RN_BF16 ? v->bf16_scale : dtype == RN_F16 ? v->f16_scale : 0);
     return scale ? fmax(scale[k], most) : 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "op_runner.h"
+#include "base/f16.h"
+#include "base/half.h"
 #include "cpu/bf16.h"
 #include <pthread.h>
 #include <setjmp.h>
@@ -73,7 +75,7 @@ static size_t round_up(size_t n, size_t to)
 
 static size_t element_size(const rn_value *v)
 {
-    return v->dtype == RN_BF16 ? 2 : v->dtype == RN_F32 || v->dtype == RN_I32 ? 4 : v->dtype == RN_U8 ? 1 : 8;
+    return rni_is_half(v->dtype) ? 2 : v->dtype == RN_F32 || v->dtype == RN_I32 ? 4 : v->dtype == RN_U8 ? 1 : 8;
 }
 
 static size_t batch_bytes(const running *r, const rn_value *v)
@@ -96,10 +98,10 @@ static void put(const rn_value *v, unsigned char *bytes, size_t i, double x)
     const int64_t whole = v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3) ? (int64_t)x : 0;
     const float single = (float)x;
     unsigned char *const at = bytes + position(v, i) * element_size(v);
-    const uint16_t half = rni_bf16_of(single);
+    const uint16_t half = v->dtype == RN_F16 ? rni_f16_round(single) : rni_bf16_of(single);
     if (v->dtype == RN_F32)
         memcpy(at, &single, sizeof single);
-    else if (v->dtype == RN_BF16)
+    else if (rni_is_half(v->dtype))
         memcpy(at, &half, sizeof half);
     else if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3))
         memcpy(at, &whole, sizeof whole);
@@ -118,9 +120,9 @@ static double get(const rn_value *v, const unsigned char *bytes, size_t i)
         memcpy(&single, at, sizeof single);
         return (double)single;
     }
-    if (v->dtype == RN_BF16) {
+    if (rni_is_half(v->dtype)) {
         memcpy(&half, at, sizeof half);
-        return (double)rni_bf16_value(half);
+        return (double)(v->dtype == RN_F16 ? rni_f16_value(half) : rni_bf16_value(half));
     }
     if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3)) {
         memcpy(&whole, at, sizeof whole);
@@ -135,7 +137,15 @@ rn_dtype oc_dtype_of(const oc_value *v, rn_dtype compute)
     const int per_channel = v->v.rank == 1 && v->v.batch_axis < 0 && v->v.layout != RN_LAYOUT_PACKED;
     if (v->v.dtype != OC_T)
         return v->v.dtype;
-    return compute == RN_BF16 && per_channel ? RN_F32 : compute;
+    return per_channel ? rni_wide_dtype(compute) : compute;
+}
+
+int oc_computes(const oc_case *c)
+{
+    for (uint32_t i = 0; i < c->num_values; i++)
+        if (rni_is_half(oc_dtype_of(&c->values[i], RN_BF16)))
+            return 1;
+    return 0;
 }
 
 static void resolve_values(running *r, const oc_machine *m)
@@ -243,12 +253,19 @@ static void fence(const running *r, const oc_machine *m, int up)
     }
 }
 
+double oc_stored(rn_dtype dtype, double x)
+{
+    if (dtype == RN_BF16)
+        return (double)rni_bf16_value(rni_bf16_of((float)x));
+    if (dtype == RN_F16)
+        return (double)rni_f16_value(rni_f16_round((float)x));
+    return dtype == RN_F32 ? (double)(float)x : x;
+}
+
 static double rounded(const oc_options *o, const oc_value *v, double x)
 {
-    const int weight = v->v.dtype == RN_F32 && (v->v.rank == 4 || (v->v.rank == 2 && o->bf16 == OC_BF16_WEIGHTS));
-    if (!o->bf16 || (!weight && oc_dtype_of(v, RN_BF16) != RN_BF16))
-        return x;
-    return (double)rni_bf16_value(rni_bf16_of((float)x));
+    const int weight = v->v.dtype == RN_F32 && (v->v.rank == 4 || (v->v.rank == 2 && o->linear_weights));
+    return o->half && (weight || oc_dtype_of(v, o->half) == o->half) ? oc_stored(o->half, x) : x;
 }
 
 static void write_values(running *r)

@@ -33,15 +33,13 @@ void oc_machine_close(oc_machine *m);
 
 enum { OC_OK, OC_UNSUPPORTED, OC_FAILED };
 
-/* oc_options::bf16: the weights of linear layers are rounded, too: some backends keep them in f32. */
-enum { OC_BF16_WEIGHTS = 2 };
-
 typedef struct oc_options {
     rn_dtype dtype;
     int64_t batch;   /* 0: the case's */
     int in_place;    /* out[0] shares memory where the backend says it may; OC_UNSUPPORTED when it may not */
     int absolute;    /* operands marked so are absolute */
-    int bf16;        /* operands are rounded as bf16 stores them, and weights to bf16, so that an f64 run sees the same */
+    rn_dtype half;   /* bf16 or f16: operands are rounded as it stores them, and weights, so that an f64 run sees the same */
+    int linear_weights; /* half: those of linear layers are rounded, too: some backends keep them in f32 */
     int program;     /* through program_create and program_run; OC_UNSUPPORTED when there are none */
     int refused;     /* it is to fail and to change no value: the message tells when one did */
     double seconds;  /* > 0: repeats for so long and gives the best time in *best */
@@ -57,8 +55,13 @@ void oc_result_free(oc_result *r);
 /* SIGSEGV, SIGILL, SIGFPE and SIGBUS in an op become OC_FAILED (on another thread: a message and exit). */
 void oc_catch_signals(void);
 
+/* Rounded as values of a type store it. */
+double oc_stored(rn_dtype dtype, double x);
+
 /* The element type of a value in a run. */
 rn_dtype oc_dtype_of(const oc_value *v, rn_dtype compute);
+/* Whether any value is of the compute dtype, also where per-channel values are f32. */
+int oc_computes(const oc_case *c);
 
 int oc_run(const oc_machine *m, const oc_case *c, const oc_options *o, oc_result *r, char message[300]);
 

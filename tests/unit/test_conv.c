@@ -154,8 +154,8 @@ START_TEST(types_and_layouts_must_agree)
     refused(query_data(), RN_E_DTYPE, "packed weight: expected f32, got f64");
     refused(query_pack(), RN_E_DTYPE, "scale: expected f64, got f32");
     reset();
-    values[X].dtype = RN_F16;
-    refused(query_forward(0), RN_E_UNSUPPORTED, "not in f16");
+    values[X].dtype = RN_I32;
+    refused(query_forward(0), RN_E_UNSUPPORTED, "not in i32");
     reset();
     values[Y].layout = RN_LAYOUT_PLAIN;
     refused(query_filter(), RN_E_UNSUPPORTED, "output: NHWC expected");

@@ -76,8 +76,8 @@ typedef struct rn_value {
 
 /**
  * Kinds of ops with their operands. `[x]` marks an optional operand (RN_NO_VALUE when absent). T is the compute dtype
- * (f32, f64 or bf16), activations are NHWC when they have rank 4, and n is run->batch. Per-channel values have dims [C];
- * where they are T they are f32 beside activations of bf16.
+ * (f32, f64, bf16 or f16), activations are NHWC when they have rank 4, and n is run->batch. Per-channel values have dims [C];
+ * where they are T they are f32 beside activations of bf16 and f16.
  */
 enum {
     /** in: a. out: b. Copies between dtypes and layouts of the same dims. ACCUMULATE adds. */
@@ -106,7 +106,7 @@ enum {
     /**
      * in: dy, x, mean, var, [gamma f32], [y for RELU], [beta f32 for RELU without ADD]. out: dx, [dgamma f32, adds], [dbeta f32, adds], [dres for ADD].
      * params rn_bn_params. RELU: dy is masked by y > 0 first;
-     * given beta instead of y, y is made from x again, to the bit as RN_OP_BN_APPLY made it. ADD: dres = masked dy (adds to it with ACCUMULATE).
+     * given beta instead of y, y is made from x again, to the bit as RN_OP_BN_APPLY made it before it rounded to T. ADD: dres = masked dy (adds to it with ACCUMULATE).
      * FROZEN: dx = gamma / sqrt(var + eps) masked dy; the others as without.
      */
     RN_OP_BN_BACKWARD,

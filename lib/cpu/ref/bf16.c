@@ -15,7 +15,7 @@ static void narrow(uint16_t *dst, const float *src, size_t n)
         dst[i] = rni_bf16_of(src[i]);
 }
 
-void rni_kernels_ref_bf16(rni_bf16_kernels *k)
+void rni_kernels_ref_bf16(rni_half_kernels *k)
 {
-    *k = (rni_bf16_kernels){widen, narrow};
+    *k = (rni_half_kernels){widen, narrow};
 }

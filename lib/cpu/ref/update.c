@@ -44,5 +44,6 @@ void rni_kernels_base(struct rni_cpu_kernels *k)
     rni_kernels_ref_f64(&k->f64);
     k->bf16 = (rni_typed_kernels){.sum = NULL};
     rni_kernels_ref_bf16(&k->convert);
+    rni_kernels_ref_f16(&k->convert_f16);
     k->update = (rni_update_kernels){.sgd = sgd, .adam = adam, .lerp = lerp};
 }

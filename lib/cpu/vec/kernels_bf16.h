@@ -18,5 +18,5 @@ static void narrow(uint16_t *dst, const float *src, size_t n)
 static void fill_table(struct rni_cpu_kernels *k)
 {
     fill_activations(&k->bf16);
-    k->convert = (rni_bf16_kernels){widen, narrow};
+    k->convert = (rni_half_kernels){widen, narrow};
 }
