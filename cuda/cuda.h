@@ -57,6 +57,7 @@ typedef struct rni_cuda_call {
     const rn_value *values;
     const rn_run *run;               /* batch and base; scalars are to be read on the device */
     void *state;                     /* what the driver's prepare made, or NULL */
+    void *workspace;                 /* in place of the plan's, or NULL */
 } rni_cuda_call;
 
 typedef struct rni_cuda_driver {
@@ -103,7 +104,9 @@ static inline void *rni_cuda_out(const rni_cuda_call *c, uint32_t i)
 
 static inline void *rni_cuda_workspace(const rni_cuda_call *c)
 {
-    return c->op->workspace == RN_NO_VALUE ? NULL : rni_cuda_address(c, &c->values[c->op->workspace]);
+    if (c->op->workspace == RN_NO_VALUE)
+        return NULL;
+    return c->workspace ? c->workspace : rni_cuda_address(c, &c->values[c->op->workspace]);
 }
 
 /* Images of a value in this run: dims[0], or the run's batch. */

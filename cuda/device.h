@@ -19,7 +19,7 @@ typedef struct rni_staging {
 
 /* What the environment asks for (docs/cuda.md). */
 typedef struct rni_cuda_settings {
-    int32_t direct, tf32, graphs, autotune, runtime_engines;
+    int32_t direct, tf32, graphs, overlap, autotune, runtime_engines;
     uint64_t workspace_limit; /* 0: by the device's memory */
 } rni_cuda_settings;
 

@@ -4,7 +4,7 @@
  * second time with the same batch and addresses; what changes else is read from device memory (rni_cuda_scalars). When
  * it cannot be captured, the program runs in streams from then on.
  */
-#include "program.h"
+#include "lanes.h"
 #include <resnet/context.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,24 +83,34 @@ void rni_graphs_forget(rni_graphs *graphs, const rni_cuda_queue *queue)
     graphs->count = kept;
 }
 
+static rn_status make_stream(rni_cuda_queue *queue, cudaStream_t *stream)
+{
+    if (*stream)
+        return RN_OK;
+    return rni_cuda_result(queue->device, cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "make a stream");
+}
+
 static rn_status start_capture(rni_cuda_queue *queue)
 {
-    if (!queue->capture)
-        RNI_TRY(rni_cuda_result(queue->device, cudaStreamCreateWithFlags(&queue->capture, cudaStreamNonBlocking),
-                                "make a stream"));
+    RNI_TRY(make_stream(queue, &queue->capture));
+    RNI_TRY(make_stream(queue, &queue->side));
     return rni_cuda_result(queue->device, cudaStreamBeginCapture(queue->capture, cudaStreamCaptureModeRelaxed),
                            "begin to capture a stream");
 }
 
 /*
- * The ops of the run as a graph. They are captured in a stream that nothing else uses: meanwhile other threads may
+ * The ops of the run as a graph. They are captured in streams that nothing else uses: meanwhile other threads may
  * copy in the queue's. When an op fails, its failure is told, not what CUDA makes of it.
  */
 static rn_status capture(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaGraph_t *graph)
 {
+    const int32_t overlap = program->opened->settings.overlap;
     *graph = NULL;
+    if (overlap)
+        rni_lanes_prepare(program);
     RNI_TRY(start_capture(queue));
-    const rn_status status = rni_cuda_program_enqueue(program, queue, queue->capture, run);
+    const rn_status status = overlap ? rni_lanes_enqueue(program, queue, run)
+                                     : rni_cuda_program_enqueue(program, queue, queue->capture, run);
     const cudaError_t error = cudaStreamEndCapture(queue->capture, graph);
     if (status < 0) {
         cudaGetLastError();

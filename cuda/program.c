@@ -145,7 +145,7 @@ static int32_t groups_of(const rn_op *op)
 }
 
 static rn_status run_one(rni_cuda_queue *queue, cudaStream_t stream, const rn_op *op, const rn_value *values,
-                         const rn_run *run, uint32_t ticket, void *state)
+                         const rn_run *run, uint32_t ticket, void *state, void *workspace)
 {
     const rni_cuda_call call = {
         .device = queue->device,
@@ -157,6 +157,7 @@ static rn_status run_one(rni_cuda_queue *queue, cudaStream_t stream, const rn_op
         .values = values,
         .run = run,
         .state = state,
+        .workspace = workspace,
     };
     return drivers[op->kind]->run(&call);
 }
@@ -171,9 +172,9 @@ static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_valu
     if (op->kind == RN_OP_CROSS_ENTROPY)
         RNI_TRY(rni_cuda_queue_ticket(queue, op, &ticket));
     if (!driver->prepare)
-        return run_one(queue, queue->stream, op, values, run, ticket, NULL);
+        return run_one(queue, queue->stream, op, values, run, ticket, NULL, NULL);
     RNI_TRY(driver->prepare(queue->device, op, values, &state));
-    rn_status status = run_one(queue, queue->stream, op, values, run, ticket, state);
+    rn_status status = run_one(queue, queue->stream, op, values, run, ticket, state, NULL);
     if (status == RN_OK)
         status = rni_cuda_queue_collect(queue);
     driver->release(queue->device, state);
@@ -297,17 +298,24 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
     delist(program);
     rni_graphs_clear(&program->graphs);
     release_ops(program);
+    rni_cuda_free(&opened->device, program->side_workspace);
     pthread_mutex_unlock(&opened->lock);
     free_program(program);
+}
+
+rn_status rni_cuda_program_enqueue_op(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
+                                      const rn_run *run, uint32_t i, void *workspace)
+{
+    const rn_program_desc *const desc = program->desc;
+    return run_one(queue, stream, &desc->ops[i], desc->values, run, program->first_ticket + i, program->states[i],
+                   workspace);
 }
 
 rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
                                    const rn_run *run)
 {
-    const rn_program_desc *const desc = program->desc;
     for (uint32_t i = run->first_op; i < run->first_op + run->num_ops; i++)
-        RNI_TRY(
-            run_one(queue, stream, &desc->ops[i], desc->values, run, program->first_ticket + i, program->states[i]));
+        RNI_TRY(rni_cuda_program_enqueue_op(program, queue, stream, run, i, NULL));
     return RN_OK;
 }
 

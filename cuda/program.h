@@ -37,6 +37,8 @@ struct rni_cuda_program {
     uint32_t first_ticket;
     int32_t groups; /* of optimizers: so many rates are read */
     rni_graphs graphs;
+    void *side_workspace; /* of the ops in the second lane of graphs (lanes.h); NULL: none yet */
+    uint64_t side_bytes;
     rni_cuda_queue *queue; /* the last one it ran in */
     rni_cuda_program *next;
 };
@@ -51,6 +53,9 @@ void rni_cuda_program_destroy(rni_cuda_program *program);
 /* Enqueues the run's ops one by one in a stream: the queue's, or the one that is captured. */
 rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
                                    const rn_run *run);
+/* One op of it; `workspace` in place of the one that the plan gave it, unless NULL. */
+rn_status rni_cuda_program_enqueue_op(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
+                                      const rn_run *run, uint32_t i, void *workspace);
 /* The path of an op of a living program; "?" when there is none. Under the device's lock. */
 const char *rni_cuda_program_path(const rni_cuda_opened *opened, uint32_t ticket);
 /* The queue goes: programs forget what they captured of it. */

@@ -77,6 +77,8 @@ void rni_cuda_queue_destroy(rni_cuda_queue *queue)
         cudaStreamDestroy(queue->stream);
     if (queue->capture)
         cudaStreamDestroy(queue->capture);
+    if (queue->side)
+        cudaStreamDestroy(queue->side);
     cudaGetLastError();
     host->free(host->host, queue, sizeof *queue, 16);
 }

@@ -28,6 +28,7 @@ typedef struct rni_cuda_queue {
     rni_cuda_device *device;
     cudaStream_t stream; /* NULL: not used yet */
     cudaStream_t capture; /* only for capturing: copies of other threads are never part of a graph; NULL: none yet */
+    cudaStream_t side; /* with capture: the second lane of a graph */
     rni_cuda_mailbox *mailbox; /* on the device */
     rni_cuda_mailbox *seen; /* pinned: the mailbox as last looked at */
     rni_scalar_ring scalars;

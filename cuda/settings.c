@@ -30,10 +30,11 @@ static rn_status read_megabytes(const char *name, uint64_t *bytes)
 
 rn_status rni_cuda_settings_read(rni_cuda_settings *settings)
 {
-    *settings = (rni_cuda_settings){.graphs = 1};
+    *settings = (rni_cuda_settings){.graphs = 1, .overlap = 1};
     RNI_TRY(read_switch("RN_CUDA_DIRECT", &settings->direct));
     RNI_TRY(read_switch("RN_CUDA_TF32", &settings->tf32));
     RNI_TRY(read_switch("RN_CUDA_GRAPH", &settings->graphs));
+    RNI_TRY(read_switch("RN_CUDA_OVERLAP", &settings->overlap));
     RNI_TRY(read_switch("RN_CUDA_AUTOTUNE", &settings->autotune));
     RNI_TRY(read_switch("RN_CUDA_RUNTIME_ENGINES", &settings->runtime_engines));
     return read_megabytes("RN_CUDA_WORKSPACE_MB", &settings->workspace_limit);

@@ -128,7 +128,7 @@ static cudaError_t pageable_in_capture(cudaStream_t handle)
     CUstream_st *const stream = stream_of(handle);
     if (!stream || !stream->capture)
         return cudaSuccess;
-    stream->capture_broken = true;
+    stream->capture->broken = true;
     return cudaErrorStreamCaptureUnsupported;
 }
 

@@ -9,7 +9,8 @@ struct EventState {
     bool timed, recorded, captured;
     double time; /* in milliseconds, when its place was reached; negative before */
     sim::Place place;
-    std::weak_ptr<std::vector<sim::WorkPointer>> capture; /* the one that recorded it, which holds it in turn */
+    std::weak_ptr<sim::Capture> capture; /* the one that recorded it, which holds it in turn */
+    size_t node; /* of that capture */
 };
 
 struct CUevent_st {
@@ -54,7 +55,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags)
         return keep_error(cudaErrorInvalidValue);
     if (device_ready() != cudaSuccess)
         return keep_error(device_ready());
-    const EventState fresh = {!(flags & cudaEventDisableTiming), false, false, -1.0, {}, {}};
+    const EventState fresh = {!(flags & cudaEventDisableTiming), false, false, -1.0, {}, {}, 0};
     *event = new CUevent_st{std::make_shared<EventState>(fresh)};
     events.insert(*event);
     return cudaSuccess;
@@ -85,6 +86,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
         return keep_error(error);
     state->recorded = true;
     state->place = end_of(stream);
+    state->node = stream->capture ? stream->last[0] : 0;
     return cudaSuccess;
 }
 
@@ -115,7 +117,20 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEve
     return cudaSuccess;
 }
 
-/* A stream that captures may wait only for what the same capture recorded; that is in its order anyway. */
+/* In a capture: only for what the same one recorded. A stream that captures nothing joins the event's capture. */
+static cudaError_t wait_in_capture(CUstream_st *stream, const EventState *state)
+{
+    const std::shared_ptr<Capture> capture = state->capture.lock();
+    if (!state->captured || !capture || (stream->capture && stream->capture != capture)) {
+        if (stream->capture)
+            stream->capture->broken = true;
+        return state->captured ? cudaErrorStreamCaptureUnsupported : cudaErrorStreamCaptureIsolation;
+    }
+    stream->capture = capture;
+    stream->last.push_back(state->node);
+    return cudaSuccess;
+}
+
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned int)
 {
     const Lock lock;
@@ -125,14 +140,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
         return keep_error(cudaErrorInvalidResourceHandle);
     if (device_ready() != cudaSuccess)
         return keep_error(device_ready());
-    if (stream->capture) {
-        if (state->captured && state->capture.lock() == stream->capture)
-            return cudaSuccess;
-        stream->capture_broken = true;
-        return keep_error(state->captured ? cudaErrorStreamCaptureUnsupported : cudaErrorStreamCaptureIsolation);
-    }
-    if (state->captured)
-        return keep_error(cudaErrorStreamCaptureUnsupported);
+    if (stream->capture || state->captured)
+        return keep_error(wait_in_capture(stream, state));
     if (state->recorded)
         stream->next_after.push_back(state->place);
     return cudaSuccess;

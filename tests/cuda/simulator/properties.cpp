@@ -130,6 +130,8 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
     X(cudaErrorLaunchOutOfResources, "too many resources requested for launch")                                        \
     X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")                           \
     X(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture")                    \
+    X(cudaErrorStreamCaptureUnjoined, "capture was not ended because of streams that have not been joined")             \
+    X(cudaErrorStreamCaptureUnmatched, "the capture was not initiated in this stream")                                  \
     X(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream")                      \
     X(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream")
 

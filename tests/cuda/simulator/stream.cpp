@@ -12,9 +12,9 @@ namespace sim
 /* Work that a stream holds at most; the hardware goes on by itself, too. */
 constexpr size_t DEPTH = 1024;
 
-static CUstream_st null_stream = {0, true, 0, 0, {}, {}, nullptr, cudaStreamCaptureModeGlobal, false};
+static CUstream_st null_stream = {0, true, 0, 0, {}, {}, nullptr, {}};
 /* Always there, too; one for all threads, which orders more than CUDA would, but only among themselves. */
-static CUstream_st thread_stream = {1, true, 0, 0, {}, {}, nullptr, cudaStreamCaptureModeGlobal, false};
+static CUstream_st thread_stream = {1, true, 0, 0, {}, {}, nullptr, {}};
 static std::set<CUstream_st *> streams;
 static unsigned streams_made = 1;
 
@@ -129,10 +129,11 @@ cudaError_t enqueue(cudaStream_t handle, WorkPointer work)
         return cudaErrorInvalidResourceHandle;
     if (device_ready() != cudaSuccess)
         return device_ready();
-    if (stream->capture_broken)
+    if (stream->capture && stream->capture->broken)
         return cudaErrorStreamCaptureInvalidated;
     if (stream->capture) {
-        stream->capture->push_back(std::move(work));
+        stream->capture->nodes.push_back({std::move(work), std::move(stream->last)});
+        stream->last = {stream->capture->nodes.size() - 1};
         return cudaSuccess;
     }
     order_with_null_stream(stream);
@@ -147,8 +148,8 @@ cudaError_t refuse_while_capturing()
 {
     cudaError_t error = cudaSuccess;
     for (CUstream_st *s : all_streams())
-        if (s->capture && s->capture_mode != cudaStreamCaptureModeRelaxed) {
-            s->capture_broken = true;
+        if (s->capture && s->capture->mode != cudaStreamCaptureModeRelaxed) {
+            s->capture->broken = true;
             error = cudaErrorStreamCaptureUnsupported;
         }
     return error;
@@ -190,8 +191,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags)
         return keep_error(cudaErrorInvalidValue);
     if (device_ready() != cudaSuccess)
         return keep_error(device_ready());
-    *stream = new CUstream_st{++streams_made, flags == cudaStreamDefault,  0,    0, {}, {},
-                              nullptr,        cudaStreamCaptureModeGlobal, false};
+    *stream = new CUstream_st{++streams_made, flags == cudaStreamDefault, 0, 0, {}, {}, nullptr, {}};
     streams.insert(*stream);
     return cudaSuccess;
 }
@@ -214,7 +214,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle)
     if (!stream)
         return keep_error(cudaErrorInvalidResourceHandle);
     if (stream->capture) {
-        stream->capture_broken = true;
+        stream->capture->broken = true;
         return keep_error(cudaErrorStreamCaptureUnsupported);
     }
     if (device_ready() != cudaSuccess)

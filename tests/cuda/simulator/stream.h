@@ -37,6 +37,20 @@ struct Item {
     uint64_t handed_over; /* what its hand_over gave */
     std::vector<Place> after;
 };
+
+/* Work of a graph, in the order of its capture, and the earlier work that it follows. */
+struct Node {
+    WorkPointer work;
+    std::vector<size_t> after;
+};
+
+/* What streams capture together: the one it began in, and those that waited for an event of it. */
+struct Capture {
+    CUstream_st *origin;
+    cudaStreamCaptureMode mode;
+    bool broken;
+    std::vector<Node> nodes;
+};
 } // namespace sim
 
 /* The toolkit's handle types are pointers to these. */
@@ -47,9 +61,8 @@ struct CUstream_st {
     std::deque<sim::Item> queue;
     std::vector<sim::Place> next_after; /* what the next item has to wait for */
     /* While capturing: */
-    std::shared_ptr<std::vector<sim::WorkPointer>> capture;
-    cudaStreamCaptureMode capture_mode;
-    bool capture_broken;
+    std::shared_ptr<sim::Capture> capture;
+    std::vector<size_t> last; /* of its nodes: what the next one follows */
 };
 
 namespace sim

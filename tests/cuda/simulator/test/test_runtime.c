@@ -312,6 +312,63 @@ START_TEST(what_breaks_a_capture)
 }
 END_TEST
 
+/* A stream that waits for a captured event joins the capture; in whatever order the graph allows, the same result. */
+START_TEST(two_streams_in_one_graph)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec;
+    cudaEvent_t forked, done;
+    OK(cudaEventCreateWithFlags(&forked, cudaEventDisableTiming));
+    OK(cudaEventCreateWithFlags(&done, cudaEventDisableTiming));
+    begin();
+    OK(cudaMemsetAsync(x, 0, BYTES, stream));
+    OK(cudaEventRecord(forked, stream));
+    OK(cudaStreamWaitEvent(other, forked, 0));
+    OK(faults_add(other, x, 1.0f, N));
+    ck_assert_int_eq(cudaStreamEndCapture(other, &graph), cudaErrorStreamCaptureUnmatched);
+    ck_assert_int_eq(cudaGetLastError(), cudaErrorStreamCaptureUnmatched);
+    OK(cudaMemsetAsync(y, 0, BYTES, stream));
+    OK(cudaEventRecord(forked, stream));
+    OK(cudaStreamWaitEvent(other, forked, 0));
+    OK(cudaMemcpyAsync(y, x, BYTES, cudaMemcpyDeviceToDevice, other));
+    OK(cudaEventRecord(done, other));
+    OK(cudaStreamWaitEvent(stream, done, 0));
+    OK(faults_add(stream, y, 1.0f, N));
+    OK(cudaStreamEndCapture(stream, &graph));
+    OK(cudaGraphInstantiate(&exec, graph, 0));
+    for (int order = 0; order < 3; order++) {
+        rni_sim_set("order", order);
+        OK(cudaGraphLaunch(exec, stream));
+        OK(cudaStreamSynchronize(stream));
+        ck_assert_float_eq(value_of(y), 2.0f);
+    }
+    rni_sim_set("order", 0);
+    OK(cudaGraphExecDestroy(exec));
+    OK(cudaGraphDestroy(graph));
+    OK(cudaEventDestroy(forked));
+    OK(cudaEventDestroy(done));
+}
+END_TEST
+
+START_TEST(a_stream_that_is_not_joined)
+{
+    cudaGraph_t graph = NULL;
+    cudaEvent_t forked;
+    OK(cudaEventCreateWithFlags(&forked, cudaEventDisableTiming));
+    begin();
+    OK(cudaMemsetAsync(x, 0, BYTES, stream));
+    OK(cudaEventRecord(forked, stream));
+    OK(cudaStreamWaitEvent(other, forked, 0));
+    OK(faults_add(other, x, 1.0f, N));
+    ck_assert_int_eq(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureUnjoined);
+    ck_assert_int_eq(cudaGetLastError(), cudaErrorStreamCaptureUnjoined);
+    ck_assert_ptr_null(graph);
+    OK(faults_add(other, x, 1.0f, N)); /* captures no more */
+    OK(cudaStreamSynchronize(other));
+    OK(cudaEventDestroy(forked));
+}
+END_TEST
+
 START_TEST(captures_refused)
 {
     cudaGraph_t graph = NULL;
@@ -534,6 +591,8 @@ int main(void)
     tcase_add_test(tests, stream_of_a_thread);
     tcase_add_test(tests, graphs);
     tcase_add_test(tests, what_breaks_a_capture);
+    tcase_add_test(tests, two_streams_in_one_graph);
+    tcase_add_test(tests, a_stream_that_is_not_joined);
     tcase_add_test(tests, captures_refused);
     tcase_add_test(tests, memory_runs_out);
     tcase_add_test(tests, allocations_fail);
