@@ -83,17 +83,22 @@ void rni_graphs_forget(rni_graphs *graphs, const rni_cuda_queue *queue)
     graphs->count = kept;
 }
 
-static rn_status make_stream(rni_cuda_queue *queue, cudaStream_t *stream)
+/* Kernels of a stream with a higher priority go first where both have some: the first lane of a graph. */
+static rn_status make_stream(rni_cuda_queue *queue, int first, cudaStream_t *stream)
 {
+    int least = 0, greatest = 0;
     if (*stream)
         return RN_OK;
-    return rni_cuda_result(queue->device, cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "make a stream");
+    RNI_TRY(rni_cuda_result(queue->device, cudaDeviceGetStreamPriorityRange(&least, &greatest), "ask for priorities"));
+    return rni_cuda_result(queue->device,
+                           cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, first ? greatest : least),
+                           "make a stream");
 }
 
 static rn_status start_capture(rni_cuda_queue *queue)
 {
-    RNI_TRY(make_stream(queue, &queue->capture));
-    RNI_TRY(make_stream(queue, &queue->side));
+    RNI_TRY(make_stream(queue, 1, &queue->capture));
+    RNI_TRY(make_stream(queue, 0, &queue->side));
     return rni_cuda_result(queue->device, cudaStreamBeginCapture(queue->capture, cudaStreamCaptureModeRelaxed),
                            "begin to capture a stream");
 }

@@ -184,16 +184,37 @@ cudaError_t rni_sim_enqueue(cudaStream_t stream, rni_sim_work work, const void *
     return keep_error(enqueue(stream, called));
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags)
+/* As devices of today have them; here nothing depends on them. */
+enum { LEAST_PRIORITY = 0, GREATEST_PRIORITY = -5 };
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
 {
     const Lock lock;
-    if (!stream || (flags != cudaStreamNonBlocking && flags != cudaStreamDefault))
+    if (device_ready() != cudaSuccess)
+        return keep_error(device_ready());
+    if (least)
+        *least = LEAST_PRIORITY;
+    if (greatest)
+        *greatest = GREATEST_PRIORITY;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned int flags, int priority)
+{
+    const Lock lock;
+    if (!stream || (flags != cudaStreamNonBlocking && flags != cudaStreamDefault) || priority > LEAST_PRIORITY ||
+        priority < GREATEST_PRIORITY)
         return keep_error(cudaErrorInvalidValue);
     if (device_ready() != cudaSuccess)
         return keep_error(device_ready());
     *stream = new CUstream_st{++streams_made, flags == cudaStreamDefault, 0, 0, {}, {}, nullptr, {}};
     streams.insert(*stream);
     return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags)
+{
+    return cudaStreamCreateWithPriority(stream, flags, LEAST_PRIORITY);
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)

@@ -369,6 +369,19 @@ START_TEST(a_stream_that_is_not_joined)
 }
 END_TEST
 
+START_TEST(priorities)
+{
+    cudaStream_t made = NULL;
+    int least, greatest;
+    OK(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    ck_assert_int_lt(greatest, least);
+    OK(cudaStreamCreateWithPriority(&made, cudaStreamNonBlocking, greatest));
+    OK(cudaStreamDestroy(made));
+    ck_assert_int_eq(cudaStreamCreateWithPriority(&made, cudaStreamNonBlocking, least + 1), cudaErrorInvalidValue);
+    ck_assert_int_eq(cudaGetLastError(), cudaErrorInvalidValue);
+}
+END_TEST
+
 START_TEST(captures_refused)
 {
     cudaGraph_t graph = NULL;
@@ -593,6 +606,7 @@ int main(void)
     tcase_add_test(tests, what_breaks_a_capture);
     tcase_add_test(tests, two_streams_in_one_graph);
     tcase_add_test(tests, a_stream_that_is_not_joined);
+    tcase_add_test(tests, priorities);
     tcase_add_test(tests, captures_refused);
     tcase_add_test(tests, memory_runs_out);
     tcase_add_test(tests, allocations_fail);
