@@ -193,7 +193,7 @@ rn_status rni_cuda_device_open(const rn_host_api *host, int32_t index, rni_cuda_
     opened->next_ticket = 1;
     pthread_mutex_init(&opened->lock, NULL);
     pthread_mutex_init(&opened->starting, NULL);
-    pthread_mutex_init(&opened->staging.lock, NULL);
+    rni_staging_init(&opened->staging);
     const rn_status status = fill_device(opened);
     if (status < 0) {
         rni_cuda_device_close(&opened->device);
@@ -211,7 +211,6 @@ void rni_cuda_device_close(rni_cuda_device *device)
     rni_dnn_close(device->dnn);
     rni_blas_close(device->blas);
     rni_staging_release(&opened->staging);
-    pthread_mutex_destroy(&opened->staging.lock);
     pthread_mutex_destroy(&opened->starting);
     pthread_mutex_destroy(&opened->lock);
     cudaGetLastError();

@@ -4,18 +4,10 @@
 #define RNI_CUDA_DEVICE_H
 
 #include "cuda.h"
+#include "staging.h"
 #include <pthread.h>
 
 enum { RNI_CUDA_LEAST_CAPABILITY = 75, RNI_CUDA_LEAST_BF16 = 80 };
-
-/* Pinned memory that copies between host and device go through, in turn; an event says when a slot is free. */
-enum { RNI_STAGING_SLOTS = 4, RNI_STAGING_BYTES = 1 << 20 };
-typedef struct rni_staging {
-    char *memory; /* all slots; NULL until the first copy */
-    cudaEvent_t free[RNI_STAGING_SLOTS];
-    int32_t next;
-    pthread_mutex_t lock;
-} rni_staging;
 
 /* What the environment asks for (docs/cuda.md). */
 typedef struct rni_cuda_settings {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory of the device. Copies go through a ring of pinned buffers, so that the host's memory is free on return. */
+/* Memory of the device. Copies go through pinned buffers (staging.h), so that the host's memory is free on return. */
 #include "memory.h"
 #include <string.h>
 
@@ -29,124 +29,110 @@ void rni_cuda_free(rni_cuda_device *device, void *memory)
     rni_cuda_result(device, cudaFree(memory), "free memory"); /* what went wrong before it is told by the next call */
 }
 
-static rn_status make_staging(rni_cuda_device *device, rni_staging *staging)
+static uint64_t part_of(const rni_staging_slot *slot, uint64_t bytes)
 {
-    void *memory;
-    if (staging->memory)
-        return RN_OK;
-    for (int i = 0; i < RNI_STAGING_SLOTS; i++)
-        if (!staging->free[i])
-            RNI_TRY(rni_cuda_result(device, cudaEventCreateWithFlags(&staging->free[i], cudaEventDisableTiming),
-                                    "make an event"));
-    RNI_TRY(rni_cuda_result(device, cudaMallocHost(&memory, (size_t)RNI_STAGING_SLOTS * RNI_STAGING_BYTES),
-                            "allocate pinned memory for copies"));
-    staging->memory = memory;
-    return RN_OK;
+    return bytes < slot->bytes ? bytes : slot->bytes;
 }
 
-void rni_staging_release(rni_staging *staging)
+static rni_staging *staging_of(const rni_cuda_queue *queue)
 {
-    for (int i = 0; i < RNI_STAGING_SLOTS; i++)
-        if (staging->free[i])
-            cudaEventDestroy(staging->free[i]);
-    if (staging->memory)
-        cudaFreeHost(staging->memory);
-    staging->memory = NULL;
+    return &rni_cuda_opened_of(queue->device)->staging;
 }
 
-/* The next slot of the ring, once what was copied through it before is done. */
-static rn_status take_slot(rni_cuda_device *device, rni_staging *staging, int32_t *slot, char **memory)
+/* A copy in either direction through a slot, and the event that says when it is done. */
+static rn_status enqueue_part(rni_cuda_queue *queue, const rni_staging_slot *slot, void *to, const void *from,
+                              uint64_t bytes, enum cudaMemcpyKind kind)
 {
-    RNI_TRY(make_staging(device, staging));
-    *slot = staging->next;
-    staging->next = (*slot + 1) % RNI_STAGING_SLOTS;
-    *memory = staging->memory + (size_t)*slot * RNI_STAGING_BYTES;
-    return rni_cuda_result(device, cudaEventSynchronize(staging->free[*slot]), "wait for a copy");
+    RNI_TRY(rni_cuda_result(queue->device, cudaMemcpyAsync(to, from, (size_t)bytes, kind, queue->stream),
+                            kind == cudaMemcpyHostToDevice ? "copy to the device" : "copy from the device"));
+    return rni_cuda_result(queue->device, cudaEventRecord(slot->done, queue->stream), "record an event");
 }
 
-static uint64_t part_of(uint64_t bytes)
+static rn_status send_part(rni_cuda_queue *queue, char *to, const char *from, uint64_t bytes, uint64_t *sent)
 {
-    return bytes < RNI_STAGING_BYTES ? bytes : RNI_STAGING_BYTES;
-}
-
-static rn_status send_part(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)
-{
-    rni_staging *const staging = &rni_cuda_opened_of(queue->device)->staging;
-    int32_t slot;
-    char *memory;
-    RNI_TRY(take_slot(queue->device, staging, &slot, &memory));
-    memcpy(memory, from, (size_t)bytes);
-    RNI_TRY(rni_cuda_result(queue->device,
-                            cudaMemcpyAsync(to, memory, (size_t)bytes, cudaMemcpyHostToDevice, queue->stream),
-                            "copy to the device"));
-    return rni_cuda_result(queue->device, cudaEventRecord(staging->free[slot], queue->stream), "record an event");
-}
-
-static rn_status send(rni_cuda_queue *queue, char *to, const char *from, uint64_t bytes)
-{
-    RNI_TRY(rni_cuda_queue_start(queue));
-    for (uint64_t done = 0; done < bytes; done += RNI_STAGING_BYTES)
-        RNI_TRY(send_part(queue, to + done, from + done, part_of(bytes - done)));
-    return RN_OK;
+    rni_staging_slot *slot;
+    RNI_TRY(rni_staging_take(queue->device, staging_of(queue), 1, &slot));
+    *sent = part_of(slot, bytes);
+    memcpy(slot->memory, from, (size_t)*sent);
+    const rn_status status = enqueue_part(queue, slot, to, slot->memory, *sent, cudaMemcpyHostToDevice);
+    rni_staging_give_back(staging_of(queue), slot);
+    return status;
 }
 
 rn_status rni_cuda_copy_in(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)
 {
-    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->staging.lock;
-    pthread_mutex_lock(lock);
-    const rn_status status = send(queue, to, from, bytes);
-    pthread_mutex_unlock(lock);
+    uint64_t part;
+    RNI_TRY(rni_cuda_queue_start(queue));
+    rni_staging_expect(staging_of(queue), bytes);
+    for (uint64_t done = 0; done < bytes; done += part)
+        RNI_TRY(send_part(queue, (char *)to + done, (const char *)from + done, bytes - done, &part));
+    return RN_OK;
+}
+
+/* A copy from the device: parts up to `asked` were enqueued, those up to `done` are there. */
+typedef struct arrival {
+    rni_cuda_queue *queue;
+    char *to;
+    const char *from;
+    uint64_t bytes, asked, done;
+} arrival;
+
+/* A part on its way. */
+typedef struct arriving {
+    rni_staging_slot *slot; /* NULL: none */
+    uint64_t bytes;
+} arriving;
+
+/* The next part, if there is one, and a slot for it. */
+static rn_status ask_for_part(arrival *a, int wait, arriving *part)
+{
+    part->slot = NULL;
+    if (a->asked == a->bytes)
+        return RN_OK;
+    RNI_TRY(rni_staging_take(a->queue->device, staging_of(a->queue), wait, &part->slot));
+    if (!part->slot)
+        return RN_OK;
+    part->bytes = part_of(part->slot, a->bytes - a->asked);
+    const rn_status status =
+        enqueue_part(a->queue, part->slot, part->slot->memory, a->from + a->asked, part->bytes, cudaMemcpyDeviceToHost);
+    a->asked += part->bytes;
+    if (status < 0) {
+        rni_staging_give_back(staging_of(a->queue), part->slot);
+        part->slot = NULL;
+    }
     return status;
 }
 
-/* A part on its way from the device. */
-typedef struct arriving {
-    char *memory;
-    int32_t slot;
-} arriving;
-
-static rn_status fetch_part(rni_cuda_queue *queue, const void *from, uint64_t bytes, arriving *part)
+static rn_status take_part(arrival *a, const arriving *part)
 {
-    rni_staging *const staging = &rni_cuda_opened_of(queue->device)->staging;
-    RNI_TRY(take_slot(queue->device, staging, &part->slot, &part->memory));
-    RNI_TRY(rni_cuda_result(queue->device,
-                            cudaMemcpyAsync(part->memory, from, (size_t)bytes, cudaMemcpyDeviceToHost, queue->stream),
-                            "copy from the device"));
-    return rni_cuda_result(queue->device, cudaEventRecord(staging->free[part->slot], queue->stream), "record an event");
-}
-
-static rn_status take_part(rni_cuda_queue *queue, const arriving *part, void *to, uint64_t bytes)
-{
-    const rni_staging *const staging = &rni_cuda_opened_of(queue->device)->staging;
-    RNI_TRY(rni_cuda_result(queue->device, cudaEventSynchronize(staging->free[part->slot]), "wait for the device"));
-    memcpy(to, part->memory, (size_t)bytes);
-    return RN_OK;
+    const rn_status status =
+        rni_cuda_result(a->queue->device, cudaEventSynchronize(part->slot->done), "wait for the device");
+    if (status == RN_OK)
+        memcpy(a->to + a->done, part->slot->memory, (size_t)part->bytes);
+    a->done += part->bytes;
+    rni_staging_give_back(staging_of(a->queue), part->slot);
+    return status;
 }
 
 /* One part is on its way while the one before it is taken out. */
-static rn_status fetch(rni_cuda_queue *queue, char *to, const char *from, uint64_t bytes)
-{
-    arriving part, next;
-    RNI_TRY(rni_cuda_queue_start(queue));
-    if (!bytes)
-        return RN_OK;
-    RNI_TRY(fetch_part(queue, from, part_of(bytes), &part));
-    for (uint64_t done = 0; done < bytes; done += RNI_STAGING_BYTES, part = next) {
-        const uint64_t following = done + RNI_STAGING_BYTES;
-        if (following < bytes)
-            RNI_TRY(fetch_part(queue, from + following, part_of(bytes - following), &next));
-        RNI_TRY(take_part(queue, &part, to + done, part_of(bytes - done)));
-    }
-    return RN_OK;
-}
-
 rn_status rni_cuda_copy_out(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)
 {
-    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->staging.lock;
-    pthread_mutex_lock(lock);
-    const rn_status status = fetch(queue, to, from, bytes);
-    pthread_mutex_unlock(lock);
-    return status;
+    arrival a = {queue, to, from, bytes, 0, 0};
+    arriving part = {NULL, 0}, next;
+    RNI_TRY(rni_cuda_queue_start(queue));
+    rni_staging_expect(staging_of(queue), bytes);
+    while (a.done < bytes) {
+        if (!part.slot)
+            RNI_TRY(ask_for_part(&a, 1, &part));
+        const rn_status asked = ask_for_part(&a, 0, &next), taken = take_part(&a, &part);
+        if (asked < 0 || taken < 0) {
+            if (next.slot)
+                rni_staging_give_back(staging_of(queue), next.slot);
+            return asked < 0 ? asked : taken;
+        }
+        part = next;
+    }
+    return RN_OK;
 }
 
 rn_status rni_cuda_copy(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes)

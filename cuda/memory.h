@@ -16,6 +16,4 @@ rn_status rni_cuda_copy_out(rni_cuda_queue *queue, void *to, const void *from, u
 rn_status rni_cuda_copy(rni_cuda_queue *queue, void *to, const void *from, uint64_t bytes);
 rn_status rni_cuda_zero(rni_cuda_queue *queue, void *memory, uint64_t bytes);
 
-void rni_staging_release(rni_staging *staging);
-
 #endif

@@ -162,32 +162,35 @@ static rn_status run_one(rni_cuda_queue *queue, cudaStream_t stream, const rn_op
     return drivers[op->kind]->run(&call);
 }
 
-/* An op alone: what its driver prepares lives as long as its work. */
-static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_value *values, const rn_run *run)
+static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_value *values, const rn_run *run,
+                           void **state)
 {
     const rni_cuda_driver *const driver = drivers[op->kind];
-    uint32_t ticket = 0;
-    void *state = NULL;
+    const int reports = op->kind == RN_OP_CROSS_ENTROPY;
+    if (driver->prepare)
+        RNI_TRY(driver->prepare(queue->device, op, values, state));
+    RNI_TRY(rni_cuda_queue_room(queue, groups_of(op), reports));
     RNI_TRY(rni_cuda_scalars_write(queue, run, groups_of(op)));
-    if (op->kind == RN_OP_CROSS_ENTROPY)
-        RNI_TRY(rni_cuda_queue_ticket(queue, op, &ticket));
-    if (!driver->prepare)
-        return run_one(queue, queue->stream, op, values, run, ticket, NULL, NULL);
-    RNI_TRY(driver->prepare(queue->device, op, values, &state));
-    rn_status status = run_one(queue, queue->stream, op, values, run, ticket, state, NULL);
-    if (status == RN_OK)
-        status = rni_cuda_queue_collect(queue);
-    driver->release(queue->device, state);
-    return status;
+    const uint32_t ticket = reports ? rni_cuda_queue_ticket(queue, op) : 0;
+    return run_one(queue, queue->stream, op, values, run, ticket, *state, NULL);
 }
 
 rn_status rni_cuda_op_run(rni_cuda_device *device, rni_cuda_queue *queue, const rn_op *op, const rn_value *values,
                           const rn_run *run)
 {
+    pthread_mutex_t *const lock = &rni_cuda_opened_of(device)->lock;
+    void *state = NULL; /* what the driver prepares lives as long as its work */
     RNI_TRY(rni_cuda_queue_start(queue));
-    pthread_mutex_lock(&rni_cuda_opened_of(device)->lock);
-    const rn_status status = run_alone(queue, op, values, run);
-    pthread_mutex_unlock(&rni_cuda_opened_of(device)->lock);
+    pthread_mutex_lock(lock);
+    rn_status status = run_alone(queue, op, values, run, &state);
+    pthread_mutex_unlock(lock);
+    if (!state)
+        return status;
+    if (status == RN_OK)
+        status = rni_cuda_queue_collect(queue);
+    pthread_mutex_lock(lock);
+    drivers[op->kind]->release(device, state);
+    pthread_mutex_unlock(lock);
     return status;
 }
 
@@ -292,9 +295,9 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
 {
     rni_cuda_opened *const opened = program->opened;
     cudaSetDevice(opened->device.index);
-    pthread_mutex_lock(&opened->lock);
     if (program->queue) /* its work may need what goes now; a failure is told by the next call */
         rni_cuda_queue_collect(program->queue);
+    pthread_mutex_lock(&opened->lock);
     delist(program);
     rni_graphs_clear(&program->graphs);
     release_ops(program);
@@ -325,7 +328,9 @@ rn_status rni_cuda_program_run(rni_cuda_program *program, rni_cuda_queue *queue,
     RNI_TRY(rni_cuda_queue_start(queue));
     pthread_mutex_lock(&opened->lock);
     program->queue = queue;
-    rn_status status = rni_cuda_scalars_write(queue, run, program->groups);
+    rn_status status = rni_cuda_queue_room(queue, program->groups, 0);
+    if (status == RN_OK)
+        status = rni_cuda_scalars_write(queue, run, program->groups);
     if (status == RN_OK)
         status = rni_graphs_run(program, queue, run);
     pthread_mutex_unlock(&opened->lock);

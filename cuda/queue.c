@@ -15,6 +15,7 @@ rn_status rni_cuda_queue_create(rni_cuda_device *device, rni_cuda_queue **out)
     memset(queue, 0, sizeof *queue);
     queue->device = device;
     queue->scalars.written = -1;
+    pthread_mutex_init(&queue->waiting, NULL);
     *out = queue;
     return RN_OK;
 }
@@ -80,6 +81,7 @@ void rni_cuda_queue_destroy(rni_cuda_queue *queue)
     if (queue->side)
         cudaStreamDestroy(queue->side);
     cudaGetLastError();
+    pthread_mutex_destroy(&queue->waiting);
     host->free(host->host, queue, sizeof *queue, 16);
 }
 
@@ -100,39 +102,59 @@ static void describe(const rni_cuda_queue *queue, const rni_cuda_mailbox *m, rn_
              path_of(queue, m->ticket), (long long)m->detail[0], (long long)m->detail[2] - 1, (long long)m->detail[1]);
 }
 
-static rn_status look_into_mailbox(rni_cuda_queue *queue)
+/* `covered` paths are of ops that were enqueued before the mailbox was read. Under the device's lock. */
+static rn_status look_into_mailbox(rni_cuda_queue *queue, int32_t covered)
 {
     const int found = queue->seen->kind != 0;
     if (found && queue->fault.status >= 0)
         describe(queue, queue->seen, &queue->fault);
-    queue->num_single = 0;
+    queue->num_single -= covered;
+    memmove(queue->single, queue->single + covered, (size_t)queue->num_single * sizeof *queue->single);
     return found ? rni_cuda_zero(queue, queue->mailbox, sizeof *queue->mailbox) : RN_OK;
 }
 
-static rn_status wait_for_stream(rni_cuda_queue *queue)
+static rn_status read_mailbox(rni_cuda_queue *queue)
 {
-    rni_cuda_device *const device = queue->device;
-    RNI_TRY(rni_cuda_result(
-        device,
+    return rni_cuda_result(
+        queue->device,
         cudaMemcpyAsync(queue->seen, queue->mailbox, sizeof *queue->seen, cudaMemcpyDeviceToHost, queue->stream),
-        "read what kernels report"));
-    return rni_cuda_result(device, cudaStreamSynchronize(queue->stream), "wait for the device");
+        "read what kernels report");
+}
+
+/* One thread at a time, because there is one place to read the mailbox to. */
+static rn_status collect(rni_cuda_queue *queue)
+{
+    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->lock;
+    pthread_mutex_lock(lock);
+    const int32_t covered = queue->num_single;
+    rn_status status = read_mailbox(queue);
+    pthread_mutex_unlock(lock);
+    if (status == RN_OK)
+        status = rni_cuda_result(queue->device, cudaStreamSynchronize(queue->stream), "wait for the device");
+    if (status < 0)
+        return status;
+    pthread_mutex_lock(lock);
+    status = look_into_mailbox(queue, covered);
+    pthread_mutex_unlock(lock);
+    return status;
 }
 
 rn_status rni_cuda_queue_collect(rni_cuda_queue *queue)
 {
     if (!queue->stream)
         return RN_OK;
-    RNI_TRY(wait_for_stream(queue));
-    return look_into_mailbox(queue);
+    pthread_mutex_lock(&queue->waiting);
+    const rn_status status = collect(queue);
+    pthread_mutex_unlock(&queue->waiting);
+    return status;
 }
 
 rn_status rni_cuda_queue_wait(rni_cuda_queue *queue, rn_fault *fault)
 {
     rni_cuda_opened *const opened = rni_cuda_opened_of(queue->device);
     RNI_TRY(rni_cuda_enter(queue->device));
-    pthread_mutex_lock(&opened->lock);
     const rn_status status = rni_cuda_queue_collect(queue);
+    pthread_mutex_lock(&opened->lock);
     if (status < 0 && queue->fault.status >= 0) { /* what failed is enqueued work */
         queue->fault.status = status;
         snprintf(queue->fault.message, sizeof queue->fault.message, "%.239s", rn_error_message());
@@ -146,12 +168,24 @@ rn_status rni_cuda_queue_wait(rni_cuda_queue *queue, rn_fault *fault)
     return RN_OK;
 }
 
-rn_status rni_cuda_queue_ticket(rni_cuda_queue *queue, const rn_op *op, uint32_t *ticket)
+rn_status rni_cuda_queue_room(rni_cuda_queue *queue, int32_t groups, int reports)
 {
-    if (queue->num_single == RNI_SINGLE_OPS)
-        RNI_TRY(rni_cuda_queue_collect(queue));
+    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->lock;
+    for (;;) {
+        RNI_TRY(rni_cuda_scalars_wait(queue, groups));
+        if (!reports || queue->num_single < RNI_SINGLE_OPS)
+            return RN_OK;
+        pthread_mutex_unlock(lock);
+        const rn_status status = rni_cuda_queue_collect(queue);
+        pthread_mutex_lock(lock);
+        RNI_TRY(status);
+    }
+}
+
+uint32_t rni_cuda_queue_ticket(rni_cuda_queue *queue, const rn_op *op)
+{
     rni_single_op *const single = &queue->single[queue->num_single++];
-    single->ticket = *ticket = rni_cuda_opened_of(queue->device)->next_ticket++;
+    single->ticket = rni_cuda_opened_of(queue->device)->next_ticket++;
     snprintf(single->path, sizeof single->path, "%s", op->path ? op->path : "?");
-    return RN_OK;
+    return single->ticket;
 }

@@ -11,7 +11,7 @@ typedef struct rni_scalar_ring {
     rni_cuda_scalars *on_device;
     char *slots; /* pinned */
     cudaEvent_t free[RNI_SCALAR_SLOTS];
-    int32_t next;
+    uint64_t count; /* of writes: the next one takes slot count % RNI_SCALAR_SLOTS */
     int32_t groups; /* that there is room for */
     int32_t written; /* groups of what was written last; -1: nothing yet */
     const rni_cuda_scalars *last;
@@ -35,6 +35,7 @@ typedef struct rni_cuda_queue {
     rni_single_op single[RNI_SINGLE_OPS];
     int32_t num_single;
     rn_fault fault; /* found, not yet told by queue_wait */
+    pthread_mutex_t waiting; /* of who reads the mailbox; taken before the device's lock */
 } rni_cuda_queue;
 
 /* Costs nothing on the device until it is first used. */
@@ -43,12 +44,19 @@ void rni_cuda_queue_destroy(rni_cuda_queue *queue);
 rn_status rni_cuda_queue_wait(rni_cuda_queue *queue, rn_fault *fault);
 /* Before anything is enqueued: makes the stream, and the device the calling thread's. */
 rn_status rni_cuda_queue_start(rni_cuda_queue *queue);
-/* Waits and keeps what kernels reported, while the ops it names are known. Under the device's lock. */
+/* Waits and keeps what kernels reported, while the ops it names are known. Without the device's lock: others go on. */
 rn_status rni_cuda_queue_collect(rni_cuda_queue *queue);
-/* A ticket for an op outside a program. Under the device's lock. */
-rn_status rni_cuda_queue_ticket(rni_cuda_queue *queue, const rn_op *op, uint32_t *ticket);
+/*
+ * Before a run is enqueued, under the device's lock, which is let go of while it waits: a free slot for scalars with so
+ * many groups and, when `reports`, a place for a ticket.
+ */
+rn_status rni_cuda_queue_room(rni_cuda_queue *queue, int32_t groups, int reports);
+/* A ticket for an op outside a program. Under the device's lock, after rni_cuda_queue_room(). */
+uint32_t rni_cuda_queue_ticket(rni_cuda_queue *queue, const rn_op *op);
 
-/* scalars.c: the run's scalars go to the device, in stream order, unless the same are there. */
+/* scalars.c: waits for a slot, letting go of the device's lock meanwhile. */
+rn_status rni_cuda_scalars_wait(rni_cuda_queue *queue, int32_t groups);
+/* Then the run's scalars go to the device, in stream order, unless the same are there. */
 rn_status rni_cuda_scalars_write(rni_cuda_queue *queue, const rn_run *run, int32_t groups);
 void rni_cuda_scalars_release(rni_cuda_queue *queue);
 

@@ -76,13 +76,27 @@ static void fill_slot(rni_cuda_scalars *to, const rn_run *run, int32_t groups)
         to->lr[i] = run->lr ? run->lr[i] : 0.0;
 }
 
+rn_status rni_cuda_scalars_wait(rni_cuda_queue *queue, int32_t groups)
+{
+    pthread_mutex_t *const lock = &rni_cuda_opened_of(queue->device)->lock;
+    rni_scalar_ring *const ring = &queue->scalars;
+    uint64_t count;
+    RNI_TRY(reserve(queue, groups));
+    do { /* again when another thread has taken the slot */
+        count = ring->count;
+        pthread_mutex_unlock(lock);
+        const cudaError_t error = cudaEventSynchronize(ring->free[count % RNI_SCALAR_SLOTS]);
+        pthread_mutex_lock(lock);
+        RNI_TRY(rni_cuda_result(queue->device, error, "wait for a copy"));
+    } while (ring->count != count);
+    return RN_OK;
+}
+
 rn_status rni_cuda_scalars_write(rni_cuda_queue *queue, const rn_run *run, int32_t groups)
 {
     rni_scalar_ring *const ring = &queue->scalars;
-    RNI_TRY(reserve(queue, groups));
-    cudaEvent_t const done = ring->free[ring->next];
-    RNI_TRY(rni_cuda_result(queue->device, cudaEventSynchronize(done), "wait for a copy"));
-    rni_cuda_scalars *const slot = slot_at(ring, ring->next);
+    const int32_t at = (int32_t)(ring->count % RNI_SCALAR_SLOTS);
+    rni_cuda_scalars *const slot = slot_at(ring, at);
     fill_slot(slot, run, groups);
     if (ring->written >= groups && memcmp(ring->last, slot, size_of(groups)) == 0)
         return RN_OK;
@@ -90,9 +104,9 @@ rn_status rni_cuda_scalars_write(rni_cuda_queue *queue, const rn_run *run, int32
     RNI_TRY(rni_cuda_result(
         queue->device, cudaMemcpyAsync(ring->on_device, slot, size_of(groups), cudaMemcpyHostToDevice, queue->stream),
         "copy scalars to the device"));
-    RNI_TRY(rni_cuda_result(queue->device, cudaEventRecord(done, queue->stream), "record an event"));
+    RNI_TRY(rni_cuda_result(queue->device, cudaEventRecord(ring->free[at], queue->stream), "record an event"));
     ring->last = slot;
     ring->written = groups;
-    ring->next = (ring->next + 1) % RNI_SCALAR_SLOTS;
+    ring->count++;
     return RN_OK;
 }

@@ -16,7 +16,7 @@ int sim_open(const char *path)
     sim.path = path;
     if (module && find(module, "rni_sim_set", &sim.set) && find(module, "rni_sim_get", &sim.get) &&
         find(module, "rni_sim_report", &sim.report) && find(module, "rni_sim_forget", &sim.forget) &&
-        find(module, "rni_sim_on_capture", &sim.on_capture))
+        find(module, "rni_sim_on_capture", &sim.on_capture) && find(module, "rni_sim_on_wait", &sim.on_wait))
         return 1;
     printf("%s: %s\n", path, module ? "is no simulated module" : dlerror());
     return 0;

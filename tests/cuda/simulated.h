@@ -16,6 +16,7 @@ typedef struct simulated {
     const char *(*report)(int64_t index);
     void (*forget)(void);
     void (*on_capture)(void (*call)(void));
+    void (*on_wait)(void (*call)(void));
 } simulated;
 extern simulated sim;
 

@@ -41,6 +41,7 @@ RNI_SIM_EXPORT void rni_sim_set(const char *name, int64_t value);
 /* A setting, or a count; -1 when there is no such name. Counts:
  *   errors          reports made
  *   device_allocations, host_allocations, streams, events, graphs   now living
+ *   host_bytes      of pinned memory, now living
  *   launches        of kernels, done so far
  *   queued          work not yet done
  *   checking        1: kernels were compiled for full checking */
@@ -48,6 +49,9 @@ RNI_SIM_EXPORT int64_t rni_sim_get(const char *name);
 
 /* Called once, after the next cudaStreamBeginCapture: what other threads may do meanwhile. */
 RNI_SIM_EXPORT void rni_sim_on_capture(void (*call)(void));
+
+/* Called once, when a thread next waits for work that is not done, before it is: what other threads may do meanwhile. */
+RNI_SIM_EXPORT void rni_sim_on_wait(void (*call)(void));
 
 /* The text of report `index`; NULL behind the last. */
 RNI_SIM_EXPORT const char *rni_sim_report(int64_t index);

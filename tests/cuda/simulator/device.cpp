@@ -101,6 +101,7 @@ int64_t count_of(const char *name)
         {"errors", reports()},
         {"device_allocations", (int64_t)live_allocations().size()},
         {"host_allocations", pinned_living()},
+        {"host_bytes", pinned_bytes()},
         {"streams", streams_living()},
         {"events", events_living()},
         {"graphs", graphs_living()},

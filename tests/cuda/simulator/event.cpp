@@ -44,6 +44,19 @@ static EventState *state_of(cudaEvent_t event)
 {
     return events.count(event) ? event->state.get() : nullptr;
 }
+
+void announce_wait(cudaEvent_t event)
+{
+    void (*call)(void) = nullptr;
+    {
+        const Lock lock;
+        const EventState *const state = state_of(event);
+        if (state && state->recorded && !state->captured)
+            take_wait_call(state->place, &call);
+    }
+    if (call)
+        call();
+}
 } // namespace sim
 
 using namespace sim;
@@ -92,6 +105,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
+    announce_wait(event);
     const Lock lock;
     EventState *const state = state_of(event);
     if (!state)

@@ -20,6 +20,14 @@ int64_t pinned_living()
     return (int64_t)pinned.size();
 }
 
+int64_t pinned_bytes()
+{
+    int64_t sum = 0;
+    for (const auto &a : pinned)
+        sum += (int64_t)a.second;
+    return sum;
+}
+
 bool is_pinned(const void *address, size_t bytes)
 {
     const uintptr_t at = (uintptr_t)address;

@@ -11,7 +11,7 @@ namespace sim
 /* Whether a range begins in such an allocation. One that goes on behind its end is reported. */
 bool is_pinned(const void *address, size_t bytes);
 
-int64_t pinned_living();
+int64_t pinned_living(), pinned_bytes();
 } // namespace sim
 
 #endif

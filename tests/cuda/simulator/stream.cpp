@@ -101,6 +101,28 @@ cudaError_t run_everything()
     return device_error();
 }
 
+static void (*wait_call)(void);
+
+void take_wait_call(const Place &place, void (**call)(void))
+{
+    const bool always_there = place.stream == &null_stream || place.stream == &thread_stream;
+    const CUstream_st *const stream = always_there ? place.stream : stream_of(place.stream);
+    if (stream && stream->number == place.number && stream->done < place.count)
+        std::swap(*call, wait_call);
+}
+
+void announce_wait(cudaStream_t handle)
+{
+    void (*call)(void) = nullptr;
+    {
+        const Lock lock;
+        if (CUstream_st *const stream = stream_of(handle))
+            take_wait_call(end_of(stream), &call);
+    }
+    if (call)
+        call();
+}
+
 void drop_everything()
 {
     for (CUstream_st *stream : all_streams()) {
@@ -228,8 +250,15 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
     return keep_error(device_error());
 }
 
+void rni_sim_on_wait(void (*call)(void))
+{
+    const Lock lock;
+    wait_call = call;
+}
+
 cudaError_t cudaStreamSynchronize(cudaStream_t handle)
 {
+    announce_wait(handle);
     const Lock lock;
     CUstream_st *const stream = stream_of(handle);
     if (!stream)

@@ -78,6 +78,10 @@ cudaError_t enqueue(cudaStream_t stream, WorkPointer work);
 cudaError_t run_until(const Place &place);
 cudaError_t run_stream(CUstream_st *stream);
 cudaError_t run_everything();
+/* Before a call that waits for a place, without the lock: what rni_sim_on_wait() was given, if there is work to wait for. */
+void announce_wait(cudaStream_t stream);
+void announce_wait(cudaEvent_t event);
+void take_wait_call(const Place &place, void (**call)(void));
 void drop_everything();
 Place end_of(CUstream_st *stream);
 
