@@ -467,7 +467,7 @@ FIELD(rn_device_info, dlpack_type, 220, 4);
 FIELD(rn_device_info, dlpack_id, 224, 4);
 FIELD(rn_device_info, activation_layout, 228, 4);
 
-SIZE(rn_backend, 184);
+SIZE(rn_backend, 216);
 FIELD(rn_backend, struct_size, 0, 8);
 FIELD(rn_backend, abi_major, 8, 4);
 FIELD(rn_backend, abi_minor, 12, 4);
@@ -492,6 +492,10 @@ FIELD(rn_backend, program_run, 152, 8);
 FIELD(rn_backend, program_destroy, 160, 8);
 FIELD(rn_backend, op_run, 168, 8);
 FIELD(rn_backend, memory_discard, 176, 8);
+FIELD(rn_backend, mark_create, 184, 8);
+FIELD(rn_backend, mark_destroy, 192, 8);
+FIELD(rn_backend, mark_record, 200, 8);
+FIELD(rn_backend, mark_elapsed, 208, 8);
 
 /* resnet/zoo.h */
 SIZE(rn_zoo_options, 32);

@@ -357,6 +357,13 @@ typedef struct rn_backend {
     rn_status (*op_run)(void *dev, void *queue, const rn_op *op, const rn_value *values, const rn_run *run);
     /** (optional) The contents of part of an allocation are no longer needed: its memory may go, its addresses stay. */
     void (*memory_discard)(void *dev, void *ptr, uint64_t bytes);
+    /** (optional) A mark: a place in a queue's work, of which the device notes when it comes there. For profiles. */
+    rn_status (*mark_create)(void *dev, void **mark);
+    void (*mark_destroy)(void *dev, void *mark); /**< with mark_create */
+    /** With mark_create. Behind what is enqueued, in place of where it was. */
+    rn_status (*mark_record)(void *dev, void *queue, void *mark);
+    /** With mark_create. Waits for both, of one queue; `seconds` from the first to the second by the device's clock. */
+    rn_status (*mark_elapsed)(void *dev, void *from, void *to, double *seconds);
 } rn_backend;
 
 /** The one symbol of a module, `rn_backend_query`. @return RN_E_VERSION when the majors differ */
