@@ -29,7 +29,6 @@ START_TEST(refusals)
     rn_device *dev = NULL;
     rn_context *const ctx = sim_device(&dev);
     resident_refusals(dev);
-    ck_assert_ptr_nonnull(strstr(logged_text, "loader: its batches are made on the host: batches are mixed"));
     rn_context_release(ctx);
     sim_settled();
 }
@@ -107,7 +106,7 @@ END_TEST
 /* A step whose batch is made on the device is captured all the same, and the host copies nothing to it for a batch. */
 START_TEST(graphs)
 {
-    const sim_training shape = {.net = "tutorial", .batch = BATCH, .side = 8, .accumulate = 1};
+    const sim_training shape = {.net = "tutorial", .batch = BATCH, .side = 8, .dtype = RN_F32, .accumulate = 1};
     rn_device *dev = NULL;
     rn_context *const ctx = sim_device(&dev);
     rn_dataset *const ds = resident_images(ctx, COUNT, 3, 8, 8);
