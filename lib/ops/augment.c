@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Operands of RN_OP_AUGMENT: the steps lead from the stored images' size to that of the batch. */
 #include "base/error.h"
+#include "base/half.h"
 #include "ops/operands.h"
 
 /* Sizes and offsets of steps are at most this, so that their sums are 32-bit numbers. */
@@ -119,8 +120,9 @@ static rn_status check_steps(const rn_op *op, const rn_value *values)
 static rn_status check_x(const rn_op *op, const rn_value *x)
 {
     RNI_TRY(check_images(op, "x", x));
-    if (x->dtype != RN_F32 && x->dtype != RN_F64 && x->dtype != RN_BF16)
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "x: makes f32, f64 and bf16, not %s", rn_dtype_name(x->dtype));
+    if (!rni_is_compute_dtype(x->dtype))
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "x: makes f32, f64, bf16 and f16, not %s",
+                              rn_dtype_name(x->dtype));
     if (x->layout != RN_LAYOUT_PLAIN && x->layout != RN_LAYOUT_NHWC)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "x: layout %d", (int)x->layout);
     return RN_OK;

@@ -5,7 +5,7 @@
 
 START_TEST(all_transforms)
 {
-    static const rn_dtype dtypes[] = {0, RN_F32, RN_BF16, RN_F64};
+    static const rn_dtype dtypes[] = {0, RN_F32, RN_BF16, RN_F64, RN_F16};
     rn_device *cpu = NULL;
     rn_context *const ctx = support_context(&cpu);
     resident_all_transforms(cpu, dtypes, sizeof dtypes / sizeof *dtypes);

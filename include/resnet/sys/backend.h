@@ -190,7 +190,7 @@ enum {
      * rn_augment_params. Makes a batch of stored images: row i of x is image order[i] after the steps, y[i] its label.
      * A pixel of x is traced back through the steps, the last one first. Where a step puts in zeros, its value is
      * fill[step.level], else table[byte] of the stored pixel. Having passed RN_AUGMENT_SUBTRACT, it is then less the mean,
-     * and x = (x - after[a][0]) / after[a][1] for each a. All in f32, and then T: f32, f64 or bf16. key is the seed and
+     * and x = (x - after[a][0]) / after[a][1] for each a. All in f32, and then T. key is the seed and
      * the epoch of the random words.
      */
     RN_OP_AUGMENT,
