@@ -176,6 +176,43 @@ START_TEST(too_large)
 }
 END_TEST
 
+/* The Nth allocation on the device fails: no loader and nothing left, or, where it may do without, the host's batches. */
+static void failing_allocations(int32_t residency)
+{
+    rn_device *dev = NULL;
+    rn_context *const ctx = sim_device(&dev);
+    rn_dataset *const ds = resident_images(ctx, COUNT, 3, 8, 8);
+    rn_loader_options o = RN_LOADER_OPTIONS_INIT;
+    int failed = 1;
+    o.batch = BATCH;
+    o.device = dev;
+    o.residency = residency;
+    for (int64_t n = 1; failed; n++) {
+        rn_loader *l = NULL;
+        rn_tensor *x = NULL, *y = NULL;
+        sim.set("fail_malloc", n);
+        const rn_status status = rn_loader_create(ds, &o, &l);
+        failed = sim.get("fail_malloc") == 0;
+        sim.set("fail_malloc", 0);
+        ck_assert_msg(status == (failed && !l ? RN_E_NOMEM : RN_OK), "%s", rn_error_message());
+        if (status == RN_OK) {
+            ck_assert_int_eq(rn_loader_resident_bytes(l) == 0, failed);
+            ck_ok(rn_loader_next(l, &x, &y));
+        }
+        rn_loader_release(l);
+    }
+    rn_dataset_release(ds);
+    rn_context_release(ctx);
+    sim_settled();
+}
+
+START_TEST(no_memory)
+{
+    failing_allocations(RN_RESIDENCY_DEVICE);
+    failing_allocations(RN_RESIDENCY_AUTO);
+}
+END_TEST
+
 /* More moves than a launch takes. */
 START_TEST(too_many_steps)
 {
@@ -201,7 +238,8 @@ END_TEST
 int main(int argc, char **argv)
 {
     const TTest *const tests[] = {
-        all_transforms, all_orders, refusals, training_in_f32, training_in_bf16, graphs, too_large, too_many_steps,
+        all_transforms, all_orders, refusals, training_in_f32, training_in_bf16, graphs, too_large,
+        no_memory,      too_many_steps,
     };
     if (argc != 2 || !sim_open(argv[1]))
         return 2;
