@@ -69,8 +69,8 @@ __device__ __forceinline__ rni_augment_origin rni_augment_trace(const rni_k_augm
 __device__ __forceinline__ float rni_augment_value(const rni_k_augment &a, const uint8_t *image,
                                                    const rni_augment_origin &o, int32_t c)
 {
-    float v = o.level >= 0 ? a.fill[o.level * a.channels + c]
-                           : a.table[c * 256 + image[c * a.in_height * a.in_width + o.at]];
+    float v =
+        o.level >= 0 ? a.fill[o.level * a.channels + c] : a.table[c * 256 + image[c * a.in_height * a.in_width + o.at]];
     if (o.mean_at < 0)
         return v;
     v -= a.mean[c * a.mean_height * a.mean_width + o.mean_at];
@@ -150,8 +150,9 @@ static cudaError_t augment(cudaStream_t stream, const rni_k_augment *a)
     const int64_t wanted = ((int64_t)RNI_AUGMENT_BLOCKS * a->processors + a->rows - 1) / a->rows;
     const int64_t most = (vectors + RNI_AUGMENT_THREADS - 1) / RNI_AUGMENT_THREADS;
     const int64_t parts = wanted < most ? wanted : most;
-    return RN_LAUNCH((rni_kernel_augment<T, V, NHWC>), dim3((unsigned)a->rows, (unsigned)(parts < 65535 ? parts : 65535)),
-                     dim3(RNI_AUGMENT_THREADS), stream, *a, (uint32_t)vectors);
+    return RN_LAUNCH((rni_kernel_augment<T, V, NHWC>),
+                     dim3((unsigned)a->rows, (unsigned)(parts < 65535 ? parts : 65535)), dim3(RNI_AUGMENT_THREADS),
+                     stream, *a, (uint32_t)vectors);
 }
 
 template <class T, int V>

@@ -19,15 +19,15 @@ typedef struct augment_task {
     void *x;
     int64_t *y;
     int32_t dtype, nhwc;
-    size_t channels, pixels;    /* of a stored image */
+    size_t channels, pixels; /* of a stored image */
     int32_t in_width, mean_width;
     size_t mean_pixels, num_after;
-    int32_t height, width;      /* of the result */
+    int32_t height, width; /* of the result */
 } augment_task;
 
 /* Where a pixel of the result comes from. */
 typedef struct origin {
-    int32_t y, x, level;  /* level 0 or more: zeros of that level */
+    int32_t y, x, level; /* level 0 or more: zeros of that level */
     int32_t mean_y, mean_x, subtracted;
 } origin;
 

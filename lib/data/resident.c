@@ -56,8 +56,10 @@ static rn_status check_share(const rn_loader *l, uint64_t bytes)
     RNI_TRY(rn_device_memory(l->dev, &free_bytes, NULL));
     if (bytes <= free_bytes / AUTO_SHARE)
         return RN_OK;
-    return rni_fail(RN_E_NOMEM, "the dataset needs %" PRIu64 " bytes on %s, which is more than a quarter of the %" PRIu64
-                    " it has free", bytes, rn_device_name(l->dev), free_bytes);
+    return rni_fail(RN_E_NOMEM,
+                    "the dataset needs %" PRIu64 " bytes on %s, which is more than a quarter of the %" PRIu64
+                    " it has free",
+                    bytes, rn_device_name(l->dev), free_bytes);
 }
 
 /* A value at `offset` of the resident memory. */

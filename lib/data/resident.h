@@ -17,12 +17,12 @@ typedef struct rni_resident_map {
 struct rni_resident {
     rn_device *dev;
     rni_resident_map map;
-    char *memory;       /* on the device */
+    char *memory; /* on the device */
     rni_program program; /* one op */
     rn_augment_step steps[RNI_MAX_STEPS];
     uint32_t num_steps;
     int64_t *order; /* of a shard's images, on its way to the device */
-    int64_t epoch;  /* whose order is there; -1: none */
+    int64_t epoch; /* whose order is there; -1: none */
 };
 
 /* As options.residency has it: l->resident, or NULL for batches from the host. */

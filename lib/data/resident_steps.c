@@ -39,8 +39,8 @@ static rn_status add_crop(const rni_step *s, size_t number, progress *at, rn_aug
     out->height = (int32_t)height;
     out->width = (int32_t)width;
     if (s->kind == RNI_STEP_CENTER_CROP)
-        RNI_TRY(add_window(s, number, rni_center_first(at->height, height), rni_center_first(at->width, width), 1, 1,
-                           out));
+        RNI_TRY(
+            add_window(s, number, rni_center_first(at->height, height), rni_center_first(at->width, width), 1, 1, out));
     else
         RNI_TRY(add_window(s, number, -s->padding, -s->padding, spare[0] + 1, spare[1] + 1, out));
     at->height = height;

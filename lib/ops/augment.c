@@ -58,8 +58,7 @@ static int is_size(int32_t value)
 }
 
 /* What a step may have, and the size of the image behind it. */
-static rn_status check_step(const rn_op *op, const rn_augment_step *s, uint64_t number, int64_t levels,
-                            int64_t size[2])
+static rn_status check_step(const rn_op *op, const rn_augment_step *s, uint64_t number, int64_t levels, int64_t size[2])
 {
     const int moves = s->kind == RN_AUGMENT_CROP || s->kind == RN_AUGMENT_CUT;
     int good = s->kind >= RN_AUGMENT_CROP && s->kind <= RN_AUGMENT_SUBTRACT;
@@ -111,7 +110,8 @@ static rn_status check_steps(const rn_op *op, const rn_value *values)
         mean_size[1] = size[1];
     }
     if (x->dims[1] != from->dims[1] || x->dims[2] != size[0] || x->dims[3] != size[1])
-        return rni_ops_refuse(op, RN_E_SHAPE, "x: [n, %lld, %lld, %lld] expected behind the steps, got [n, %lld, %lld, %lld]",
+        return rni_ops_refuse(op, RN_E_SHAPE,
+                              "x: [n, %lld, %lld, %lld] expected behind the steps, got [n, %lld, %lld, %lld]",
                               (long long)from->dims[1], (long long)size[0], (long long)size[1], (long long)x->dims[1],
                               (long long)x->dims[2], (long long)x->dims[3]);
     return check_mean(op, values, subtracts, mean_size);
@@ -121,8 +121,7 @@ static rn_status check_x(const rn_op *op, const rn_value *x)
 {
     RNI_TRY(check_images(op, "x", x));
     if (!rni_is_compute_dtype(x->dtype))
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "x: makes f32, f64, bf16 and f16, not %s",
-                              rn_dtype_name(x->dtype));
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "x: makes f32, f64, bf16 and f16, not %s", rn_dtype_name(x->dtype));
     if (x->layout != RN_LAYOUT_PLAIN && x->layout != RN_LAYOUT_NHWC)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "x: layout %d", (int)x->layout);
     return RN_OK;

@@ -90,8 +90,14 @@ static void parse_value(options *o, const char *flag, const char *value)
 
 static options parse(int argc, char **argv)
 {
-    options o = {.arch = "tutorial", .device = "auto", .dtype = RN_F32, .residency = RN_RESIDENCY_AUTO, .workers = 1,
-                 .batch = 128, .images = 50000, .seconds = 1};
+    options o = {.arch = "tutorial",
+                 .device = "auto",
+                 .dtype = RN_F32,
+                 .residency = RN_RESIDENCY_AUTO,
+                 .workers = 1,
+                 .batch = 128,
+                 .images = 50000,
+                 .seconds = 1};
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc)
             usage(argv[i]);
@@ -227,7 +233,8 @@ int main(int argc, char **argv)
     bench b = {.o = &o};
     open_bench(&b);
     const double step = time_mode(&b, STEP), training = time_mode(&b, TRAINING), loader = time_mode(&b, LOADER);
-    printf("{\"loader\": %.1f, \"training\": %.1f, \"step\": %.1f, \"resident_bytes\": %llu, \"batch\": %d, \"workers\": %d, "
+    printf("{\"loader\": %.1f, \"training\": %.1f, \"step\": %.1f, \"resident_bytes\": %llu, \"batch\": %d, "
+           "\"workers\": %d, "
            "\"dtype\": \"%s\", \"device\": \"%s\", \"arch\": \"%s\"}\n",
            loader, training, step, (unsigned long long)rn_loader_resident_bytes(b.loader), o.batch, o.workers,
            bench_dtype_name(o.dtype), rn_device_name(b.device), o.arch);

@@ -346,8 +346,7 @@ void resident_refusals(rn_device *dev)
     expect_refused(ds, &o, "batches are mixed on the host only");
     o = usual(dev, NULL);
     o.residency = 3;
-    ck_fails(rn_loader_create(ds, &o, &l), RN_E_INVALID,
-             "options.residency: expected RN_RESIDENCY_*, 0 to 2, got 3");
+    ck_fails(rn_loader_create(ds, &o, &l), RN_E_INVALID, "options.residency: expected RN_RESIDENCY_*, 0 to 2, got 3");
     rn_dataset_release(custom);
     rn_dataset_release(ds);
 }

@@ -238,8 +238,8 @@ END_TEST
 int main(int argc, char **argv)
 {
     const TTest *const tests[] = {
-        all_transforms, all_orders, refusals, training_in_f32, training_in_bf16, graphs, too_large,
-        no_memory,      too_many_steps,
+        all_transforms, all_orders, refusals,  training_in_f32, training_in_bf16,
+        graphs,         too_large,  no_memory, too_many_steps,
     };
     if (argc != 2 || !sim_open(argv[1]))
         return 2;

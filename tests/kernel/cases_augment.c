@@ -145,10 +145,17 @@ static int bench_augment(oc_case *c, oc_rng *rng, int index)
     if (index > 0)
         return 0;
     oc_begin(c, "augment");
-    c->augment[0] = (rn_augment_step){.kind = RN_AUGMENT_CROP, .in_height = 32, .in_width = 32, .top = -4, .left = -4,
-                                      .down = 9, .across = 9, .height = 32, .width = 32};
-    c->augment[1] = (rn_augment_step){.kind = RN_AUGMENT_FLIP, .lane = 1, .in_height = 32, .in_width = 32,
-                                      .threshold = 1u << 23};
+    c->augment[0] = (rn_augment_step){.kind = RN_AUGMENT_CROP,
+                                      .in_height = 32,
+                                      .in_width = 32,
+                                      .top = -4,
+                                      .left = -4,
+                                      .down = 9,
+                                      .across = 9,
+                                      .height = 32,
+                                      .width = 32};
+    c->augment[1] =
+        (rn_augment_step){.kind = RN_AUGMENT_FLIP, .lane = 1, .in_height = 32, .in_width = 32, .threshold = 1u << 23};
     c->params.augment = (rn_augment_params){2, c->augment};
     augment_of(c, rng, stored, 512, &at, none, 1);
     c->run.batch = 512;
