@@ -72,6 +72,38 @@ __global__ void __launch_bounds__(RNI_FILTER_THREADS)
     }
 }
 
+/*
+ * The same for many filters of f32: a warp has neighbouring elements, and the block's warps every eighth filter, whose sums
+ * are added in their order.
+ */
+enum { RNI_FILTER_SLICES = RNI_FILTER_THREADS / 32 };
+
+__global__ void __launch_bounds__(RNI_FILTER_THREADS)
+    rni_kernel_filter_sum(const float *__restrict__ filters, int32_t filter_count, uint32_t elements,
+                          float *__restrict__ dw, int32_t in_channels, int32_t taps)
+{
+    RN_SHARED(float, sums, RNI_FILTER_THREADS);
+    const uint32_t element = blockIdx.x * 32 + threadIdx.x % 32, slice = threadIdx.x / 32;
+    float sum = 0;
+    if (element < elements) {
+        const float *from = filters + (int64_t)slice * elements + element;
+        UNROLL_SOME
+        for (int32_t k = (int32_t)slice; k < filter_count; k += RNI_FILTER_SLICES) {
+            sum += *from;
+            from += (int64_t)RNI_FILTER_SLICES * elements;
+        }
+    }
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (slice > 0 || element >= elements)
+        return;
+    for (int n = 1; n < RNI_FILTER_SLICES; n++)
+        sum += sums[n * 32 + threadIdx.x];
+    const uint32_t row = element / (uint32_t)in_channels, channel = element - row * (uint32_t)in_channels;
+    const uint32_t filter = row / (uint32_t)taps, tap = row - filter * (uint32_t)taps;
+    dw[((int64_t)filter * in_channels + channel) * taps + tap] += sum;
+}
+
 /* Blocks for all filters; 0: more than a grid may have. */
 static unsigned blocks_of(int64_t out_channels, int32_t in_channels, int32_t taps)
 {
@@ -104,6 +136,9 @@ extern "C" cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, cons
     if (dtype == RN_BF16)
         return RN_LAUNCH((rni_kernel_filter_add<rni_bf16>), grid, block, stream,
                          static_cast<const rni_bf16 *>(filters), count, pitch, dw, in_channels, taps);
+    if (count >= RNI_FILTER_SLICES && pitch <= INT32_MAX - 32)
+        return RN_LAUNCH(rni_kernel_filter_sum, dim3((unsigned)((pitch + 31) / 32)), block, stream,
+                         static_cast<const float *>(filters), count, (uint32_t)pitch, dw, in_channels, taps);
     return RN_LAUNCH((rni_kernel_filter_add<float>), grid, block, stream, static_cast<const float *>(filters), count,
                      pitch, dw, in_channels, taps);
 }

@@ -33,6 +33,19 @@ cudaError_t rni_k_conv_backward_data(cudaStream_t stream, int32_t dtype, const r
 cudaError_t rni_k_conv_backward_filter(cudaStream_t stream, int32_t dtype, const rni_conv_shape *shape, const void *x,
                                        const void *dy, int32_t pixels, float *sums);
 
+/*
+ * The same for f32 and one group, by number of the tile (rni_f32_tiles in ops/conv_f32.h). Pointers but the bias are
+ * multiples of 16 bytes, channels of 4, and less than 2^31 elements are in an image batch or a filter, 64 taps at most.
+ */
+cudaError_t rni_k_conv_forward_f32(cudaStream_t stream, int32_t block, const rni_conv_shape *shape, const float *x,
+                                   const float *w, const float *bias, const float *residual, float *y, int32_t relu);
+/* Strides of 1 or dilations of 1, on each axis. */
+cudaError_t rni_k_conv_backward_data_f32(cudaStream_t stream, int32_t block, const rni_conv_shape *shape,
+                                         const float *dy, const float *w, float *dx, int32_t accumulate);
+/* in_channels may be any where the tile reads single terms. `pixels` is a multiple of 16. */
+cudaError_t rni_k_conv_backward_filter_f32(cudaStream_t stream, int32_t block, const rni_conv_shape *shape,
+                                           const float *x, const float *dy, int32_t pixels, float *sums);
+
 /* filter.cu: O,I,taps in f32 to O,taps,I of `dtype`, times scale[o] unless NULL. */
 cudaError_t rni_k_filter_pack(cudaStream_t stream, int32_t dtype, const float *w, const float *scale, void *packed,
                               int64_t out_channels, int32_t in_channels, int32_t taps);

@@ -49,7 +49,8 @@ static const rn_value *image_of(const rn_op *op, const rn_value *values)
 
 static rni_direct direct_of(const rni_cuda_device *device, const rn_op *op, const rn_value *values, int64_t images)
 {
-    return (rni_direct){params_of(op), image_of(op, values)->dtype, device->processors, images, device->workspace_limit};
+    return (rni_direct){params_of(op), image_of(op, values)->dtype, device->processors, images,
+                        device->workspace_limit, 0};
 }
 
 static rni_dnn_problem problem_of(const rn_op *op, const rn_value *values, uint32_t flags)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/conv_direct.h"
 #include "kernels/kernels.h"
+#include "ops/conv_f32.h"
 
 /* Kernels count pixels and terms of sums in 32 bits, some a little beyond the last. */
 #define MOST_PIXELS (INT64_C(1) << 30)
 /* Sums of the filter gradient that are left side by side may take so many bytes. */
 #define MOST_SUMS (INT64_C(64) << 20)
 /* Pixels per share: so many at least, and a multiple of what a kernel takes at once. */
-enum { LEAST_SHARE = 512, SHARE_STEP = 32 };
-/* The filter kernel's tile, and how many blocks a processor should get. */
-enum { TILE = 64, BLOCKS_PER_PROCESSOR = 4 };
+enum { LEAST_SHARE = 512, LEAST_F32_SHARE = 128, SHARE_STEP = 32 };
+/* The general filter kernel's tile, and how many threads of blocks a processor should get. */
+enum { TILE = 64, TILE_THREADS = 256, THREADS_PER_PROCESSOR = 1024, F32_THREADS_PER_PROCESSOR = 512 };
 
 static int64_t in_pixels(const rn_conv_params *p)
 {
@@ -62,11 +63,28 @@ static rni_conv_shape shape_of(const rn_conv_params *p, int64_t images)
     return s;
 }
 
-/* Images that one launch may take. */
-static int64_t images_at_once(const rn_conv_params *p)
+/* Images that one launch may take. The f32 kernels count elements in 32 bits. */
+static int64_t images_at_once(const rni_direct *d)
 {
+    const rn_conv_params *const p = d->params;
     const int64_t pixels = in_pixels(p) > out_pixels(p) ? in_pixels(p) : out_pixels(p);
-    return MOST_PIXELS / pixels;
+    const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
+    const int64_t elements = MOST_PIXELS / pixels / channels;
+    return d->dtype == RN_F32 && elements > 0 ? elements : MOST_PIXELS / pixels;
+}
+
+int32_t rni_direct_tile(const rni_direct *d, int32_t kind)
+{
+    if (d->tile || d->dtype != RN_F32)
+        return d->tile ? d->tile : RNI_DIRECT_GENERAL;
+    const rni_conv_shape s = shape_of(d->params, least(d->images, images_at_once(d)));
+    const int32_t tile = rni_f32_choose(kind, &s, d->processors);
+    return tile < 0 ? RNI_DIRECT_GENERAL : RNI_DIRECT_TILE + tile;
+}
+
+static int aligned(const void *p)
+{
+    return (uintptr_t)p % 16 == 0;
 }
 
 /* Where image n begins in the input (or its gradient) and the output (or its gradient). */
@@ -83,11 +101,18 @@ static const void *output_image(const rni_direct *d, const void *y, int64_t n)
 cudaError_t rni_direct_forward(const rni_direct *d, cudaStream_t stream, const void *x, const void *w,
                                const float *bias, const void *residual, void *y, int32_t relu)
 {
-    const int64_t step = images_at_once(d->params);
+    const int64_t step = images_at_once(d);
+    const int32_t tile = rni_direct_tile(d, RN_OP_CONV_FORWARD);
+    const int fast = tile != RNI_DIRECT_GENERAL && aligned(x) && aligned(w) && aligned(residual) && aligned(y);
     cudaError_t error = cudaSuccess;
     for (int64_t n = 0; n < d->images && error == cudaSuccess; n += step) {
         const rni_conv_shape s = shape_of(d->params, least(step, d->images - n));
-        error = rni_k_conv_forward(stream, d->dtype, &s, input_image(d, x, n), w, bias,
+        if (fast)
+            error = rni_k_conv_forward_f32(stream, tile - RNI_DIRECT_TILE, &s, input_image(d, x, n), w, bias,
+                                           residual ? output_image(d, residual, n) : NULL, (void *)output_image(d, y, n),
+                                           relu);
+        else
+            error = rni_k_conv_forward(stream, d->dtype, &s, input_image(d, x, n), w, bias,
                                    residual ? output_image(d, residual, n) : NULL, (void *)output_image(d, y, n), relu);
     }
     return error;
@@ -96,48 +121,66 @@ cudaError_t rni_direct_forward(const rni_direct *d, cudaStream_t stream, const v
 cudaError_t rni_direct_backward_data(const rni_direct *d, cudaStream_t stream, const void *dy, const void *w, void *dx,
                                      int32_t accumulate)
 {
-    const int64_t step = images_at_once(d->params);
+    const int64_t step = images_at_once(d);
+    const int32_t tile = rni_direct_tile(d, RN_OP_CONV_BACKWARD_DATA);
+    const int fast = tile != RNI_DIRECT_GENERAL && aligned(dy) && aligned(w) && aligned(dx);
     cudaError_t error = cudaSuccess;
     for (int64_t n = 0; n < d->images && error == cudaSuccess; n += step) {
         const rni_conv_shape s = shape_of(d->params, least(step, d->images - n));
-        error = rni_k_conv_backward_data(stream, d->dtype, &s, output_image(d, dy, n), w, (void *)input_image(d, dx, n),
+        if (fast)
+            error = rni_k_conv_backward_data_f32(stream, tile - RNI_DIRECT_TILE, &s, output_image(d, dy, n), w,
+                                                 (void *)input_image(d, dx, n), accumulate);
+        else
+            error = rni_k_conv_backward_data(stream, d->dtype, &s, output_image(d, dy, n), w, (void *)input_image(d, dx, n),
                                          accumulate);
     }
     return error;
 }
 
 /* Pixels that a block sums: so that there are blocks for all processors, and sums do not take too much memory. */
-static int64_t share_of(const rni_direct *most)
+static int64_t share_of(const rni_direct *most, int32_t tile)
 {
     const rn_conv_params *const p = most->params;
+    int32_t count;
+    const rni_f32_tile general = {.rows = TILE, .columns = TILE, .threads = TILE_THREADS};
+    const int f32 = tile != RNI_DIRECT_GENERAL;
+    const rni_f32_tile *const t =
+        f32 ? &rni_f32_tiles(RN_OP_CONV_BACKWARD_FILTER, &count)[tile - RNI_DIRECT_TILE] : &general;
     const int64_t terms = p->in_channels / p->groups * p->kernel[0] * p->kernel[1];
-    const int64_t tiles = ceil_div(terms, TILE) * ceil_div(p->out_channels / p->groups, TILE) * p->groups;
-    const int64_t wanted = ceil_div((int64_t)BLOCKS_PER_PROCESSOR * most->processors, tiles);
+    const int64_t tiles = ceil_div(terms, t->columns) * ceil_div(p->out_channels / p->groups, t->rows) * p->groups;
+    const int64_t blocks = (f32 ? F32_THREADS_PER_PROCESSOR : THREADS_PER_PROCESSOR) / t->threads * most->processors;
+    const int64_t wanted = f32 && blocks > tiles ? blocks / tiles : ceil_div(blocks, tiles);
     const int64_t bytes = most->workspace_limit < (uint64_t)MOST_SUMS ? (int64_t)most->workspace_limit : MOST_SUMS;
     const int64_t room = bytes / (weights(p) * (int64_t)sizeof(float));
     const int64_t shares = room < 1 ? 1 : least(wanted, room);
-    const int64_t pixels = least(most->images, images_at_once(p)) * out_pixels(p);
-    const int64_t share = ceil_div(pixels, shares);
-    return ceil_div(share > LEAST_SHARE ? share : LEAST_SHARE, SHARE_STEP) * SHARE_STEP;
+    const int64_t pixels = least(most->images, images_at_once(most)) * out_pixels(p);
+    const int64_t share = ceil_div(pixels, shares), fewest = f32 ? LEAST_F32_SHARE : LEAST_SHARE;
+    return ceil_div(share > fewest ? share : fewest, SHARE_STEP) * SHARE_STEP;
 }
 
 uint64_t rni_direct_filter_workspace(const rni_direct *most)
 {
-    const int64_t images = least(most->images, images_at_once(most->params));
-    const int64_t shares = ceil_div(images * out_pixels(most->params), share_of(most));
-    return (uint64_t)(shares * weights(most->params)) * sizeof(float);
+    const int64_t images = least(most->images, images_at_once(most));
+    const int64_t share = share_of(most, rni_direct_tile(most, RN_OP_CONV_BACKWARD_FILTER));
+    return (uint64_t)(ceil_div(images * out_pixels(most->params), share) * weights(most->params)) * sizeof(float);
 }
 
 cudaError_t rni_direct_backward_filter(const rni_direct *d, const rni_direct *most, cudaStream_t stream, const void *x,
                                        const void *dy, float *dw, void *workspace)
 {
     const rn_conv_params *const p = d->params;
-    const int64_t step = images_at_once(p), share = share_of(most);
+    const int32_t tile = rni_direct_tile(most, RN_OP_CONV_BACKWARD_FILTER);
+    const int fast = tile != RNI_DIRECT_GENERAL && aligned(x) && aligned(dy);
+    const int64_t step = images_at_once(d), share = share_of(most, tile);
     cudaError_t error = cudaSuccess;
     for (int64_t n = 0; n < d->images && error == cudaSuccess; n += step) {
         const rni_conv_shape s = shape_of(p, least(step, d->images - n));
-        error = rni_k_conv_backward_filter(stream, d->dtype, &s, input_image(d, x, n), output_image(d, dy, n),
-                                           (int32_t)share, workspace);
+        if (fast)
+            error = rni_k_conv_backward_filter_f32(stream, tile - RNI_DIRECT_TILE, &s, input_image(d, x, n),
+                                                   output_image(d, dy, n), (int32_t)share, workspace);
+        else
+            error = rni_k_conv_backward_filter(stream, d->dtype, &s, input_image(d, x, n), output_image(d, dy, n),
+                                               (int32_t)share, workspace);
         if (error == cudaSuccess)
             error = rni_k_filter_add(stream, RN_F32, workspace, (int32_t)ceil_div(s.images * out_pixels(p), share), dw,
                                      p->out_channels, s.in_channels, s.kernel[0] * s.kernel[1]);

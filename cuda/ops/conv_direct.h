@@ -6,12 +6,17 @@
 #include "cuda.h"
 
 /* A convolution of so many images. */
+enum { RNI_DIRECT_GENERAL = 1, RNI_DIRECT_TILE = 2 };
 typedef struct rni_direct {
     const rn_conv_params *params;
     int32_t dtype, processors;
     int64_t images;
     uint64_t workspace_limit; /* more only where less is impossible */
+    int32_t tile; /* 0: chosen by size; RNI_DIRECT_GENERAL; RNI_DIRECT_TILE + the number of an f32 tile that serves */
 } rni_direct;
+
+/* What 0 stands for: RNI_DIRECT_GENERAL, or a tile. kind: the op's. */
+int32_t rni_direct_tile(const rni_direct *d, int32_t kind);
 
 /* 0: sizes are beyond what the kernels count with. */
 int rni_direct_serves(const rn_conv_params *params);

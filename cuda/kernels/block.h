@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A block's tile of a product of f32 matrices: sums in registers, operands through shared memory, `depth` terms at a time
+ * in one of two buffers while the other is filled. Rows lie there as [row][term] and columns as [term][column], so that
+ * vectors of 16 bytes go in as they come from memory: a pixel's channels, a term's filters.
+ */
+#ifndef RNI_CUDA_BLOCK_H
+#define RNI_CUDA_BLOCK_H
+
+#include "kernels/vector.h"
+
+/* 16 aligned bytes. */
+typedef rni_vector<float, 4> rni_float4;
+
+/*
+ * Rows x columns, of which each thread has ThreadRows `down` apart, and ThreadColumns in quads that are 4 * `across`
+ * apart. The pitch of rows puts eight that follow one another in different banks.
+ */
+template <int Rows, int Columns, int ThreadRows, int ThreadColumns, int Depth> struct rni_block {
+    static constexpr int rows = Rows, columns = Columns, depth = Depth;
+    static constexpr int thread_rows = ThreadRows, thread_columns = ThreadColumns;
+    static constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
+    static constexpr int row_pitch = Depth + 4, column_pitch = Columns + 4;
+    static constexpr int row_floats = Rows * row_pitch, buffer = row_floats + Depth * column_pitch; /* floats of one */
+    static constexpr int quads = Depth / 4; /* vectors of a row */
+    /* The next terms are loaded in parts, one before the products of every so many terms, whose rows are in registers. */
+    static constexpr int part_terms = ThreadRows * ThreadColumns > 32 ? 2 : 4, parts = Depth / part_terms;
+    static constexpr int row_vectors = Rows * Depth / 4 / threads;
+    static constexpr int column_vectors = (Columns * Depth / 4 + threads - 1) / threads;
+    static constexpr int blocks = 512 / threads; /* of a processor, with 128 registers a thread */
+    static_assert(Rows * Depth / 4 % threads == 0 && threads % 32 == 0, "every thread loads as many rows");
+};
+
+/* A thread's first row and column: of a wide tile a warp has 4 x 8 threads. */
+template <class Block> __device__ __forceinline__ int rni_block_row()
+{
+    constexpr int across = Block::across < 8 ? Block::across : 8, warps = Block::across / across;
+    const int lane = (int)threadIdx.x % (32 * warps);
+    return (int)threadIdx.x / (32 * warps) * (32 / across) + lane % 32 / across;
+}
+
+template <class Block> __device__ __forceinline__ int rni_block_column()
+{
+    constexpr int across = Block::across < 8 ? Block::across : 8, warps = Block::across / across;
+    return ((int)threadIdx.x / 32 % warps * across + (int)threadIdx.x % across) * 4;
+}
+
+/* Adds the products of a part's terms of a buffer. */
+template <class Block>
+__device__ __forceinline__ void rni_block_multiply(const float *buffer, int first,
+                                                   float (&sum)[Block::thread_rows][Block::thread_columns])
+{
+    constexpr int TR = Block::thread_rows, TC = Block::thread_columns, terms = Block::part_terms;
+    const float *const rows = buffer + rni_block_row<Block>() * Block::row_pitch + first;
+    const float *const columns = buffer + Block::row_floats + rni_block_column<Block>() + first * Block::column_pitch;
+    rni_vector<float, terms> a[TR];
+    __syncwarp(); /* no operands of later terms before, or there would not be registers enough */
+    UNROLL
+    for (int i = 0; i < TR; i++)
+        a[i] = rni_load_vector<float, terms>(rows + i * Block::down * Block::row_pitch);
+    UNROLL
+    for (int k = 0; k < terms; k++) {
+        rni_float4 b[TC / 4];
+        UNROLL
+        for (int q = 0; q < TC / 4; q++)
+            b[q] = rni_load_vector<float, 4>(columns + k * Block::column_pitch + q * Block::across * 4);
+        UNROLL
+        for (int i = 0; i < TR; i++)
+            UNROLL for (int j = 0; j < TC; j++)
+                sum[i][j] += a[i].v[k] * b[j / 4].v[j % 4];
+    }
+}
+
+#endif

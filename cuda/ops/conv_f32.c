@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/conv_f32.h"
+
+/* Warps that keep a processor's units busy, and registers that a processor has for so many threads. */
+enum { BUSY_WARPS = 8, RESIDENT_THREADS = 512, MOST_TAPS = 64 };
+
+static const rni_f32_tile gather_tiles[RNI_F32_GATHER_TILES] = {
+    {128, 128, 256, 0, 0.65f}, {128, 64, 128, 0, 0.65f}, {128, 32, 64, 0, 0.6f}, {256, 16, 64, 0, 0.5f},
+    {64, 64, 128, 0, 0.5f},    {64, 32, 64, 0, 0.48f},   {128, 16, 64, 0, 0.4f}, {32, 32, 64, 0, 0.33f},
+};
+
+static const rni_f32_tile filter_tiles[RNI_F32_FILTER_TILES] = {
+    {128, 128, 256, 0, 0.65f}, {64, 64, 128, 0, 0.6f}, {32, 144, 128, 0, 0.55f},
+    {16, 144, 128, 0, 0.45f},  {64, 64, 128, 1, 0.4f}, {16, 32, 128, 1, 0.2f},
+};
+
+const rni_f32_tile *rni_f32_tiles(int32_t kind, int32_t *count)
+{
+    const int filter = kind == RN_OP_CONV_BACKWARD_FILTER;
+    *count = filter ? RNI_F32_FILTER_TILES : RNI_F32_GATHER_TILES;
+    return filter ? filter_tiles : gather_tiles;
+}
+
+static int64_t in_elements(const rni_conv_shape *s)
+{
+    return (int64_t)s->images * s->in[0] * s->in[1] * s->in_channels;
+}
+
+static int64_t out_elements(const rni_conv_shape *s)
+{
+    return (int64_t)s->images * s->out[0] * s->out[1] * s->out_channels;
+}
+
+static int64_t terms_of(const rni_conv_shape *s)
+{
+    return (int64_t)s->in_channels * s->kernel[0] * s->kernel[1];
+}
+
+/* Elements are counted in 32 bits, some beyond the last: windows may begin outside by a padding. */
+static int counts(const rni_conv_shape *s)
+{
+    enum { MOST = 1 << 30 };
+    const int64_t aside =
+        ((int64_t)s->padding[0] + s->kernel[0] * (int64_t)s->dilation[0]) * (s->in[1] + s->padding[1]) * s->in_channels;
+    return in_elements(s) <= MOST && out_elements(s) <= MOST && aside <= MOST / 2 && terms_of(s) <= MOST / (s->out_channels + 16);
+}
+
+int rni_f32_serves(int32_t kind, const rni_conv_shape *s, int32_t number)
+{
+    if (s->groups != 1 || s->out_channels % 4 != 0 || !counts(s))
+        return 0;
+    if (kind == RN_OP_CONV_BACKWARD_FILTER)
+        return s->in_channels % 4 == 0 || filter_tiles[number].single;
+    for (int axis = 0; axis < 2 && kind == RN_OP_CONV_BACKWARD_DATA; axis++)
+        if (s->stride[axis] > 1 && s->dilation[axis] > 1)
+            return 0;
+    return s->in_channels % 4 == 0 && s->kernel[0] <= MOST_TAPS && s->kernel[0] * s->kernel[1] <= MOST_TAPS &&
+           s->stride[0] <= 8 && s->stride[1] <= 8;
+}
+
+static double ceil_div(double a, int32_t b)
+{
+    return (double)(int64_t)((a + b - 1) / b);
+}
+
+/* Seconds but for a factor: the products of a processor's blocks, which few warps compute slowly. */
+static double gather_time(int32_t kind, const rni_conv_shape *s, const rni_f32_tile *t, int32_t processors)
+{
+    const int backward = kind == RN_OP_CONV_BACKWARD_DATA;
+    const int32_t classes = backward ? s->stride[0] * s->stride[1] : 1;
+    const double pixels = (double)s->images * (backward ? s->in[0] * (double)s->in[1] : s->out[0] * (double)s->out[1]);
+    const double blocks = ceil_div(pixels / classes, t->rows) * classes *
+                          ceil_div(backward ? s->in_channels : s->out_channels, t->columns);
+    const double each = ceil_div(blocks, processors), resident = RESIDENT_THREADS / t->threads;
+    const double warps = (each < resident ? each : resident) * t->threads / 32;
+    const double busy = warps < BUSY_WARPS ? warps / BUSY_WARPS : 1;
+    return each * t->rows * t->columns / (t->efficiency * busy);
+}
+
+/* Pixels are shared out to as many blocks as it takes: only what a tile computes in vain counts. */
+static double filter_time(const rni_conv_shape *s, const rni_f32_tile *t)
+{
+    return ceil_div(s->out_channels, t->rows) * t->rows * ceil_div((double)terms_of(s), t->columns) * t->columns /
+           t->efficiency;
+}
+
+int32_t rni_f32_choose(int32_t kind, const rni_conv_shape *s, int32_t processors)
+{
+    int32_t count, best = -1;
+    const rni_f32_tile *const tiles = rni_f32_tiles(kind, &count);
+    double least = 0;
+    for (int32_t i = 0; i < count; i++) {
+        if (!rni_f32_serves(kind, s, i))
+            continue;
+        const double time = kind == RN_OP_CONV_BACKWARD_FILTER ? filter_time(s, &tiles[i])
+                                                               : gather_time(kind, s, &tiles[i], processors);
+        if (best < 0 || time < least) {
+            best = i;
+            least = time;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Which tile of the f32 kernels serves a convolution. */
+#ifndef RNI_CUDA_OPS_CONV_F32_H
+#define RNI_CUDA_OPS_CONV_F32_H
+
+#include "kernels/kernels.h"
+
+/* A tile: pixels x channels forward and backward data, outputs x terms (taps x channels) of the filter gradient. */
+typedef struct rni_f32_tile {
+    int32_t rows, columns, threads;
+    int32_t single;    /* filter: reads single terms, so that channels may be any */
+    float efficiency;  /* the share of the peak that it comes to where there are blocks enough */
+} rni_f32_tile;
+
+/* By number of the kernels' launchers. */
+enum { RNI_F32_GATHER_TILES = 8, RNI_F32_FILTER_TILES = 6 };
+const rni_f32_tile *rni_f32_tiles(int32_t kind, int32_t *count);
+
+/* 1: tile `number` can compute it. kind: RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER. */
+int rni_f32_serves(int32_t kind, const rni_conv_shape *shape, int32_t number);
+/* The tile that should be the fastest on so many processors; -1: none serves. */
+int32_t rni_f32_choose(int32_t kind, const rni_conv_shape *shape, int32_t processors);
+
+#endif
