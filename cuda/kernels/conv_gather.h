@@ -243,13 +243,13 @@ template <class Block, class Source> struct rni_gather_part {
     }
 };
 
-/* All terms of a source: the next are loaded while these are multiplied. */
+/* All terms of a source, which it counts in taps or terms: the next are loaded while these are multiplied. */
 template <class Block, class Source>
-__device__ __forceinline__ void rni_gather_sum(Source &source, int32_t taps, int32_t first_column, float *buffers,
+__device__ __forceinline__ void rni_gather_sum(Source &source, int32_t terms, int32_t first_column, float *buffers,
                                                float (&sum)[Block::thread_rows][Block::thread_columns])
 {
     rni_gather_part<Block, Source> part;
-    int32_t left = source.fillings(taps), now = 0;
+    int32_t left = source.fillings(terms), now = 0;
     if (left == 0)
         return;
     source.begin(first_column);

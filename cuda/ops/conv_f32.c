@@ -2,11 +2,12 @@
 #include "ops/conv_f32.h"
 
 /* Warps that keep a processor's units busy, and registers that a processor has for so many threads. */
-enum { BUSY_WARPS = 8, RESIDENT_THREADS = 512, MOST_TAPS = 64 };
+enum { BUSY_WARPS = 8, RESIDENT_THREADS = 512, MOST_TAPS = 64, MOST_SINGLE_TERMS = 160 };
 
 static const rni_f32_tile gather_tiles[RNI_F32_GATHER_TILES] = {
     {128, 128, 256, 0, 0.65f}, {128, 64, 128, 0, 0.65f}, {128, 32, 64, 0, 0.6f}, {256, 16, 64, 0, 0.5f},
     {64, 64, 128, 0, 0.5f},    {64, 32, 64, 0, 0.48f},   {128, 16, 64, 0, 0.4f}, {32, 32, 64, 0, 0.33f},
+    {128, 64, 128, 1, 0.35f},  {128, 16, 64, 1, 0.25f},
 };
 
 static const rni_f32_tile filter_tiles[RNI_F32_FILTER_TILES] = {
@@ -51,6 +52,8 @@ int rni_f32_serves(int32_t kind, const rni_conv_shape *s, int32_t number)
         return 0;
     if (kind == RN_OP_CONV_BACKWARD_FILTER)
         return s->in_channels % 4 == 0 || filter_tiles[number].single;
+    if (gather_tiles[number].single)
+        return kind == RN_OP_CONV_FORWARD && terms_of(s) <= MOST_SINGLE_TERMS;
     for (int axis = 0; axis < 2 && kind == RN_OP_CONV_BACKWARD_DATA; axis++)
         if (s->stride[axis] > 1 && s->dilation[axis] > 1)
             return 0;

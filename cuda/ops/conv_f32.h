@@ -8,12 +8,12 @@
 /* A tile: pixels x channels forward and backward data, outputs x terms (taps x channels) of the filter gradient. */
 typedef struct rni_f32_tile {
     int32_t rows, columns, threads;
-    int32_t single;    /* filter: reads single terms, so that channels may be any */
+    int32_t single;    /* reads single terms, so that x may have any channels; not for backward data */
     float efficiency;  /* the share of the peak that it comes to where there are blocks enough */
 } rni_f32_tile;
 
 /* By number of the kernels' launchers. */
-enum { RNI_F32_GATHER_TILES = 8, RNI_F32_FILTER_TILES = 6 };
+enum { RNI_F32_GATHER_TILES = 10, RNI_F32_FILTER_TILES = 6 };
 const rni_f32_tile *rni_f32_tiles(int32_t kind, int32_t *count);
 
 /* 1: tile `number` can compute it. kind: RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER. */
