@@ -168,7 +168,8 @@ static rn_status fill_device(rni_cuda_opened *opened)
     device->capability = 10 * properties.major + properties.minor;
     device->processors = properties.multiProcessorCount;
     device->tf32 = opened->settings.tf32;
-    device->direct = opened->settings.direct;
+    device->direct = opened->settings.direct == 1;
+    device->own_f32 = opened->settings.direct < 0 && !opened->settings.tf32;
     device->autotune = opened->settings.autotune;
     device->runtime_engines = opened->settings.runtime_engines;
     opened->total_bytes = properties.totalGlobalMem;

@@ -61,28 +61,24 @@ static rn_status enqueue(const lanes *l, rni_cuda_program *program, rni_cuda_que
 
 static void clear(lanes *l)
 {
-    const rn_host_api *const host = l->device->host;
-    for (size_t i = 0; l->events && i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++)
         if (l->events[i])
             cudaEventDestroy(l->events[i]);
     if (l->fork)
         cudaEventDestroy(l->fork);
-    if (l->events)
-        host->free(host->host, l->events, l->count * sizeof *l->events, 16);
-    if (l->steps)
-        host->free(host->host, l->steps, l->count * sizeof *l->steps, 16);
 }
 
-static rn_status make(rni_cuda_queue *queue, const rn_run *run, lanes *l)
+size_t rni_lanes_bytes(const rn_program_desc *desc)
 {
-    const rn_host_api *const host = queue->device->host;
-    *l = (lanes){.device = queue->device, .count = run->num_ops};
-    l->steps = host->alloc(host->host, l->count * sizeof *l->steps, 16);
-    l->events = host->alloc(host->host, l->count * sizeof *l->events, 16);
-    if (!l->steps || !l->events)
-        return rni_fail(RN_E_NOMEM, "out of memory: a graph of %zu ops", l->count);
-    memset(l->events, 0, l->count * sizeof *l->events);
-    return RN_OK;
+    return (desc->num_ops ? desc->num_ops : 1) * (sizeof(rni_lane_step) + sizeof(cudaEvent_t));
+}
+
+static lanes make(const rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
+{
+    lanes l = {.device = queue->device, .count = run->num_ops, .steps = program->lanes};
+    l.events = (cudaEvent_t *)(void *)(l.steps + l.count);
+    memset(l.events, 0, l.count * sizeof *l.events);
+    return l;
 }
 
 /* Where there is no memory for the second lane, only ops without a workspace are in it. */
@@ -97,16 +93,12 @@ void rni_lanes_prepare(rni_cuda_program *program)
 rn_status rni_lanes_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)
 {
     int64_t join = -1;
-    lanes l;
-    rn_status status = make(queue, run, &l);
-    if (status == RN_OK && !rni_lanes_arrange(program->desc, run, program->side_bytes, l.steps, &join)) {
-        clear(&l);
+    lanes l = make(program, queue, run);
+    if (!rni_lanes_arrange(program->desc, run, program->side_bytes, l.steps, &join))
         return rni_cuda_program_enqueue(program, queue, queue->capture, run);
-    }
     l.stream[0] = queue->capture;
     l.stream[1] = queue->side;
-    if (status == RN_OK)
-        status = make_events(&l);
+    rn_status status = make_events(&l);
     if (status == RN_OK)
         status = enqueue(&l, program, queue, run, join);
     clear(&l);

@@ -29,6 +29,9 @@ int32_t rni_lanes_arrange(const rn_program_desc *desc, const rn_run *run, uint64
 /* Bytes of workspace for the ops that may run in the second lane; 0 when there are none. */
 uint64_t rni_lanes_workspace(const rn_program_desc *desc);
 
+/* Bytes that a capture needs of the host, which the program has from its beginning. */
+size_t rni_lanes_bytes(const rn_program_desc *desc);
+
 /* Before a capture: memory for the second lane, unless the program has it. */
 void rni_lanes_prepare(rni_cuda_program *program);
 

@@ -3,6 +3,7 @@
 #include "program.h"
 #include "blas.h"
 #include "dnn/conv.h"
+#include "lanes.h"
 #include "memory.h"
 #include "ops/drivers.h"
 #include "ops/rules.h"
@@ -230,6 +231,8 @@ static void free_program(rni_cuda_program *program)
     const rn_host_api *const host = program->opened->device.host;
     if (program->states)
         host->free(host->host, program->states, states_bytes(program->desc), 16);
+    if (program->lanes)
+        host->free(host->host, program->lanes, rni_lanes_bytes(program->desc), 16);
     host->free(host->host, program, sizeof *program, 16);
 }
 
@@ -245,9 +248,10 @@ static rn_status make_program(rni_cuda_opened *opened, const rn_program_desc *de
     program->desc = desc;
     program->graphs.off = !opened->settings.graphs;
     program->states = host->alloc(host->host, states, 16);
-    if (!program->states) {
+    program->lanes = host->alloc(host->host, rni_lanes_bytes(desc), 16);
+    if (!program->states || !program->lanes) {
         free_program(program);
-        return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", states);
+        return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", states + rni_lanes_bytes(desc));
     }
     memset(program->states, 0, states);
     *out = program;

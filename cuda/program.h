@@ -37,6 +37,7 @@ struct rni_cuda_program {
     uint32_t first_ticket;
     int32_t groups; /* of optimizers: so many rates are read */
     rni_graphs graphs;
+    void *lanes; /* what captures note of ops: rni_lanes_bytes() */
     void *side_workspace; /* of the ops in the second lane of graphs (lanes.h); NULL: none yet */
     uint64_t side_bytes;
     rni_cuda_queue *queue; /* the last one it ran in */

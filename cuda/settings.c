@@ -30,7 +30,7 @@ static rn_status read_megabytes(const char *name, uint64_t *bytes)
 
 rn_status rni_cuda_settings_read(rni_cuda_settings *settings)
 {
-    *settings = (rni_cuda_settings){.graphs = 1, .overlap = 1};
+    *settings = (rni_cuda_settings){.direct = -1, .graphs = 1, .overlap = 1};
     RNI_TRY(read_switch("RN_CUDA_DIRECT", &settings->direct));
     RNI_TRY(read_switch("RN_CUDA_TF32", &settings->tf32));
     RNI_TRY(read_switch("RN_CUDA_GRAPH", &settings->graphs));

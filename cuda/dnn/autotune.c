@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* RN_CUDA_AUTOTUNE=1: runs the first plans of a shape on memory of their own and takes the fastest. */
+/* RN_CUDA_AUTOTUNE=1: runs the first plans of a shape on memory of their own and takes the fastest, or the problem's rival. */
 #include "dnn/cache.h"
 #include "base/error.h"
 #include <string.h>
@@ -80,26 +80,38 @@ static rn_status execute(const bench *b, const rni_dnn_plan *plan)
     return b->dnn->api->execute(b->dnn->handle, b->stream, plan, operands, count, b->area[0], b->workspace);
 }
 
-/* Milliseconds of RUNS runs, after one that loads the kernels. */
-static rn_status time_plan(const bench *b, const rni_dnn_plan *plan, float *milliseconds)
+static rn_status execute_rival(const bench *b, const rni_dnn_rival *rival)
 {
-    RNI_TRY(execute(b, plan));
+    const rni_dnn_operands operands = {b->area[RNI_DNN_X], b->area[RNI_DNN_W], b->area[RNI_DNN_Y],
+                                       b->area[RNI_DNN_BIAS], b->area[RNI_DNN_RESIDUAL]};
+    return result(b, rival->run(rival, b->stream, &operands, b->area[0]));
+}
+
+static rn_status run(const bench *b, const rni_dnn_plan *plan, const rni_dnn_rival *rival)
+{
+    return plan ? execute(b, plan) : execute_rival(b, rival);
+}
+
+/* Milliseconds of RUNS runs, after one that loads the kernels. plan: NULL for the rival. */
+static rn_status time_plan(const bench *b, const rni_dnn_plan *plan, const rni_dnn_rival *rival, float *milliseconds)
+{
+    RNI_TRY(run(b, plan, rival));
     RNI_TRY(result(b, cudaEventRecord(b->begin, b->stream)));
     for (int i = 0; i < RUNS; i++)
-        RNI_TRY(execute(b, plan));
+        RNI_TRY(run(b, plan, rival));
     RNI_TRY(result(b, cudaEventRecord(b->end, b->stream)));
     RNI_TRY(result(b, cudaEventSynchronize(b->end)));
     return result(b, cudaEventElapsedTime(milliseconds, b->begin, b->end));
 }
 
-/* The index of the fastest; a candidate that fails to run is none, and -1 when all do. */
-static int32_t fastest(bench *b, rni_dnn_plan *const *plans, int32_t count)
+/* The index of the fastest, `count` for the rival; a candidate that fails to run is none, and -1 when all do. */
+static int32_t fastest(bench *b, rni_dnn_plan *const *plans, int32_t count, const rni_dnn_rival *rival)
 {
     int32_t best = -1;
     float least = 0;
-    for (int32_t i = 0; i < count; i++) {
+    for (int32_t i = 0; i < count + (rival != NULL); i++) {
         float milliseconds;
-        if (time_plan(b, plans[i], &milliseconds) != RN_OK)
+        if (time_plan(b, i < count ? plans[i] : NULL, rival, &milliseconds) != RN_OK)
             continue;
         if (best < 0 || milliseconds < least) {
             least = milliseconds;
@@ -121,7 +133,8 @@ static int is_chosen(const rni_dnn_plan *plan, const char *choice)
     return equal;
 }
 
-static int32_t known(const rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan *const *plans, int32_t count)
+static int32_t known(const rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan *const *plans, int32_t count,
+                     const rni_dnn_rival *rival)
 {
     size_t size;
     char *const choice = rni_dnn_choice_read(dnn, shape, &size);
@@ -129,40 +142,47 @@ static int32_t known(const rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_pla
     for (int32_t i = 0; choice && i < count && found < 0; i++)
         if (is_chosen(plans[i], choice))
             found = i;
+    if (choice && rival && strcmp(choice, RNI_DNN_RIVAL) == 0)
+        found = count;
     if (choice)
         dnn->rules.host->free(dnn->rules.host->host, choice, size, 1);
     return found;
 }
 
-static void remember(const rni_dnn *dnn, const rni_dnn_plan *plan)
+static void remember(const rni_dnn *dnn, const rni_dnn_shape *shape, const rni_dnn_plan *plan)
 {
     char *json;
     size_t size;
+    if (!plan)
+        rni_dnn_choice_write(dnn, shape, RNI_DNN_RIVAL);
+    if (!plan)
+        return;
     if (rni_dnn_plan_write(plan, &json, &size) != RN_OK)
         return;
-    rni_dnn_choice_write(dnn, &plan->shape, json);
+    rni_dnn_choice_write(dnn, shape, json);
     plan->host->free(plan->host->host, json, size, 1);
 }
 
 /* The best of several; when nothing could be measured, cuDNN's own order decides, this time. */
-static int32_t best_of(rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan *const *plans, int32_t count)
+static int32_t best_of(rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan *const *plans, int32_t count,
+                       const rni_dnn_rival *rival)
 {
-    int32_t best = known(dnn, shape, plans, count);
+    int32_t best = known(dnn, shape, plans, count, rival);
     if (best >= 0)
         return best;
-    bench b = {.dnn = dnn};
+    bench b = {.dnn = dnn, .workspace = rival ? rival->workspace : 0};
     for (int32_t i = 0; i < count; i++)
         b.workspace = plans[i]->workspace > b.workspace ? plans[i]->workspace : b.workspace;
     if (set_up(&b, shape) == RN_OK)
-        best = fastest(&b, plans, count);
+        best = fastest(&b, plans, count, rival);
     tear_down(&b);
     if (best < 0)
         return 0;
-    remember(dnn, plans[best]);
+    remember(dnn, shape, best < count ? plans[best] : NULL);
     return best;
 }
 
-rn_status rni_dnn_measure(rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan **out)
+rn_status rni_dnn_measure(rni_dnn *dnn, const rni_dnn_shape *shape, const rni_dnn_rival *rival, rni_dnn_plan **out)
 {
     rni_dnn_plan *plans[CANDIDATES];
     int32_t count = 0;
@@ -173,10 +193,10 @@ rn_status rni_dnn_measure(rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan
     }
     if (count == 0)
         return status;
-    const int32_t best = count > 1 ? best_of(dnn, shape, plans, count) : 0;
+    const int32_t best = count > 1 || rival ? best_of(dnn, shape, plans, count, rival) : 0;
     for (int32_t i = 0; i < count; i++)
         if (i != best)
             rni_dnn_plan_destroy(plans[i]);
-    *out = plans[best];
+    *out = best < count ? plans[best] : NULL;
     return RN_OK;
 }

@@ -28,7 +28,8 @@ static rn_status keep(rni_dnn *dnn, const rni_dnn_shape *shape, rni_dnn_plan *pl
     return RN_OK;
 }
 
-rn_status rni_dnn_find(rni_dnn *dnn, const rni_dnn_shape *shape, int measure, const rni_dnn_plan **out)
+rn_status rni_dnn_find(rni_dnn *dnn, const rni_dnn_shape *shape, int measure, const rni_dnn_rival *rival,
+                       const rni_dnn_plan **out)
 {
     for (const rni_dnn_entry *e = dnn->entries; e; e = e->next)
         if (memcmp(&e->shape, shape, sizeof *shape) == 0) {
@@ -37,7 +38,7 @@ rn_status rni_dnn_find(rni_dnn *dnn, const rni_dnn_shape *shape, int measure, co
         }
     rni_dnn_plan *plan = NULL;
     const rn_status status =
-        measure && dnn->device->autotune ? rni_dnn_measure(dnn, shape, &plan) : rni_dnn_plan_make(&dnn->rules, shape, 0, &plan);
+        measure && dnn->device->autotune ? rni_dnn_measure(dnn, shape, rival, &plan) : rni_dnn_plan_make(&dnn->rules, shape, 0, &plan);
     if (status != RN_OK && status != RN_E_UNSUPPORTED)
         return status;
     RNI_TRY(keep(dnn, shape, plan));

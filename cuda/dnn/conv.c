@@ -50,7 +50,8 @@ static int makes_bias(const rni_dnn_shape *s)
     return rni_dnn_has_epilogue(s) && (s->dtype != RN_F32 || !(s->flags & RN_OPF_BIAS));
 }
 
-static rn_status serve_as(rni_dnn *dnn, rni_dnn_shape shape, int padded, int measure, service *out)
+static rn_status serve_as(rni_dnn *dnn, rni_dnn_shape shape, int padded, int measure,
+                          const rni_dnn_rival *rival, service *out)
 {
     const uint64_t available = shape.limit;
     service at = {.padded = padded};
@@ -67,28 +68,30 @@ static rn_status serve_as(rni_dnn *dnn, rni_dnn_shape shape, int padded, int mea
                         "a convolution needs %llu bytes of workspace besides cuDNN's, %llu are allowed",
                         (unsigned long long)at.total, (unsigned long long)available);
     shape.limit = available - at.total;
-    RNI_TRY(rni_dnn_find(dnn, &shape, measure, &at.plan));
+    RNI_TRY(rni_dnn_find(dnn, &shape, measure, rival, &at.plan));
     at.plan_workspace = at.total;
     at.total += at.plan->workspace;
     *out = at;
     return RN_OK;
 }
 
-static rn_status serve(rni_dnn *dnn, const rni_dnn_shape *shape, int measure, service *out)
+static rn_status serve(rni_dnn *dnn, const rni_dnn_shape *shape, int measure,
+                          const rni_dnn_rival *rival, service *out)
 {
     RNI_TRY(rni_dnn_shape_check(shape));
     if (wants_padding(shape)) {
-        const rn_status status = serve_as(dnn, *shape, 1, measure, out);
+        const rn_status status = serve_as(dnn, *shape, 1, measure, NULL, out);
         if (status != RN_E_UNSUPPORTED)
             return status;
     }
-    return serve_as(dnn, *shape, 0, measure, out);
+    return serve_as(dnn, *shape, 0, measure, rival, out);
 }
 
-static rn_status serve_locked(rni_dnn *dnn, const rni_dnn_shape *shape, int measure, service *out)
+static rn_status serve_locked(rni_dnn *dnn, const rni_dnn_shape *shape, int measure,
+                          const rni_dnn_rival *rival, service *out)
 {
     pthread_mutex_lock(&dnn->lock);
-    const rn_status status = serve(dnn, shape, measure, out);
+    const rn_status status = serve(dnn, shape, measure, rival, out);
     pthread_mutex_unlock(&dnn->lock);
     return status;
 }
@@ -108,7 +111,7 @@ rn_status rni_dnn_conv_query(rni_cuda_device *device, const rni_dnn_problem *pro
     service served;
     RNI_TRY(need_dnn(device, problem));
     const rni_dnn_shape shape = rni_dnn_shape_of(problem, device->workspace_limit);
-    RNI_TRY(serve_locked(device->dnn, &shape, 1, &served));
+    RNI_TRY(serve_locked(device->dnn, &shape, 1, problem->rival, &served));
     *workspace = served.total;
     return RN_OK;
 }
@@ -134,7 +137,7 @@ rn_status rni_dnn_conv_prepare(rni_cuda_device *device, const rni_dnn_problem *p
     *out = NULL;
     RNI_TRY(need_dnn(device, problem));
     const rni_dnn_shape shape = rni_dnn_shape_of(problem, device->workspace_limit);
-    RNI_TRY(serve_locked(device->dnn, &shape, 1, &served));
+    RNI_TRY(serve_locked(device->dnn, &shape, 1, problem->rival, &served));
     rni_dnn_conv *const conv = host->alloc(host->host, sizeof *conv, _Alignof(rni_dnn_conv));
     if (!conv)
         return rni_fail(RN_E_NOMEM, "no memory for a convolution");
@@ -171,7 +174,7 @@ static rn_status service_of(rni_dnn_conv *conv, int64_t batch, const service **o
         service served = {0};
         rni_dnn_shape shape = conv->shape;
         shape.batch = batch;
-        const rn_status status = serve(conv->device->dnn, &shape, 0, &served);
+        const rn_status status = serve(conv->device->dnn, &shape, 0, NULL, &served);
         if (status != RN_OK && status != RN_E_UNSUPPORTED)
             return status;
         RNI_TRY(add_batch(conv, batch, status, &served, &b));

@@ -12,6 +12,9 @@
 rn_status rni_dnn_open(rni_cuda_device *device, rni_dnn **out);
 void rni_dnn_close(rni_dnn *dnn); /* after the last release; NULL is fine */
 
+/* Another way to run a convolution, which is measured beside cuDNN's plans. */
+typedef struct rni_dnn_rival rni_dnn_rival;
+
 /* A convolution op. */
 typedef struct rni_dnn_problem {
     const rn_conv_params *params; /* copied where it is kept */
@@ -19,6 +22,7 @@ typedef struct rni_dnn_problem {
     uint32_t flags; /* BIAS, ADD, RELU of FORWARD; ACCUMULATE of the other two: dx or dw += instead of = */
     int32_t dtype; /* of all operands but the bias: RN_F32, RN_BF16, RN_F16 */
     int64_t batch; /* the largest that will run */
+    const rni_dnn_rival *rival; /* NULL for none. Where it is the fastest, there is no plan */
 } rni_dnn_problem;
 
 /*
@@ -32,6 +36,11 @@ typedef struct rni_dnn_operands {
     const float *bias; /* BIAS: f32 [out_channels] */
     const void *residual; /* ADD: as y */
 } rni_dnn_operands;
+
+struct rni_dnn_rival {
+    cudaError_t (*run)(const rni_dnn_rival *rival, cudaStream_t stream, const rni_dnn_operands *operands, void *workspace);
+    uint64_t workspace; /* bytes, in memory that is aligned to 256 */
+};
 
 /*
  * Bytes of workspace for any batch up to the problem's. Builds the plan, with RN_CUDA_AUTOTUNE=1 by measuring; it stays

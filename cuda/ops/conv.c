@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolutions: cuDNN's where it has a plan, else the module's own. Filters are O,H,W,I in both. */
+/*
+ * Convolutions: cuDNN's where it has a plan and the module's f32 kernels are not faster, else the module's own. Filters are
+ * O,H,W,I in both.
+ */
 #include "base/error.h"
 #include "dnn/conv.h"
 #include "kernels/kernels.h"
 #include "ops/conv_direct.h"
+#include "ops/conv_f32.h"
 #include "ops/drivers.h"
 #include "ops/operands.h"
 #include "workspace.h"
@@ -53,10 +57,49 @@ static rni_direct direct_of(const rni_cuda_device *device, const rn_op *op, cons
                         device->workspace_limit, 0};
 }
 
-static rni_dnn_problem problem_of(const rn_op *op, const rn_value *values, uint32_t flags)
+/* The module's f32 kernels, where they may serve instead of cuDNN and can. */
+static int may_be_own(const rni_cuda_device *device, const rn_op *op, const rn_value *values)
+{
+    const rni_direct d = direct_of(device, op, values, image_of(op, values)->dims[0]);
+    return device->own_f32 && d.dtype == RN_F32 && rni_direct_tile(&d, op->kind) != RNI_DIRECT_GENERAL;
+}
+
+/* What is measured beside cuDNN's plans. */
+typedef struct own_way {
+    rni_dnn_rival rival; /* first: what it is given as */
+    rni_direct direct;
+    int32_t kind;
+    uint32_t flags;
+} own_way;
+
+static cudaError_t run_own_way(const rni_dnn_rival *rival, cudaStream_t stream, const rni_dnn_operands *o, void *workspace)
+{
+    const own_way *const own = (const own_way *)(const void *)rival;
+    const int32_t accumulate = (own->flags & RN_OPF_ACCUMULATE) != 0;
+    switch (own->kind) {
+    case RN_OP_CONV_FORWARD:
+        return rni_direct_forward(&own->direct, stream, o->x, o->w, o->bias, o->residual, o->y,
+                                  (own->flags & RN_OPF_RELU) != 0);
+    case RN_OP_CONV_BACKWARD_DATA:
+        return rni_direct_backward_data(&own->direct, stream, o->y, o->w, o->x, accumulate);
+    default:
+        return rni_direct_backward_filter(&own->direct, &own->direct, stream, o->x, o->y, o->w, workspace);
+    }
+}
+
+static own_way own_way_of(const rni_cuda_device *device, const rn_op *op, const rn_value *values)
+{
+    own_way own = {.rival.run = run_own_way, .kind = op->kind, .flags = op->flags};
+    own.direct = direct_of(device, op, values, image_of(op, values)->dims[0]);
+    if (op->kind == RN_OP_CONV_BACKWARD_FILTER)
+        own.rival.workspace = rni_direct_filter_workspace(&own.direct);
+    return own;
+}
+
+static rni_dnn_problem problem_of(const rn_op *op, const rn_value *values, uint32_t flags, const rni_dnn_rival *rival)
 {
     const rn_value *const image = image_of(op, values);
-    return (rni_dnn_problem){params_of(op), op->kind, flags, image->dtype, image->dims[0]};
+    return (rni_dnn_problem){params_of(op), op->kind, flags, image->dtype, image->dims[0], rival};
 }
 
 static int aligned(const void *p)
@@ -73,10 +116,10 @@ static rn_status find(rni_cuda_device *device, const rni_dnn_problem *problem, r
 }
 
 /* With its epilogue, or without when there is no plan for both. */
-static rn_status find_forward(rni_cuda_device *device, const rn_op *op, const rn_value *values, conv_state *out,
-                              uint64_t *workspace)
+static rn_status find_forward(rni_cuda_device *device, const rn_op *op, const rn_value *values,
+                              const rni_dnn_rival *rival, conv_state *out, uint64_t *workspace)
 {
-    rni_dnn_problem problem = problem_of(op, values, op->flags & EPILOGUE);
+    rni_dnn_problem problem = problem_of(op, values, op->flags & EPILOGUE, rival);
     rni_dnn_conv **const conv = out ? &out->conv : NULL;
     rn_status status = find(device, &problem, conv, workspace);
     if (status != RN_E_UNSUPPORTED || !problem.flags)
@@ -94,12 +137,12 @@ static int adds_itself(const rn_conv_params *p, int32_t dtype)
     return dtype == RN_F32 && taps_of(p) == 1;
 }
 
-static rn_status find_filter(rni_cuda_device *device, const rn_op *op, const rn_value *values, conv_state *out,
-                             uint64_t *workspace)
+static rn_status find_filter(rni_cuda_device *device, const rn_op *op, const rn_value *values,
+                             const rni_dnn_rival *rival, conv_state *out, uint64_t *workspace)
 {
     const rn_conv_params *const p = params_of(op);
     const int32_t dtype = image_of(op, values)->dtype, itself = adds_itself(p, dtype);
-    const rni_dnn_problem problem = problem_of(op, values, itself ? RN_OPF_ACCUMULATE : 0);
+    const rni_dnn_problem problem = problem_of(op, values, itself ? RN_OPF_ACCUMULATE : 0, rival);
     uint64_t conv = 0, total = 0;
     RNI_TRY(find(device, &problem, out ? &out->conv : NULL, &conv));
     if (!itself)
@@ -113,11 +156,16 @@ static rn_status find_filter(rni_cuda_device *device, const rn_op *op, const rn_
 static rn_status find_any(rni_cuda_device *device, const rn_op *op, const rn_value *values, conv_state *out,
                           uint64_t *workspace)
 {
+    const int own = may_be_own(device, op, values);
+    const own_way way = own_way_of(device, op, values);
+    const rni_dnn_rival *const rival = own ? &way.rival : NULL;
+    if (own && !device->autotune && !rni_f32_prefers_dnn(params_of(op), op->kind))
+        return RN_E_UNSUPPORTED;
     if (op->kind == RN_OP_CONV_FORWARD)
-        return find_forward(device, op, values, out, workspace);
+        return find_forward(device, op, values, rival, out, workspace);
     if (op->kind == RN_OP_CONV_BACKWARD_FILTER)
-        return find_filter(device, op, values, out, workspace);
-    const rni_dnn_problem problem = problem_of(op, values, op->flags & RN_OPF_ACCUMULATE);
+        return find_filter(device, op, values, rival, out, workspace);
+    const rni_dnn_problem problem = problem_of(op, values, op->flags & RN_OPF_ACCUMULATE, rival);
     return find(device, &problem, out ? &out->conv : NULL, workspace);
 }
 

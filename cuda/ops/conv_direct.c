@@ -9,8 +9,8 @@
 #define MOST_SUMS (INT64_C(64) << 20)
 /* Pixels per share: so many at least, and a multiple of what a kernel takes at once. */
 enum { LEAST_SHARE = 512, LEAST_F32_SHARE = 128, SHARE_STEP = 32 };
-/* The general filter kernel's tile, and how many threads of blocks a processor should get. */
-enum { TILE = 64, TILE_THREADS = 256, THREADS_PER_PROCESSOR = 1024, F32_THREADS_PER_PROCESSOR = 512 };
+/* The general filter kernel's tile, and how many blocks a processor should get. */
+enum { TILE = 64, BLOCKS_PER_PROCESSOR = 4 };
 
 static int64_t in_pixels(const rn_conv_params *p)
 {
@@ -137,24 +137,29 @@ cudaError_t rni_direct_backward_data(const rni_direct *d, cudaStream_t stream, c
     return error;
 }
 
-/* Pixels that a block sums: so that there are blocks for all processors, and sums do not take too much memory. */
+/* Shares that the general kernel's blocks take: so that there are some for all processors. */
+static int64_t general_shares(const rni_direct *most)
+{
+    const rn_conv_params *const p = most->params;
+    const int64_t terms = p->in_channels / p->groups * p->kernel[0] * p->kernel[1];
+    const int64_t tiles = ceil_div(terms, TILE) * ceil_div(p->out_channels / p->groups, TILE) * p->groups;
+    return ceil_div((int64_t)BLOCKS_PER_PROCESSOR * most->processors, tiles);
+}
+
+/* Pixels that a block sums; sums do not take too much memory. */
 static int64_t share_of(const rni_direct *most, int32_t tile)
 {
     const rn_conv_params *const p = most->params;
-    int32_t count;
-    const rni_f32_tile general = {.rows = TILE, .columns = TILE, .threads = TILE_THREADS};
-    const int f32 = tile != RNI_DIRECT_GENERAL;
-    const rni_f32_tile *const t =
-        f32 ? &rni_f32_tiles(RN_OP_CONV_BACKWARD_FILTER, &count)[tile - RNI_DIRECT_TILE] : &general;
-    const int64_t terms = p->in_channels / p->groups * p->kernel[0] * p->kernel[1];
-    const int64_t tiles = ceil_div(terms, t->columns) * ceil_div(p->out_channels / p->groups, t->rows) * p->groups;
-    const int64_t blocks = (f32 ? F32_THREADS_PER_PROCESSOR : THREADS_PER_PROCESSOR) / t->threads * most->processors;
-    const int64_t wanted = f32 && blocks > tiles ? blocks / tiles : ceil_div(blocks, tiles);
     const int64_t bytes = most->workspace_limit < (uint64_t)MOST_SUMS ? (int64_t)most->workspace_limit : MOST_SUMS;
     const int64_t room = bytes / (weights(p) * (int64_t)sizeof(float));
-    const int64_t shares = room < 1 ? 1 : least(wanted, room);
-    const int64_t pixels = least(most->images, images_at_once(most)) * out_pixels(p);
-    const int64_t share = ceil_div(pixels, shares), fewest = f32 ? LEAST_F32_SHARE : LEAST_SHARE;
+    const rni_conv_shape s = shape_of(p, least(most->images, images_at_once(most)));
+    const int64_t pixels = s.images * out_pixels(p), fewest = tile == RNI_DIRECT_GENERAL ? LEAST_SHARE : LEAST_F32_SHARE;
+    int64_t shares = least(ceil_div(pixels, fewest), room);
+    if (shares < 1)
+        shares = 1;
+    shares = tile == RNI_DIRECT_GENERAL ? least(shares, general_shares(most))
+                                        : rni_f32_shares(&s, tile - RNI_DIRECT_TILE, most->processors, shares);
+    const int64_t share = ceil_div(pixels, shares);
     return ceil_div(share > fewest ? share : fewest, SHARE_STEP) * SHARE_STEP;
 }
 

@@ -2,7 +2,7 @@
 #include "ops/conv_f32.h"
 
 /* Warps that keep a processor's units busy, and registers that a processor has for so many threads. */
-enum { BUSY_WARPS = 8, RESIDENT_THREADS = 512, MOST_TAPS = 64, MOST_SINGLE_TERMS = 160 };
+enum { BUSY_WARPS = 8, RESIDENT_THREADS = 512, MOST_TAPS = 64, MOST_SINGLE_TERMS = 160, MOST_ROUNDS = 6 };
 
 static const rni_f32_tile gather_tiles[RNI_F32_GATHER_TILES] = {
     {128, 128, 256, 0, 0.65f}, {128, 64, 128, 0, 0.65f}, {128, 32, 64, 0, 0.6f}, {256, 16, 64, 0, 0.5f},
@@ -85,6 +85,40 @@ static double filter_time(const rni_conv_shape *s, const rni_f32_tile *t)
 {
     return ceil_div(s->out_channels, t->rows) * t->rows * ceil_div((double)terms_of(s), t->columns) * t->columns /
            t->efficiency;
+}
+
+int rni_f32_prefers_dnn(const rn_conv_params *p, int32_t kind)
+{
+    enum { LEAST_CHANNELS = 128 };
+    return kind == RN_OP_CONV_BACKWARD_FILTER && !p->direct && p->kernel[0] == 3 && p->kernel[1] == 3 &&
+           p->stride[0] == 1 && p->stride[1] == 1 && p->dilation[0] == 1 && p->dilation[1] == 1 &&
+           p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS;
+}
+
+/*
+ * Blocks of a tile run in rounds of as many as processors hold; a share costs a round's part of the products, and its sums
+ * are written and read again. A processor multiplies 128 times a tick, and has about 10 bytes of bandwidth in that time.
+ */
+int32_t rni_f32_shares(const rni_conv_shape *s, int32_t number, int32_t processors, int64_t most)
+{
+    const rni_f32_tile *const t = &filter_tiles[number];
+    const double tiles = ceil_div(s->out_channels, t->rows) * ceil_div((double)terms_of(s), t->columns);
+    const double round = (double)processors * (RESIDENT_THREADS / t->threads);
+    const double pixels = (double)s->images * s->out[0] * s->out[1];
+    const double products = pixels * t->rows * t->columns / (t->efficiency * 128) * (RESIDENT_THREADS / t->threads);
+    const double sums = 8.0 * s->out_channels * (double)terms_of(s) / (10.0 * processors);
+    double least = 0;
+    int32_t best = 1;
+    for (int32_t rounds = 1; rounds <= MOST_ROUNDS; rounds++) {
+        const double wanted = (double)(int64_t)(rounds * round / tiles);
+        const int32_t n = wanted < 1 ? 1 : wanted > (double)most ? (int32_t)most : (int32_t)wanted;
+        const double time = ceil_div(tiles * n, (int32_t)round) * products / n + n * sums;
+        if (rounds > 1 && time >= least)
+            continue;
+        least = time;
+        best = n;
+    }
+    return best;
 }
 
 int32_t rni_f32_choose(int32_t kind, const rni_conv_shape *s, int32_t processors)

@@ -18,6 +18,10 @@ const rni_f32_tile *rni_f32_tiles(int32_t kind, int32_t *count);
 
 /* 1: tile `number` can compute it. kind: RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER. */
 int rni_f32_serves(int32_t kind, const rni_conv_shape *shape, int32_t number);
+/* 1: cuDNN has a way for it that takes fewer products (Winograd), and measured is faster. */
+int rni_f32_prefers_dnn(const rn_conv_params *params, int32_t kind);
+/* Shares of the pixels that filter tile `number` should take: few, and so that the last blocks do not wait for few others. */
+int32_t rni_f32_shares(const rni_conv_shape *shape, int32_t number, int32_t processors, int64_t most);
 /* The tile that should be the fastest on so many processors; -1: none serves. */
 int32_t rni_f32_choose(int32_t kind, const rni_conv_shape *shape, int32_t processors);
 

@@ -213,8 +213,7 @@ static void tell(comparison *m, const st_device *d)
 static int open_way(comparison *m, const st_device *d, int way)
 {
     checker *const k = &m->ways[way];
-    if (way == OWN)
-        setenv("RN_CUDA_DIRECT", "1", 1);
+    setenv("RN_CUDA_DIRECT", way == OWN ? "1" : "0", 1);
     const int opened = checker_open(k, d->backend, d->index);
     unsetenv("RN_CUDA_DIRECT");
     if (!opened)

@@ -184,7 +184,7 @@ static double difference(const float *a, const float *b)
 
 static double time_dnn(bench *b)
 {
-    const rni_dnn_problem problem = {&b->params, b->kind, 0, RN_F32, b->batch};
+    const rni_dnn_problem problem = {&b->params, b->kind, 0, RN_F32, b->batch, NULL};
     uint64_t workspace = 0;
     if (rni_dnn_conv_query(b->device, &problem, &workspace) != RN_OK || workspace > (uint64_t)WORKSPACE_MB << 20 ||
         rni_dnn_conv_prepare(b->device, &problem, &b->conv) != RN_OK)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """check_autotune.py CHECKBACKEND MODULE: measured plans are kept in a file, found there again, and measured anew when
-the file is of no use."""
+the file is of no use; where no plan can beat them, the module's own kernels are."""
 import os
 import pathlib
 import re
@@ -46,5 +46,20 @@ with tempfile.TemporaryDirectory() as name:
     assert "cudaErrorLaunchOutOfResources" in failed.stdout + failed.stderr, failed.stdout + failed.stderr
     kept = [path.read_text(encoding="utf-8") for path in pathlib.Path(name).iterdir()]
     assert not "".join(kept), kept
+with tempfile.TemporaryDirectory() as name:
+    # cuDNN fails to run, the module's own kernels do not: they are kept for what they serve, and found again.
+    arguments = [checkbackend, "test", f"--module={module}", "--function=conv_backward_data", "--first=10"]
+    environment = {**os.environ, "RN_CUDA_AUTOTUNE": "1", "RN_CUDA_CACHE": name}
+    subprocess.run([*arguments, "--count=1"], env={**environment, "RNI_SIM_FAIL_LIBRARY": "-1"}, capture_output=True,
+                   check=False)
+    path, = pathlib.Path(name).iterdir()
+    own = path.read_text(encoding="utf-8").splitlines()
+    assert own and all(line.endswith("\town") and " f32" in line for line in own), own
+    done = subprocess.run([*arguments, "--count=4"], env=environment, capture_output=True, text=True, check=False)
+    assert re.search(r"^conv_backward_data +ok$", done.stdout, re.M), done.stdout + done.stderr
+    both = path.read_text(encoding="utf-8").splitlines()
+    assert both[:len(own)] == own and len(both) > len(own), both
+    shapes = [line.rsplit("\t", 1)[0] for line in both]
+    assert len(set(shapes)) == len(shapes), "what is the module's own was measured again"
 
 print(f"{len(first)} shapes measured, kept and found")

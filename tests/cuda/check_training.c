@@ -318,12 +318,14 @@ START_TEST(the_host_runs_ahead)
 }
 END_TEST
 
-/* Convolutions by the module's own kernels, f32 products by its own: another order of sums, the same training. */
-START_TEST(without_libraries)
+/* Convolutions and products by the module's own kernels, or by libraries alone: another order of sums, the same training. */
+START_TEST(with_and_without_libraries)
 {
-    setenv("RN_CUDA_DIRECT", "1", 1);
-    against_the_cpu(&(sim_training){"tutorial", 3, 12, 3, 0, RN_F32, 1});
-    unsetenv("RN_CUDA_DIRECT");
+    for (int direct = 0; direct < 2; direct++) {
+        setenv("RN_CUDA_DIRECT", direct ? "1" : "0", 1);
+        against_the_cpu(&(sim_training){"tutorial", 3, 12, 3, 0, RN_F32, 1});
+        unsetenv("RN_CUDA_DIRECT");
+    }
 }
 END_TEST
 
@@ -341,7 +343,7 @@ int main(int argc, char **argv)
         the_same_bits_when_an_op_cannot_be_captured,
         copies_of_another_thread_during_a_capture,
         the_host_runs_ahead,
-        without_libraries,
+        with_and_without_libraries,
     };
     if (argc != 2 || !sim_open(argv[1]))
         return 2;

@@ -48,7 +48,7 @@ static const rn_conv_params first_layer = {.in_channels = 3,
 
 static rni_dnn_problem problem_of(const rn_conv_params *params, int32_t kind, uint32_t flags, int32_t dtype)
 {
-    return (rni_dnn_problem){params, kind, flags, dtype, 8};
+    return (rni_dnn_problem){params, kind, flags, dtype, 8, NULL};
 }
 
 static rn_status query(rni_cuda_device *device, const rn_conv_params *params, int32_t dtype, int64_t batch)

@@ -6,6 +6,7 @@
 #include "kernels/activations.h"
 #include "kernels/augment.h"
 #include "kernels/kernels.h"
+#include "ops/conv_f32.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,8 +270,39 @@ static void convolution(int32_t dtype)
           "conv_backward_filter");
 }
 
+/* Every tile of the f32 kernels. */
+static void f32_convolutions(void)
+{
+    rni_conv_shape s = {.images = 2,
+                        .groups = 1,
+                        .in_channels = 12,
+                        .out_channels = 20,
+                        .in = {6, 5},
+                        .out = {3, 3},
+                        .kernel = {3, 3},
+                        .stride = {2, 2},
+                        .padding = {1, 1},
+                        .dilation = {1, 1}};
+    const int64_t in = 2 * 30 * 12, out = 2 * 9 * 20, filter = 20 * 12 * 9;
+    for (int32_t tile = 0; tile < RNI_F32_GATHER_TILES; tile++) {
+        if (rni_f32_serves(RN_OP_CONV_FORWARD, &s, tile))
+            check(rni_k_conv_forward_f32(NULL, tile, &s, singles(in), singles(filter), singles(20), singles(out),
+                                         singles(out), 1),
+                  "conv_forward_f32");
+        if (rni_f32_serves(RN_OP_CONV_BACKWARD_DATA, &s, tile))
+            check(rni_k_conv_backward_data_f32(NULL, tile, &s, singles(out), singles(filter), singles(in), 1),
+                  "conv_backward_data_f32");
+    }
+    for (int32_t tile = 0; tile < RNI_F32_FILTER_TILES; tile++)
+        if (rni_f32_serves(RN_OP_CONV_BACKWARD_FILTER, &s, tile))
+            check(rni_k_conv_backward_filter_f32(NULL, tile, &s, singles(in), singles(out), 32, singles(filter)),
+                  "conv_backward_filter_f32");
+    check(rni_k_filter_add(NULL, RN_F32, singles(12 * filter), 12, singles(filter), 20, 12, 9), "filter_add");
+}
+
 int main(void)
 {
+    f32_convolutions();
     for (int t = 0; t < 2; t++) {
         const int32_t dtype = types[t];
         flat(dtype);
