@@ -2,7 +2,8 @@
 /*
  * A block's tile of a product of f32 matrices: sums in registers, operands through shared memory, `depth` terms at a time
  * in one of two buffers while the other is filled. Rows lie there as [row][term] and columns as [term][column], so that
- * vectors of 16 bytes go in as they come from memory: a pixel's channels, a term's filters.
+ * vectors of 16 bytes go in as they come from memory: a pixel's channels, a term's filters. Where in a row a term lies
+ * depends on the row, so that neither a warp's stores nor its loads meet in a bank.
  */
 #ifndef RNI_CUDA_BLOCK_H
 #define RNI_CUDA_BLOCK_H
@@ -14,20 +15,22 @@ typedef rni_vector<float, 4> rni_float4;
 
 /*
  * Rows x columns, of which each thread has ThreadRows `down` apart, and ThreadColumns in quads that are 4 * `across`
- * apart. The pitch of rows puts eight that follow one another in different banks.
+ * apart.
  */
 template <int Rows, int Columns, int ThreadRows, int ThreadColumns, int Depth> struct rni_block {
     static constexpr int rows = Rows, columns = Columns, depth = Depth;
     static constexpr int thread_rows = ThreadRows, thread_columns = ThreadColumns;
     static constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
-    static constexpr int row_pitch = Depth + 4, column_pitch = Columns + 4;
-    static constexpr int row_floats = Rows * row_pitch, buffer = row_floats + Depth * column_pitch; /* floats of one */
+    static constexpr int column_pitch = Columns + 4;
+    static constexpr int row_floats = Rows * Depth, buffer = row_floats + Depth * column_pitch; /* floats of one */
     static constexpr int quads = Depth / 4; /* vectors of a row */
     /* The next terms are loaded in parts, one before the products of every so many terms, whose rows are in registers. */
     static constexpr int part_terms = ThreadRows * ThreadColumns > 32 ? 2 : 4, parts = Depth / part_terms;
     static constexpr int row_vectors = Rows * Depth / 4 / threads;
     static constexpr int column_vectors = (Columns * Depth / 4 + threads - 1) / threads;
     static constexpr int blocks = 512 / threads; /* of a processor, with 128 registers a thread */
+    static_assert(across >= 4 && down % 8 == 0, "a warp reads 8 rows at most, and a thread's have their terms at the same places");
+    static_assert(threads / quads % 8 == 0, "so have those that it fills");
     static_assert(Rows * Depth / 4 % threads == 0 && threads % 32 == 0, "every thread loads as many rows");
 };
 
@@ -45,19 +48,46 @@ template <class Block> __device__ __forceinline__ int rni_block_column()
     return ((int)threadIdx.x / 32 % warps * across + (int)threadIdx.x % across) * 4;
 }
 
-/* Adds the products of a part's terms of a buffer. */
+/* Where a row's first 4 terms lie; those from k on, a multiple of 4, lie at this ^ k, also from the second buffer on. */
+template <class Block> __device__ __forceinline__ int rni_block_place(int row)
+{
+    static_assert(Block::buffer % Block::depth == 0, "^ leaves alone which row and buffer it is");
+    return row * Block::depth + row / (32 / Block::depth) % Block::quads * 4;
+}
+
+/* A thread's vector i of the rows: which row, from which term on. */
+template <class Block> __device__ __forceinline__ int rni_block_load_row(int i)
+{
+    return (int)threadIdx.x / Block::quads + i * (Block::threads / Block::quads);
+}
+
+template <class Block> __device__ __forceinline__ int rni_block_load_term()
+{
+    return (int)threadIdx.x % Block::quads * 4;
+}
+
+/* All vectors of a thread go to the same place in their rows. */
+template <class Block> __device__ __forceinline__ void rni_block_store_row(float *buffer, int i, const rni_float4 &v)
+{
+    const int place = rni_block_place<Block>(rni_block_load_row<Block>(0)) ^ rni_block_load_term<Block>();
+    rni_store_vector<float, 4>(buffer + place + i * (Block::threads / Block::quads) * Block::depth, v);
+}
+
+/* Adds the products of a part's terms, which begin at `first`, of the buffer at `now`. */
 template <class Block>
-__device__ __forceinline__ void rni_block_multiply(const float *buffer, int first,
+__device__ __forceinline__ void rni_block_multiply(const float *buffers, int now, int first,
                                                    float (&sum)[Block::thread_rows][Block::thread_columns])
 {
     constexpr int TR = Block::thread_rows, TC = Block::thread_columns, terms = Block::part_terms;
-    const float *const rows = buffer + rni_block_row<Block>() * Block::row_pitch + first;
-    const float *const columns = buffer + Block::row_floats + rni_block_column<Block>() + first * Block::column_pitch;
+    const int place = now + rni_block_place<Block>(rni_block_row<Block>());
+    const float *const rows = buffers + (place ^ first / 4 * 4) + first % 4;
+    const float *const columns =
+        buffers + now + Block::row_floats + rni_block_column<Block>() + first * Block::column_pitch;
     rni_vector<float, terms> a[TR];
     __syncwarp(); /* no operands of later terms before, or there would not be registers enough */
     UNROLL
     for (int i = 0; i < TR; i++)
-        a[i] = rni_load_vector<float, terms>(rows + i * Block::down * Block::row_pitch);
+        a[i] = rni_load_vector<float, terms>(rows + i * Block::down * Block::depth);
     UNROLL
     for (int k = 0; k < terms; k++) {
         rni_float4 b[TC / 4];

@@ -152,10 +152,10 @@ template <class Way, class Block> struct rni_gather_source {
         filter = t.tap * s.in_channels;
         UNROLL
         for (int i = 0; i < Block::row_vectors; i++) {
-            const rni_gather_pixel p = pixels[(int)threadIdx.x / Block::quads + i * (Block::threads / Block::quads)];
+            const rni_gather_pixel p = pixels[rni_block_load_row<Block>(i)];
             const int32_t y = p.y + t.y, x = p.x + t.x;
             const bool inside = (uint32_t)y < (uint32_t)Way::from(s)[0] && (uint32_t)x < (uint32_t)Way::from(s)[1];
-            row[i] = inside ? (p.image + y * Way::from(s)[1] + x) * Way::terms(s) + (int)threadIdx.x % Block::quads * 4 : -1;
+            row[i] = inside ? (p.image + y * Way::from(s)[1] + x) * Way::terms(s) + rni_block_load_term<Block>() : -1;
         }
     }
 
@@ -181,15 +181,9 @@ template <class Way, class Block> struct rni_gather_source {
 
     __device__ __forceinline__ rni_float4 load_row(int i) const
     {
-        if (row[i] < 0 || channel + (int)threadIdx.x % Block::quads * 4 >= Way::terms(s))
+        if (row[i] < 0 || channel + rni_block_load_term<Block>() >= Way::terms(s))
             return {};
         return rni_load_vector<float, 4>(from + (row[i] + channel));
-    }
-
-    __device__ __forceinline__ void store_row(int i, const rni_float4 &v, float *rows) const
-    {
-        const int r = (int)threadIdx.x / Block::quads + i * (Block::threads / Block::quads);
-        rni_store_vector<float, 4>(rows + r * Block::row_pitch + (int)threadIdx.x % Block::quads * 4, v);
     }
 
     __device__ __forceinline__ rni_float4 load_column(int i) const
@@ -235,7 +229,7 @@ template <class Block, class Source> struct rni_gather_part {
         UNROLL
         for (int i = 0; i < row_count; i++)
             if (part + i * Block::parts < Block::row_vectors)
-                source.store_row(part + i * Block::parts, row[i], buffer);
+                rni_block_store_row<Block>(buffer, part + i * Block::parts, row[i]);
         UNROLL
         for (int i = 0; i < column_count; i++)
             if (part + i * Block::parts < Block::column_vectors)
@@ -268,7 +262,7 @@ __device__ __forceinline__ void rni_gather_sum(Source &source, int32_t terms, in
         for (int p = 0; p < Block::parts; p++) {
             if (left > 1)
                 part.load(source, p);
-            rni_block_multiply<Block>(buffers + now, p * Block::part_terms, sum);
+            rni_block_multiply<Block>(buffers, now, p * Block::part_terms, sum);
             if (left > 1)
                 part.store(source, p, buffers + other);
         }
@@ -338,7 +332,7 @@ __global__ void __launch_bounds__(Block::threads, Block::blocks)
 /* The tiles that launchers choose from, by number. */
 #define RNI_GATHER_BLOCKS(apply)                                                                                       \
     apply(0, rni_block<128, 128, 8, 8, 16>) apply(1, rni_block<128, 64, 8, 8, 16>) apply(2, rni_block<128, 32, 8, 8, 8>) \
-    apply(3, rni_block<256, 16, 8, 8, 8>) apply(4, rni_block<64, 64, 8, 4, 16>) apply(5, rni_block<64, 32, 8, 4, 16>)  \
+    apply(3, rni_block<256, 16, 8, 4, 16>) apply(4, rni_block<64, 64, 8, 4, 16>) apply(5, rni_block<64, 32, 8, 4, 16>)  \
     apply(6, rni_block<128, 16, 8, 4, 8>) apply(7, rni_block<32, 32, 4, 4, 16>)
 
 /* Blocks for the largest class of pixels, and classes; x = 0: more than a grid may have. */

@@ -59,22 +59,16 @@ template <class Block> struct rni_single_source {
 
     __device__ __forceinline__ rni_float4 load_row(int i) const
     {
-        const rni_gather_pixel p = pixels[(int)threadIdx.x / Block::quads + i * (Block::threads / Block::quads)];
+        const rni_gather_pixel p = pixels[rni_block_load_row<Block>(i)];
         /* Without a sign, as a row without a pixel overflows. */
         const uint32_t first = ((uint32_t)(p.image + p.x) + (uint32_t)p.y * (uint32_t)s.in[1]) * (uint32_t)s.in_channels;
-        const rni_single_term *const at = terms + term + (int)threadIdx.x % Block::quads * 4;
+        const rni_single_term *const at = terms + term + rni_block_load_term<Block>();
         rni_float4 v = {};
         UNROLL
         for (int j = 0; j < 4; j++)
             if ((uint32_t)(p.y + at[j].y) < (uint32_t)s.in[0] && (uint32_t)(p.x + at[j].x) < (uint32_t)s.in[1])
                 v.v[j] = from[(int32_t)(first + (uint32_t)at[j].at)];
         return v;
-    }
-
-    __device__ __forceinline__ void store_row(int i, const rni_float4 &v, float *rows) const
-    {
-        const int r = (int)threadIdx.x / Block::quads + i * (Block::threads / Block::quads);
-        rni_store_vector<float, 4>(rows + r * Block::row_pitch + (int)threadIdx.x % Block::quads * 4, v);
     }
 
     __device__ __forceinline__ rni_float4 load_column(int i) const
