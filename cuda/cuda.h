@@ -21,6 +21,7 @@ typedef struct rni_cuda_device {
     int32_t direct;          /* 1: convolutions and products by the module's own kernels only */
     int32_t autotune;        /* 1: cuDNN's plans are timed when they are made */
     int32_t runtime_engines; /* 1: engines that cuDNN compiles when asked are welcome */
+    int32_t fuse;            /* 1: convolutions deliver statistics where cuDNN has an engine for both */
     int32_t lost;            /* a sticky error: only closing is possible */
     uint64_t workspace_limit; /* bytes a convolution's workspace may have */
     rni_dnn *dnn;            /* NULL: with direct, and before the first convolution */

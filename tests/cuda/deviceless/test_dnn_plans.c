@@ -17,7 +17,7 @@ static const rni_device_record *record_of(const char *name)
 static rni_cuda_device open_device(const char *name, uint64_t limit)
 {
     rni_cuda_device device;
-    ck_ok(record_device_open(record_of(name), 0, limit, &device));
+    ck_ok(record_device_open(record_of(name), 0, 1, limit, &device));
     return device;
 }
 
@@ -234,6 +234,10 @@ START_TEST(notes_decide)
     ck_assert_int_eq(rni_dnn_acceptable(&strict, &shape, winograd, 0), 1);
     ck_assert_int_eq(rni_dnn_acceptable(&strict, &shape, 0, compiled), 0);
     ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, compiled), 1);
+    shape.flags = RN_OPF_STATS; /* compiled ones add floats in any order */
+    ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, compiled), 0);
+    ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, 0), 1);
+    shape.flags = 0;
     shape.direct = 1;
     ck_assert_int_eq(rni_dnn_acceptable(&strict, &shape, winograd, 0), 0);
     shape.direct = 0;
@@ -299,7 +303,7 @@ static rn_status whole_life(void)
     rni_dnn_conv *conv = NULL;
     char memory[16];
     const rni_dnn_operands operands = {.x = memory, .w = memory, .y = memory};
-    rn_status status = record_device_open(record_of("h100"), 0, UINT64_C(1) << 30, &device);
+    rn_status status = record_device_open(record_of("h100"), 0, 1, UINT64_C(1) << 30, &device);
     if (status != RN_OK)
         return status;
     status = rni_dnn_conv_prepare(&device, &problem, &conv);
