@@ -107,24 +107,6 @@ static void store(const work *k, void *to, int64_t at, double sum)
     narrow_store(to, at, k->s->dtype, sum);
 }
 
-/* In the order of the graph; NaN passes ReLU. */
-static void store_forward(const work *k, const convolve_tensors *t)
-{
-    const int64_t count = rni_dnn_output_count(k->s);
-    for (int64_t i = 0; i < count; i++) {
-        double value = k->sums[i];
-        if (t->residual)
-            value += (double)narrow_load(t->residual, i, k->s->dtype);
-        if (t->bias)
-            value += (double)narrow_load(t->bias, i % k->s->out[0], k->s->dtype);
-        if ((k->s->flags & RN_OPF_RELU) && value < 0)
-            value = 0;
-        store(k, t->y, i, value);
-    }
-    if (k->s->flags & RN_OPF_STATS)
-        store_statistics(k, t);
-}
-
 /* Rows of a tile, which is summed in f32 before the tiles are. */
 enum { TILE = 128 };
 
@@ -147,6 +129,24 @@ static void store_statistics(const work *k, const convolve_tensors *t)
         ((float *)t->totals)[c] = total;
         ((float *)t->squares)[c] = square;
     }
+}
+
+/* In the order of the graph; NaN passes ReLU. */
+static void store_forward(const work *k, const convolve_tensors *t)
+{
+    const int64_t count = rni_dnn_output_count(k->s);
+    for (int64_t i = 0; i < count; i++) {
+        double value = k->sums[i];
+        if (t->residual)
+            value += (double)narrow_load(t->residual, i, k->s->dtype);
+        if (t->bias)
+            value += (double)narrow_load(t->bias, i % k->s->out[0], k->s->dtype);
+        if ((k->s->flags & RN_OPF_RELU) && value < 0)
+            value = 0;
+        store(k, t->y, i, value);
+    }
+    if (k->s->flags & RN_OPF_STATS)
+        store_statistics(k, t);
 }
 
 static void store_data(const work *k, const convolve_tensors *t)
