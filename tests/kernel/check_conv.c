@@ -241,9 +241,19 @@ static void stats_of(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t b
         scale[i] = 2 * (sqrt(c->terms) + 0.1) * (1 + offset) * size;
 }
 
-void oc_conv_forward_stats(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t batch, double offset)
+void oc_conv_forward_stats(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t batch, double offset, int apart)
 {
     stats_of(c, rng, p, batch, 0, offset);
+    if (!apart)
+        return;
+    rn_op *const conv = &c->ops[c->num_ops - 1];
+    const uint32_t *const out = c->out[c->num_ops - 1];
+    conv->flags = 0;
+    conv->num_out = 1;
+    oc_op(c, RN_OP_BN_STATS, 0, 0);
+    oc_in(c, out[0]);
+    oc_out(c, out[1], OC_BOUND);
+    oc_out(c, out[2], OC_BOUND);
 }
 
 static int64_t multiple_of_8(int64_t channels)
