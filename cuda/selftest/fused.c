@@ -28,6 +28,7 @@ enum { RUNS = 5, MOST_FAILURES = 20 };
 typedef struct tally {
     int ran, without; /* convolutions that an engine took with their statistics, and those that none did */
     double worst[OFFSETS][WAYS]; /* of the bound */
+    double variance[OFFSETS][WAYS]; /* how far one is off that of the outputs as they are, in proportion to it */
 } tally;
 
 typedef struct comparison {
@@ -57,6 +58,35 @@ static int run(const comparison *m, const oc_case *c, const char *what, oc_resul
     return outcome;
 }
 
+/* The variance of channel k of an image [N,C,H,W]. */
+static double variance_of(const double *y, const rn_value *v, size_t k)
+{
+    const size_t pixels = (size_t)(v->dims[2] * v->dims[3]), channels = (size_t)v->dims[1], images = (size_t)v->dims[0];
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < images * pixels; i++)
+        sum += y[(i / pixels * channels + k) * pixels + i % pixels];
+    const double mean = sum / (double)(images * pixels);
+    for (size_t i = 0; i < images * pixels; i++) {
+        const double d = y[(i / pixels * channels + k) * pixels + i % pixels] - mean;
+        squares += d * d;
+    }
+    return squares / (double)(images * pixels);
+}
+
+/* The largest of all channels, in proportion. */
+static double worst_variance(const oc_case *c, const oc_result *got)
+{
+    const uint32_t *const out = c->out[1]; /* behind the packed weights */
+    const double *const y = got->data[out[0]], *const var = got->data[out[2]];
+    double worst = 0;
+    for (size_t k = 0; k < c->values[out[2]].count; k++) {
+        const double exact = variance_of(y, &c->values[out[0]].v, k);
+        if (exact > 0)
+            worst = fmax(worst, fabs(var[k] - exact) / exact);
+    }
+    return worst;
+}
+
 static void judge(const comparison *m, const oc_case *c, const oc_result got[WAYS])
 {
     static const char *const names[WAYS] = {"in one engine", "as two ops"};
@@ -67,8 +97,9 @@ static void judge(const comparison *m, const oc_case *c, const oc_result got[WAY
         return;
     }
     for (int way = 0; way < WAYS; way++) {
-        double *const worst = &m->y->worst[m->offset][way];
+        double *const worst = &m->y->worst[m->offset][way], *const variance = &m->y->variance[m->offset][way];
         *worst = fmax(*worst, check_worst(c, m->dtype, &got[way], &expected, &scale));
+        *variance = fmax(*variance, worst_variance(c, &got[way]));
         if (!check_within(c, m->dtype, &got[way], &expected, &scale, message))
             tell_failure(m, names[way], message);
     }
@@ -141,8 +172,8 @@ static void check_dtype(comparison *m)
         }
     st_say("%s: %d ran, %d without an engine", rn_dtype_name(m->dtype), y.ran, y.without);
     for (int i = 0; i < OFFSETS && y.ran; i++)
-        st_say("  %-20s at most %.3f of the bound in one engine, %.3f as two ops", names[i], y.worst[i][FUSED],
-               y.worst[i][APART]);
+        st_say("  %-19s: at most %.3f of the bound in one engine, %.3f as two ops; variances off by %.2g and %.2g",
+               names[i], y.worst[i][FUSED], y.worst[i][APART], y.variance[i][FUSED], y.variance[i][APART]);
     if (y.without && !y.ran && is_expected(m))
         st_fail(m->t, "%s: no engine delivers statistics, where there should be some", rn_dtype_name(m->dtype));
 }
