@@ -4,6 +4,7 @@
  * aligned to 16 bytes, and channels that fill whole vectors.
  */
 #include "kernels/activations.h"
+#include "kernels/bn_sums.h"
 #include "kernels/kernels.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,8 +216,15 @@ static void convolution(int32_t dtype)
           "conv_backward_filter");
 }
 
+/* More channels than a block has threads. */
+static void moments(void)
+{
+    check(rni_k_bn_from_sums(NULL, singles(150), singles(150), singles(150), singles(150), 150, 77), "bn_from_sums");
+}
+
 int main(void)
 {
+    moments();
     for (int t = 0; t < 2; t++) {
         const int32_t dtype = types[t];
         flat(dtype);
