@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The module's table, and the border: inside, messages are the module's own (base/error.h); here they go to the host. */
 #include "device.h"
+#include "mark.h"
 #include "memory.h"
 #include "program.h"
 #include "queue.h"
@@ -122,6 +123,29 @@ static rn_status op_run(void *dev, void *queue, const rn_op *op, const rn_value 
     return tell_of(dev, rni_cuda_op_run(dev, queue, op, values, run));
 }
 
+static rn_status mark_create(void *dev, void **mark)
+{
+    cudaEvent_t made = NULL;
+    const rn_status status = rni_cuda_mark_create(dev, &made);
+    *mark = made;
+    return tell_of(dev, status);
+}
+
+static void mark_destroy(void *dev, void *mark)
+{
+    rni_cuda_mark_destroy(dev, mark);
+}
+
+static rn_status mark_record(void *dev, void *queue, void *mark)
+{
+    return tell_of(dev, rni_cuda_mark_record(queue, mark));
+}
+
+static rn_status mark_elapsed(void *dev, void *from, void *to, double *seconds)
+{
+    return tell_of(dev, rni_cuda_mark_elapsed(dev, from, to, seconds));
+}
+
 static const rn_backend backend = {
     .struct_size = sizeof(rn_backend),
     .abi_major = RN_BACKEND_ABI_MAJOR,
@@ -146,6 +170,10 @@ static const rn_backend backend = {
     .program_run = program_run,
     .program_destroy = program_destroy,
     .op_run = op_run,
+    .mark_create = mark_create,
+    .mark_destroy = mark_destroy,
+    .mark_record = mark_record,
+    .mark_elapsed = mark_elapsed,
 };
 
 rn_status rn_backend_query(uint32_t host_major, uint32_t host_minor, const rn_backend **out)

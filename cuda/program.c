@@ -50,6 +50,7 @@ static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_SGD] = &rni_cuda_sgd,
     [RN_OP_ADAM] = &rni_cuda_adam,
     [RN_OP_LERP] = &rni_cuda_lerp,
+    [RN_OP_AUGMENT] = &rni_cuda_augment,
 };
 
 rn_status rni_cuda_launched(const rni_cuda_call *call, cudaError_t error)
@@ -170,7 +171,8 @@ static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_valu
     if (driver->prepare)
         RNI_TRY(driver->prepare(queue->device, op, values, state));
     RNI_TRY(rni_cuda_queue_room(queue, groups_of(op), reports));
-    RNI_TRY(rni_cuda_scalars_write(queue, run, groups_of(op)));
+    if (op->kind != RN_OP_AUGMENT) /* reads none: the next step's need not be written again for it */
+        RNI_TRY(rni_cuda_scalars_write(queue, run, groups_of(op)));
     const uint32_t ticket = reports ? rni_cuda_queue_ticket(queue, op) : 0;
     return run_one(queue, queue->stream, op, values, run, ticket, *state, NULL);
 }

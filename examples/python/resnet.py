@@ -41,6 +41,7 @@ PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD, PLAN_DROP_WEIGHTS = 1, 2, 4, 
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
 LOADER_SHUFFLE, LOADER_DROP_LAST = 1, 2
+RESIDENCY_HOST, RESIDENCY_AUTO, RESIDENCY_DEVICE = range(3)
 IMAGE_AS_STORED, IMAGE_FOLDER_SKIP_BROKEN, IMAGE_FOLDER_FULL_SIZE = 1, 2, 4
 SHORTCUT_A, SHORTCUT_B, SHORTCUT_3X3, SHORTCUT_C = range(4)
 CIFAR_PLAIN, CIFAR_ZEROS_AFTER = 1, 2
@@ -173,7 +174,7 @@ rn_loader_options = _struct(
     "rn_loader_options", _flags, ("batch", c_int64), ("seed", c_uint64), ("workers", c_int32), ("prefetch", c_int32),
     ("device", POINTER(rn_device)), ("transform", POINTER(rn_transform)), ("plan", POINTER(rn_plan)),
     ("shard", c_int64), ("num_shards", c_int64), ("mixup_alpha", c_double), ("cutmix_alpha", c_double),
-    ("mix_probability", c_double), ("cutmix_share", c_double))
+    ("mix_probability", c_double), ("cutmix_share", c_double), ("residency", c_int32), ("reserved", c_int32))
 rn_image_options = _struct("rn_image_options", _flags, ("max_pixels", c_int64))
 rn_image_folder_options = _struct(
     "rn_image_folder_options", _flags, ("max_pixels", c_int64), ("classes_of", POINTER(rn_dataset)))
@@ -354,6 +355,7 @@ FUNCTIONS = {
     "rn_loader_create": (rn_status, [_set, _P(rn_loader_options), _P(_loa)]),
     "rn_loader_next": (rn_status, [_loa, _P(_ten), _P(_ten)]),
     "rn_loader_batches": (c_int64, [_loa]),
+    "rn_loader_resident_bytes": (c_uint64, [_loa]),
     "rn_loader_position": (rn_status, [_loa, _i64s, _i64s]),
     "rn_loader_seek": (rn_status, [_loa, c_int64, c_int64]),
     "rn_checkpoint_save": (rn_status, [_ctx, c_char_p, _P(rn_checkpoint)]),
@@ -1192,14 +1194,17 @@ class Dataset(_Handle):
 
     def loader(self, batch=128, shuffle=False, drop_last=False, seed=0, workers=1, prefetch=2, transform=None,
                device=None, plan=None, shard=0, num_shards=1, mixup=0.0, cutmix=0.0, mix_probability=1.0,
-               cutmix_share=0.5):
-        """mixup, cutmix: the alpha of each; batches then have class probabilities instead of labels."""
+               cutmix_share=0.5, residency="host"):
+        """
+        mixup, cutmix: the alpha of each; batches then have class probabilities instead of labels. residency: "host",
+        "auto" or "device": where batches are made.
+        """
         flags = (LOADER_SHUFFLE if shuffle else 0) | (LOADER_DROP_LAST if drop_last else 0)
         return Loader(_create(lib.rn_loader_create, _loa, self.pointer, byref(_defaults(
             rn_loader_options, flags=flags, batch=batch, seed=seed, workers=workers, prefetch=prefetch,
             device=_pointer(device), transform=_pointer(transform), plan=_pointer(plan), shard=shard,
             num_shards=num_shards, mixup_alpha=mixup, cutmix_alpha=cutmix, mix_probability=mix_probability,
-            cutmix_share=cutmix_share))))
+            cutmix_share=cutmix_share, residency=("host", "auto", "device").index(residency)))))
 
 
 def _custom_dataset(context, read, count, classes, shape, dtype):
@@ -1239,6 +1244,10 @@ class Loader(_Handle):
 
     def __iter__(self):
         return iter(self.next, None)
+
+    def resident_bytes(self):
+        """What the dataset takes on the device; 0 when the host makes the batches."""
+        return lib.rn_loader_resident_bytes(self.pointer)
 
     def position(self):
         epoch, batch = c_int64(), c_int64()

@@ -31,6 +31,8 @@ static const char help[] =
     "  --dtype NAME         fp32, or bf16: activations of half the size, weights and sums stay fp32 (fp32)\n"
     "  --threads N          threads to compute with (as many as there are)\n"
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
+    "  --residency NAME     where batches are made: host, device (it holds the dataset), or auto: device where that is a\n"
+    "                       GPU that has the memory and can do the recipe's augmentation (auto)\n"
     "  --out DIR            folder for what is written (resnet-out)\n"
     "  --resume             go on from DIR/checkpoint.safetensors, exactly where it was saved\n"
     "  --weights FILE       begin with these: safetensors, or what torch.save() wrote (.pth)\n"
@@ -61,6 +63,7 @@ static const flag flags[] = {
     {"--dtype", FLAG_TEXT, offsetof(options, dtype)},
     {"--threads", FLAG_THREADS, offsetof(options, threads)},
     {"--device", FLAG_TEXT, offsetof(options, device)},
+    {"--residency", FLAG_TEXT, offsetof(options, residency_name)},
     {"--out", FLAG_TEXT, offsetof(options, out)},
     {"--resume", FLAG_SWITCH, offsetof(options, resume)},
     {"--list-archs", FLAG_ARCHS, 0},
@@ -88,9 +91,22 @@ static void load_recipe(options *o)
     recipe_check(r);
 }
 
+static int32_t residency_of(const char *name)
+{
+    static const char *const names[] = {
+        [RN_RESIDENCY_HOST] = "host",
+        [RN_RESIDENCY_AUTO] = "auto",
+        [RN_RESIDENCY_DEVICE] = "device",
+    };
+    for (int32_t i = 0; i < (int32_t)(sizeof names / sizeof names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    fail(2, "--residency: expected auto, host or device, got '%s'", name);
+}
+
 void options_parse(options *o, int argc, char **argv)
 {
-    *o = (options){.arch = "tutorial", .recipe_name = "tutorial", .device = "auto", .out = "resnet-out", .dtype = "fp32"};
+    *o = (options){.arch = "tutorial", .recipe_name = "tutorial", .device = "auto", .out = "resnet-out", .dtype = "fp32", .residency_name = "auto"};
     flags_parse(&table, o, argc, argv, NULL);
     if (o->epochs && o->iterations)
         fail(2, "--epochs and --iterations both say how long to train: give one of them");
@@ -100,6 +116,7 @@ void options_parse(options *o, int argc, char **argv)
         exit(0);
     }
     data_options_check(&o->data, 1);
+    o->residency = residency_of(o->residency_name);
     if (strcmp(o->dtype, "fp32") != 0 && strcmp(o->dtype, "bf16") != 0)
         fail(2, "--dtype: expected fp32 or bf16, got '%s'", o->dtype);
 }

@@ -8,11 +8,12 @@
 
 typedef struct options {
     data_options data;
-    const char *arch, *recipe_name, *print_recipe, *device, *out, *dtype;
+    const char *arch, *recipe_name, *print_recipe, *device, *out, *dtype, *residency_name;
     texts set;                                   /* key=value */
     int64_t epochs, iterations, batch, micro_batch; /* 0: the recipe's */
     double lr;                                   /* 0: the recipe's */
     uint64_t seed, memory_limit;                 /* memory_limit 0: none */
+    int32_t residency;                           /* RN_RESIDENCY_*, by its name */
     int32_t threads;                             /* 0: as many as there are */
     int resume;
     const char *weights, *exported; /* NULL: none */

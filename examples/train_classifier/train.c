@@ -131,6 +131,7 @@ static rn_loader *make_loader(training *t, rn_dataset *ds, rn_plan *plan)
         recipe_mix(t->r, &o);
     o.batch = t->c.micro_batch;
     o.plan = plan;
+    o.residency = t->o->residency;
     if (t->o->data.workers)
         o.workers = t->o->data.workers;
     o.transform = recipe_transform(t->r, t->ctx, t->o->data.dataset, &t->info, training_half);

@@ -108,6 +108,22 @@ RN_API rn_status rn_dataset_take(rn_dataset *ds, int64_t count, rn_dataset **out
 #define RN_LOADER_DROP_LAST 2u /**< leaves out a last batch that is not full */
 
 /**
+ * Where batches are made. Batches are the same, bit by bit, and so are positions and checkpoints.
+ *
+ * With residency on the device, the loader copies all images, as bytes, and labels to its device when it is made: later
+ * changes of a tensor dataset's memory do not reach it. Each batch is made there by one kernel, in order with the
+ * plans' work; options.workers and options.prefetch mean nothing. It takes a dataset of u8 images of one size that lies
+ * in memory (CIFAR, IDX, tensors, parts of these), and of a transform's steps random crop, centre crop, random hflip,
+ * cutout, normalize and subtract, at most 8 that are not normalize; it does not mix.
+ */
+enum {
+    RN_RESIDENCY_HOST = 0,  /**< by the host, and copied */
+    RN_RESIDENCY_AUTO = 1,  /**< on the device, where it is not the CPU, the above holds and a quarter of its free memory
+                                 is enough; else by the host, and RN_LOG_INFO tells why */
+    RN_RESIDENCY_DEVICE = 2 /**< on the device, the CPU as well; RN_E_UNSUPPORTED or RN_E_NOMEM where that cannot be */
+};
+
+/**
  * A loader with mixup_alpha or cutmix_alpha above 0 mixes the images of a batch, after all transforms: image i with
  * image i - 1, the first with the last. One lambda ~ Beta(alpha, alpha) holds for the batch; both are a function of
  * seed, epoch and batch. Targets are then class probabilities f32 [n, classes], which cross-entropy takes: lambda for
@@ -133,11 +149,13 @@ typedef struct rn_loader_options {
     double cutmix_alpha;     /**< above 0: CutMix; 1 is usual */
     double mix_probability;  /**< of a batch to be mixed, 0 to 1; others get probabilities of 1 and 0 */
     double cutmix_share;     /**< with both: the probability that a mixed batch is CutMix's, 0 to 1 */
+    int32_t residency;       /**< RN_RESIDENCY_* */
+    int32_t reserved;        /**< 0 */
 } rn_loader_options;
 #define RN_LOADER_OPTIONS_INIT                                               \
     {                                                                        \
         sizeof(rn_loader_options), 0, 128, 0, 1, 2, NULL, NULL, NULL, 0, 1,  \
-            0.0, 0.0, 1.0, 0.5                                               \
+            0.0, 0.0, 1.0, 0.5, RN_RESIDENCY_HOST, 0                         \
     }
 RN_API rn_status rn_loader_options_init(rn_loader_options *options, size_t struct_size);
 
@@ -158,6 +176,9 @@ RN_API rn_status rn_loader_next(rn_loader *l, rn_tensor **images, rn_tensor **la
 
 /** @return the batches of an epoch, 0 for NULL. */
 RN_API int64_t rn_loader_batches(const rn_loader *l);
+
+/** @return the bytes of device memory that its dataset takes (RN_RESIDENCY_*); 0: batches are made by the host. 0 for NULL. */
+RN_API uint64_t rn_loader_resident_bytes(const rn_loader *l);
 
 /** Where the loader stands: the epoch and the number of batches handed out in it. */
 RN_API rn_status rn_loader_position(const rn_loader *l, int64_t *epoch, int64_t *batch);

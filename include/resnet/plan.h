@@ -147,10 +147,13 @@ RN_API rn_status rn_plan_memory(const rn_plan *p, rn_memory *out);
 /** Writes the program: each op with its layer path, inputs, outputs, sizes and places. */
 RN_API rn_status rn_plan_describe(const rn_plan *p, rn_write_fn write, void *user);
 
-/** Starts (1) or stops (0) timing every op; starting clears what was measured. */
+/**
+ * Starts (1) or stops (0) timing every op; starting clears what was measured. On the CPU every op is waited for. A GPU
+ * notes the times itself: ops are enqueued one by one, without CUDA graphs, and steps overlap as usual.
+ */
 RN_API rn_status rn_plan_set_profiling(rn_plan *p, int32_t on);
 
-/** Writes a table of the timed ops: kind, path, calls, milliseconds, share, GFLOP/s or GB/s. @return RN_E_STATE without timing */
+/** Waits for what runs, then writes a table of the timed ops: kind, path, calls, milliseconds, share, GFLOP/s or GB/s. @return RN_E_STATE without timing */
 RN_API rn_status rn_plan_profile(const rn_plan *p, rn_write_fn write, void *user);
 
 #ifdef __cplusplus

@@ -16,6 +16,8 @@ static rn_status check_backend(const rn_backend *b)
         return rni_fail(RN_E_INVALID, "backend: a function that is not optional is NULL");
     if (b->program_create && (!b->program_run || !b->program_destroy))
         return rni_fail(RN_E_INVALID, "backend: program_create without program_run and program_destroy");
+    if (b->mark_create && (!b->mark_destroy || !b->mark_record || !b->mark_elapsed))
+        return rni_fail(RN_E_INVALID, "backend: mark_create without mark_destroy, mark_record and mark_elapsed");
     return RN_OK;
 }
 

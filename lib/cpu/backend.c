@@ -67,6 +67,7 @@ static const rni_cpu_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_SGD] = &rni_cpu_sgd,
     [RN_OP_ADAM] = &rni_cpu_adam,
     [RN_OP_LERP] = &rni_cpu_lerp,
+    [RN_OP_AUGMENT] = &rni_cpu_augment,
 };
 
 static rn_status device_count(const rn_host_api *host, int32_t *count)

@@ -36,6 +36,8 @@ static rn_status slot_storage(rn_loader *l, rni_slot *slot, size_t image_bytes, 
 /* Where workers write: straight into the tensors when the host can address them. */
 static rn_status slot_memory(rn_loader *l, rni_slot *slot, size_t image_bytes, size_t label_bytes)
 {
+    if (l->resident)
+        return RN_OK;
     if (l->dev->info.host_memory) {
         slot->image_data = slot->image_storage->data;
         slot->label_data = slot->label_storage->data;
@@ -160,18 +162,22 @@ static const int64_t *epoch_order(rn_loader *l, int64_t epoch)
     return l->order;
 }
 
+int64_t rni_loader_index(rn_loader *l, int64_t epoch, int64_t i)
+{
+    const int64_t *const order = epoch_order(l, epoch);
+    const int64_t at = l->options.shard + i * l->options.num_shards;
+    return order ? order[at] : at;
+}
+
 void rni_batch_assign(rn_loader *l, rni_slot *slot, const rni_position *position)
 {
-    const int64_t *const order = epoch_order(l, position->epoch);
     const int64_t first = position->batch * l->options.batch, left = l->images - first;
     slot->epoch = position->epoch;
     slot->batch = position->batch;
     slot->count = left < l->capacity ? left : l->capacity;
     slot->ready = 0;
-    for (int64_t i = 0; i < slot->count; i++) {
-        const int64_t at = l->options.shard + (first + i) * l->options.num_shards;
-        slot->indices[i] = order ? order[at] : at;
-    }
+    for (int64_t i = 0; i < slot->count; i++)
+        slot->indices[i] = rni_loader_index(l, position->epoch, first + i);
 }
 
 static void *image_of(const rn_loader *l, const rni_slot *slot, int64_t row)

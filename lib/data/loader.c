@@ -3,6 +3,7 @@
 #include "data/loader.h"
 #include "base/abi.h"
 #include "base/half.h"
+#include "data/resident.h"
 #include "plan/plan.h"
 #include <inttypes.h>
 #include <stddef.h>
@@ -34,6 +35,9 @@ static rn_status check_options(const rn_loader_options *o)
     if (o->shard < 0 || o->shard >= o->num_shards)
         return rni_fail(RN_E_INVALID, "options.shard: expected 0 to %" PRId64 ", got %" PRId64, o->num_shards - 1,
                         o->shard);
+    if (o->residency < RN_RESIDENCY_HOST || o->residency > RN_RESIDENCY_DEVICE)
+        return rni_fail(RN_E_INVALID, "options.residency: expected RN_RESIDENCY_*, 0 to %d, got %" PRId32,
+                        RN_RESIDENCY_DEVICE, o->residency);
     return rni_mix_check(o);
 }
 
@@ -135,9 +139,12 @@ static rn_status build(rn_loader *l)
     const int64_t dims[3] = {l->pipeline.channels, l->pipeline.out_height, l->pipeline.out_width};
     RNI_TRY(rni_shape_check(3, dims, l->dtype, "images of a batch", &l->image_count, &l->image_bytes));
     count_batches(l);
-    l->num_slots = o->workers ? (size_t)o->prefetch + 1 : 1;
     RNI_TRY(make_order(l));
+    RNI_TRY(rni_resident_choose(l));
+    l->num_slots = o->workers && !l->resident ? (size_t)o->prefetch + 1 : 1;
     RNI_TRY(rni_slots_create(l));
+    if (l->resident)
+        return RN_OK;
     return o->workers ? rni_ring_start(l) : rni_batch_scratch(l, &l->scratch);
 }
 
@@ -181,6 +188,7 @@ void rn_loader_release(rn_loader *l)
     rn_context *const ctx = l->ctx;
     rni_ring_stop(l);
     rni_slots_free(l);
+    rni_resident_free(l);
     rni_pipeline_free(&l->pipeline);
     rni_free(l->allocator, l->order);
     rni_free(l->allocator, l->scratch);
@@ -192,6 +200,11 @@ void rn_loader_release(rn_loader *l)
 int64_t rn_loader_batches(const rn_loader *l)
 {
     return l ? l->batches : 0;
+}
+
+uint64_t rn_loader_resident_bytes(const rn_loader *l)
+{
+    return l && l->resident ? l->resident->map.total : 0;
 }
 
 rn_status rn_loader_position(const rn_loader *l, int64_t *epoch, int64_t *batch)
@@ -229,12 +242,15 @@ static rn_status make_next(rn_loader *l, rni_slot **out)
         return rni_ring_next(l, out);
     *out = &l->slots[0];
     rni_batch_assign(l, *out, &l->position);
-    rni_batch_make(l, *out, l->scratch, NULL);
+    if (!l->resident)
+        rni_batch_make(l, *out, l->scratch, NULL);
     return RN_OK;
 }
 
-static rn_status send(const rn_loader *l, const rni_slot *slot, rn_tensor *images, rn_tensor *labels)
+static rn_status send(rn_loader *l, const rni_slot *slot, rn_tensor *images, rn_tensor *labels)
 {
+    if (l->resident)
+        return rni_resident_make(l, slot, images, labels);
     if (l->dev->info.host_memory)
         return RN_OK;
     RNI_TRY(rni_tensor_put(images, slot->image_data)); /* made in the order of the tensor */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside of loaders. loader.c: what the host sees. batch.c: where batches live and how one is made. prefetch.c: the
- * ring of batches that background threads fill.
+ * ring of batches that background threads fill. resident.c: batches made on the device instead.
  */
 #ifndef RNI_LOADER_H
 #define RNI_LOADER_H
@@ -15,6 +15,8 @@
 #include <sys/types.h>
 
 enum { RNI_MAX_WORKERS = 256, RNI_MAX_PREFETCH = 1024 };
+
+typedef struct rni_resident rni_resident; /* resident.h: a dataset in device memory */
 
 /* A batch, and what it is to hold. */
 typedef struct rni_slot {
@@ -82,6 +84,7 @@ struct rn_loader {
     rni_slot *slots;
     size_t num_slots;
     void *scratch; /* for batches made in rn_loader_next() */
+    rni_resident *resident; /* NULL: the host makes batches */
     rni_ring ring;
 };
 
@@ -94,6 +97,8 @@ rn_status rni_slot_choose(rn_loader *l, rni_slot *slot, rn_tensor **images, rn_t
 
 /* Memory a thread needs to make batches. */
 rn_status rni_batch_scratch(const rn_loader *l, void **out);
+/* The dataset's index of the shard's i-th image of an epoch. As rni_batch_assign(): not on two threads at once. */
+int64_t rni_loader_index(rn_loader *l, int64_t epoch, int64_t i);
 /* Says which images a slot is to hold. Not on two threads at once. */
 void rni_batch_assign(rn_loader *l, rni_slot *slot, const rni_position *position);
 /* Reads and transforms them; the outcome is in slot->status. May run on several threads, with a slot each. */

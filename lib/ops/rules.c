@@ -21,7 +21,7 @@ enum {
     OPTIONAL = 64
 };
 
-enum { MAX_IN = 7, MAX_OUT = 4 };
+enum { MAX_IN = 8, MAX_OUT = 4 };
 
 typedef struct op_rule {
     const char *name;
@@ -86,6 +86,8 @@ static const op_rule rules[RN_OP_COUNT_] = {
     [RN_OP_SGD] = {"sgd", 0, sizeof(rn_sgd_params), 0, {FLOATS, METRICS}, {FLOATS, OPT(FLOATS)}},
     [RN_OP_ADAM] = {"adam", 0, sizeof(rn_adam_params), 0, {FLOATS, METRICS}, {FLOATS, FLOATS}},
     [RN_OP_LERP] = {"lerp", 0, 0, 0, {FLOATS}, {FLOATS}},
+    [RN_OP_AUGMENT] = {"augment", 0, sizeof(rn_augment_params), 0,
+                       {OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OPT(OTHER), OPT(OTHER)}, {OTHER, OTHER}},
 };
 
 rn_status rni_ops_refuse(const rn_op *op, rn_status status, const char *format, ...)

@@ -203,7 +203,7 @@ void rn_plan_release(rn_plan *p)
     rni_free(&ctx->allocator, p->grad_of_state);
     rni_free(&ctx->allocator, p->made);
     rni_free(&ctx->allocator, p->wanted);
-    rni_free(&ctx->allocator, p->times);
+    rni_profile_free(p->profile);
     rn_optimizer_release(p->optimizer);
     rn_loss_release(p->loss);
     rni_model_unuse(p->model);

@@ -5,13 +5,7 @@
 
 #include "graph/graph.h"
 #include "plan/plan.h"
-
-/* Time spent in one op while profiling. */
-typedef struct rni_op_time {
-    uint64_t calls;
-    double seconds;
-    int64_t images;
-} rni_op_time;
+#include "plan/profile.h"
 
 struct rn_plan {
     atomic_int references;
@@ -46,7 +40,7 @@ struct rn_plan {
     int64_t step;        /* forwards of a TRAIN plan */
     int64_t micro;       /* micro-batches since the last update */
     uint64_t trainable_clock;
-    rni_op_time *times;  /* per op; NULL: no profiling */
+    rni_profile *profile; /* NULL: no profiling */
 };
 
 /* compile.c: from the layer tree to a placed program. Everything it made is in the plan, also when it fails. */
@@ -64,5 +58,8 @@ rn_status rni_plan_drop_weights(rn_plan *p);
 /* run.c: the ops of sections first..last, timed when profiling. */
 rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last);
 rn_status rni_plan_run_ops(rn_plan *p, rn_run *run, uint32_t first, uint32_t count);
+
+/* report.c: a text goes to the caller, and then its memory. */
+rn_status rni_plan_give_text(rni_text *text, rn_write_fn write, void *user);
 
 #endif

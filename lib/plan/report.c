@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs and profiles as text. */
+/* Programs as text. */
 #include "plan/internal.h"
-#include <stdio.h>
-#include <string.h>
 
 static const char *const role_names[RN_ROLE_COUNT] = {
     "x",  "target", "y", "dy", "dx", "input", "arena", "param", "grad", "buffer", "state", "derived", "metrics",
@@ -58,7 +56,7 @@ static void add_op(rni_text *text, const rni_program *prog, uint32_t i)
     rni_text_append(text, "\n");
 }
 
-static rn_status give(rni_text *text, rn_write_fn write, void *user)
+rn_status rni_plan_give_text(rni_text *text, rn_write_fn write, void *user)
 {
     const rn_status status = text->failed ? rni_nomem("a report", text->capacity)
                                           : write(user, text->data ? text->data : "", text->length);
@@ -86,84 +84,5 @@ rn_status rn_plan_describe(const rn_plan *p, rn_write_fn write, void *user)
         for (uint32_t i = p->first[s]; i < p->first[s + 1]; i++)
             add_op(&text, &p->low.p, i);
     }
-    return give(&text, write, user);
-}
-
-rn_status rn_plan_set_profiling(rn_plan *p, int32_t on)
-{
-    RNI_REQUIRE(p);
-    rni_op_time *times = NULL;
-    if (on) {
-        times = rni_calloc(&p->ctx->allocator, p->low.p.num_ops + 1, sizeof *times);
-        if (!times)
-            return rni_nomem("a profile", p->low.p.num_ops * sizeof *times);
-    }
-    rni_free(&p->ctx->allocator, p->times);
-    p->times = times;
-    return RN_OK;
-}
-
-/* Nominal floating-point operations of one image: taps in the padding count. */
-static double op_flops(const rni_program *prog, const rn_op *op)
-{
-    if (op->kind == RN_OP_CONV_FORWARD || op->kind == RN_OP_CONV_BACKWARD_DATA ||
-        op->kind == RN_OP_CONV_BACKWARD_FILTER) {
-        const rn_conv_params *const c = op->params;
-        return 2.0 * (double)(c->out_channels * c->out_height * c->out_width) *
-               (double)(c->in_channels / c->groups * c->kernel[0] * c->kernel[1]);
-    }
-    if (op->kind == RN_OP_LINEAR || op->kind == RN_OP_LINEAR_BACKWARD_DATA)
-        return 2.0 * (double)(prog->values[op->in[1]].dims[0] * prog->values[op->in[1]].dims[1]);
-    if (op->kind == RN_OP_LINEAR_BACKWARD_FILTER)
-        return 2.0 * (double)(prog->values[op->out[0]].dims[0] * prog->values[op->out[0]].dims[1]);
-    return 0;
-}
-
-/* Bytes of all operands for a run of n of max images. */
-static double op_bytes(const rn_plan *p, const rn_op *op, double share)
-{
-    double bytes = 0;
-    for (uint32_t k = 0; k < op->num_in + op->num_out; k++) {
-        const uint32_t index = k < op->num_in ? op->in[k] : op->out[k - op->num_in];
-        if (index != RN_NO_VALUE) {
-            const rn_value *const v = &p->low.p.values[index];
-            bytes += (double)v->bytes * (v->batch_axis == 0 ? share : 1.0);
-        }
-    }
-    return bytes;
-}
-
-static void add_time(rni_text *text, const rn_plan *p, uint32_t i, double all)
-{
-    const rn_op *const op = &p->low.p.ops[i];
-    const rni_op_time *const t = &p->times[i];
-    const double per_call = t->seconds / (double)t->calls, images = (double)t->images / (double)t->calls;
-    const double flops = op_flops(&p->low.p, op) * images;
-    const double bytes = op_bytes(p, op, images / (double)p->max_batch);
-    char name[80] = "";
-    snprintf(name, sizeof name, "%s%s%s%s%s", rni_op_name(op->kind), op->flags & RN_OPF_ADD ? "+add" : "",
-             op->flags & RN_OPF_RELU ? "+relu" : "", op->flags & RN_OPF_STATS ? "+stats" : "",
-             op->flags & RN_OPF_ACCUMULATE ? "+acc" : "");
-    rni_text_append(text, "%-32s %-28s %7llu %10.4f %6.2f%% %10.1f %8.1f\n", name, op->path,
-                    (unsigned long long)t->calls, per_call * 1e3, 100 * t->seconds / all,
-                    flops > 0 ? flops / per_call * 1e-9 : 0.0, bytes / per_call * 1e-9);
-}
-
-rn_status rn_plan_profile(const rn_plan *p, rn_write_fn write, void *user)
-{
-    double all = 0;
-    RNI_REQUIRE(p);
-    RNI_REQUIRE(write);
-    if (!p->times)
-        return rni_fail(RN_E_STATE, "plan: rn_plan_set_profiling() was not called");
-    for (uint32_t i = 0; i < p->low.p.num_ops; i++)
-        all += p->times[i].seconds;
-    rni_text text = {.allocator = &p->ctx->allocator};
-    rni_text_append(&text, "%-32s %-28s %7s %10s %7s %10s %8s\n", "op", "layer", "calls", "ms", "share", "GFLOP/s",
-                    "GB/s");
-    for (uint32_t i = 0; i < p->low.p.num_ops; i++)
-        if (p->times[i].calls)
-            add_time(&text, p, i, all > 0 ? all : 1);
-    rni_text_append(&text, "all ops: %.3f ms\n", all * 1e3);
-    return give(&text, write, user);
+    return rni_plan_give_text(&text, write, user);
 }

@@ -4,42 +4,16 @@
 #include "plan/internal.h"
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
 enum { DEVICE_ALIGN = 64 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* One op at a time, each waited for. */
-static rn_status run_timed(rn_plan *p, rn_run *run, uint32_t first, uint32_t count)
-{
-    for (uint32_t i = first; i < first + count; i++) {
-        run->first_op = i;
-        run->num_ops = 1;
-        const double start = now();
-        RNI_TRY(rni_compiled_run(p->compiled, run));
-        RNI_TRY(rni_device_wait(p->dev));
-        p->times[i].seconds += now() - start;
-        p->times[i].calls++;
-        p->times[i].images += run->batch;
-    }
-    return RN_OK;
-}
 
 rn_status rni_plan_run_ops(rn_plan *p, rn_run *run, uint32_t first, uint32_t count)
 {
     if (!count)
         return RN_OK;
-    if (p->times)
-        return run_timed(p, run, first, count);
     run->first_op = first;
     run->num_ops = count;
-    return rni_compiled_run(p->compiled, run);
+    return p->profile ? rni_profile_run(p->profile, p->compiled, run) : rni_compiled_run(p->compiled, run);
 }
 
 rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last)

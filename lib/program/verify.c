@@ -49,6 +49,7 @@ static const kind_rule rules[RN_OP_COUNT_] = {
     [RN_OP_SGD] = {"sgd", 2, 2, 1, 2, sizeof(rn_sgd_params)},
     [RN_OP_ADAM] = {"adam", 2, 2, 2, 2, sizeof(rn_adam_params)},
     [RN_OP_LERP] = {"lerp", 1, 1, 1, 1, 0},
+    [RN_OP_AUGMENT] = {"augment", 6, 8, 2, 2, sizeof(rn_augment_params)},
 };
 
 const char *rni_op_name(int32_t kind)

@@ -66,7 +66,7 @@ FIELD(rn_dataset_vtable, struct_size, 0, 8);
 FIELD(rn_dataset_vtable, read, 8, 8);
 FIELD(rn_dataset_vtable, release, 16, 8);
 
-SIZE(rn_loader_options, 112); /* first released: at least 80 */
+SIZE(rn_loader_options, 120); /* first released: at least 80 */
 FIELD(rn_loader_options, struct_size, 0, 8);
 FIELD(rn_loader_options, flags, 8, 8);
 FIELD(rn_loader_options, batch, 16, 8);
@@ -82,6 +82,8 @@ FIELD(rn_loader_options, mixup_alpha, 80, 8);
 FIELD(rn_loader_options, cutmix_alpha, 88, 8);
 FIELD(rn_loader_options, mix_probability, 96, 8);
 FIELD(rn_loader_options, cutmix_share, 104, 8);
+FIELD(rn_loader_options, residency, 112, 4);
+FIELD(rn_loader_options, reserved, 116, 4);
 
 /* resnet/ema.h */
 SIZE(rn_ema_options, 24);
@@ -389,6 +391,24 @@ FIELD(rn_adam_params, state_stride, 32, 8);
 FIELD(rn_adam_params, num_segments, 40, 8);
 FIELD(rn_adam_params, segments, 48, 8);
 
+SIZE(rn_augment_step, 48);
+FIELD(rn_augment_step, kind, 0, 4);
+FIELD(rn_augment_step, lane, 4, 4);
+FIELD(rn_augment_step, level, 8, 4);
+FIELD(rn_augment_step, in_height, 12, 4);
+FIELD(rn_augment_step, in_width, 16, 4);
+FIELD(rn_augment_step, top, 20, 4);
+FIELD(rn_augment_step, left, 24, 4);
+FIELD(rn_augment_step, down, 28, 4);
+FIELD(rn_augment_step, across, 32, 4);
+FIELD(rn_augment_step, height, 36, 4);
+FIELD(rn_augment_step, width, 40, 4);
+FIELD(rn_augment_step, threshold, 44, 4);
+
+SIZE(rn_augment_params, 16);
+FIELD(rn_augment_params, num_steps, 0, 8);
+FIELD(rn_augment_params, steps, 8, 8);
+
 SIZE(rn_step_metrics, 64);
 FIELD(rn_step_metrics, loss_sum, 0, 8);
 FIELD(rn_step_metrics, last_loss, 8, 8);
@@ -467,7 +487,7 @@ FIELD(rn_device_info, dlpack_type, 220, 4);
 FIELD(rn_device_info, dlpack_id, 224, 4);
 FIELD(rn_device_info, activation_layout, 228, 4);
 
-SIZE(rn_backend, 184);
+SIZE(rn_backend, 216);
 FIELD(rn_backend, struct_size, 0, 8);
 FIELD(rn_backend, abi_major, 8, 4);
 FIELD(rn_backend, abi_minor, 12, 4);
@@ -492,6 +512,10 @@ FIELD(rn_backend, program_run, 152, 8);
 FIELD(rn_backend, program_destroy, 160, 8);
 FIELD(rn_backend, op_run, 168, 8);
 FIELD(rn_backend, memory_discard, 176, 8);
+FIELD(rn_backend, mark_create, 184, 8);
+FIELD(rn_backend, mark_destroy, 192, 8);
+FIELD(rn_backend, mark_record, 200, 8);
+FIELD(rn_backend, mark_elapsed, 208, 8);
 
 /* resnet/zoo.h */
 SIZE(rn_zoo_options, 32);

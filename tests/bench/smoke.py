@@ -54,6 +54,15 @@ def check_region():
     assert found["regions"] > 0 and found["tasks"] > found["regions"] and found["forward_us"] > 0, found
 
 
+def check_loader():
+    small = [PROGRAMS / "bench_loader", "--device", "cpu", "--images", 7, "--batch", 3, "--seconds", 0.001, "--threads", 2]
+    for residency, resident in (("host", False), ("auto", False), ("device", True)):
+        found = json.loads(output(*small, "--residency", residency))
+        assert min(found["loader"], found["training"], found["step"]) > 0, found
+        assert (found["resident_bytes"] >= 7 * 3072) == resident and found["batch"] == 3, found
+    output(*small, "--residency", "nowhere", status=2)
+
+
 def check_images():
     program = PROGRAMS / "bench_images"
     if not program.exists():
@@ -91,6 +100,7 @@ def main():
     check_step()
     check_conv()
     check_region()
+    check_loader()
     check_images()
     check_onednn()
     check_sweep()

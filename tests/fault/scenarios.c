@@ -397,7 +397,7 @@ done:
     return status;
 }
 
-static rn_status load_epochs(const fault_run *run, int32_t workers)
+static rn_status load_epochs(const fault_run *run, int32_t workers, int32_t residency)
 {
     rn_context *ctx = NULL;
     rn_device *cpu;
@@ -415,6 +415,7 @@ static rn_status load_epochs(const fault_run *run, int32_t workers)
     o.workers = workers;
     o.transform = transform;
     o.mixup_alpha = workers ? 1 : 0;
+    o.residency = residency;
     STEP(rn_loader_create(part, &o, &loader));
     for (int i = 0; i < 8; i++)
         STEP(rn_loader_next(loader, &x, &y));
@@ -432,12 +433,17 @@ done:
 
 static rn_status loader(const fault_run *run)
 {
-    return load_epochs(run, 0);
+    return load_epochs(run, 0, RN_RESIDENCY_HOST);
+}
+
+static rn_status loader_with_residency(const fault_run *run)
+{
+    return load_epochs(run, 0, RN_RESIDENCY_DEVICE);
 }
 
 static rn_status loader_in_background(const fault_run *run)
 {
-    return load_epochs(run, 2);
+    return load_epochs(run, 2, RN_RESIDENCY_HOST);
 }
 
 /* Links to pictures of the unit tests: two classes in a folder. */
@@ -652,6 +658,7 @@ const fault_scenario fault_scenarios[] = {
     {"train_by_hand", train_by_hand},
     {"loader", loader},
     {"loader_in_background", loader_in_background},
+    {"loader_with_residency", loader_with_residency},
     {"pictures", pictures},
     {"schedules", schedules},
     {"weights_in_files", weights_in_files},

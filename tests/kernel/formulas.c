@@ -4,6 +4,7 @@
  * per formula, nothing shared with the backend. The f64 reference has to agree with it.
  */
 #include "base/rng.h"
+#include "formula_augment.h"
 #include "op_runner.h"
 #include <math.h>
 #include <stdlib.h>
@@ -555,6 +556,24 @@ static void lerp(const formula *f)
             out(f, 0)[i] += weight * (in(f, 0)[i] - out(f, 0)[i]);
 }
 
+static void augment(const formula *f)
+{
+    const oc_augment a = {
+        .params = &f->c->params.augment,
+        .stored = in_value(f, 0)->dims,
+        .images = in(f, 0),
+        .labels = in(f, 1),
+        .order = in(f, 2),
+        .key = in(f, 3),
+        .table = in(f, 4),
+        .fill = in(f, 5),
+        .mean = in(f, 6),
+        .after = in(f, 7),
+        .num_after = in(f, 7) ? in_value(f, 7)->dims[0] : 0,
+    };
+    oc_augment_formula(&a, f->c->run.batch, out(f, 0), out(f, 1));
+}
+
 static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_CONVERT] = elementwise,
     [RN_OP_FILL] = fill,
@@ -592,6 +611,7 @@ static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_SGD] = sgd,
     [RN_OP_ADAM] = adam,
     [RN_OP_LERP] = lerp,
+    [RN_OP_AUGMENT] = augment,
 };
 
 static void measure(formula *f)

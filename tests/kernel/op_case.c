@@ -7,7 +7,7 @@
 
 const oc_family *const oc_families[] = {oc_norm_families,   oc_elementwise_families, oc_pool_families,
                                         oc_linear_families, oc_loss_families,        oc_update_families,
-                                        oc_conv_families,   NULL};
+                                        oc_conv_families,   oc_augment_families,     NULL};
 
 uint64_t oc_next(oc_rng *rng)
 {

@@ -56,8 +56,10 @@ typedef struct oc_case {
         rn_segments_params segments;
         rn_sgd_params sgd;
         rn_adam_params adam;
+        rn_augment_params augment;
     } params;
     rn_segment segments[8];
+    rn_augment_step augment[8];
     rn_run run;
     double lr[OC_MAX_GROUPS];
     double terms, factor; /* of the error bound */
@@ -89,7 +91,7 @@ typedef struct oc_family {
 
 /* All families, ended by one without a name. */
 extern const oc_family oc_norm_families[], oc_elementwise_families[], oc_pool_families[], oc_linear_families[],
-    oc_loss_families[], oc_update_families[], oc_conv_families[];
+    oc_loss_families[], oc_update_families[], oc_conv_families[], oc_augment_families[];
 /* The tables of families, ended by NULL. */
 extern const oc_family *const oc_families[];
 

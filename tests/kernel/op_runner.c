@@ -105,6 +105,8 @@ static void put(const rn_value *v, unsigned char *bytes, size_t i, double x)
         memcpy(at, &half, sizeof half);
     else if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3))
         memcpy(at, &whole, sizeof whole);
+    else if (v->dtype == RN_U8)
+        *at = (unsigned char)x;
     else
         memcpy(at, &x, sizeof x);
 }
@@ -128,6 +130,8 @@ static double get(const rn_value *v, const unsigned char *bytes, size_t i)
         memcpy(&whole, at, sizeof whole);
         return (double)whole;
     }
+    if (v->dtype == RN_U8)
+        return (double)*at;
     memcpy(&x, at, sizeof x);
     return x;
 }

@@ -342,6 +342,17 @@ class Use(WithContext):
         image, label = dataset.take(3).read(2)
         self.assertEqual((label, image.tolist()), (2, images[2].tolist()))
 
+    def test_resident_loader(self):
+        images = np.arange(5 * 3 * 4 * 4, dtype=np.uint8).reshape(5, 3, 4, 4)
+        dataset = self.ctx.array_dataset(images, [0, 1, 2, 1, 0])
+        transform = self.ctx.transform().random_hflip().normalize([1] * 3, [2] * 3)
+        host, device = (dataset.loader(2, transform=transform, residency=name) for name in ("host", "device"))
+        self.assertEqual(host.resident_bytes(), 0)
+        self.assertGreater(device.resident_bytes(), images.nbytes)
+        batches = [[(x.numpy().tolist(), y.numpy().tolist()) for x, y in loader] for loader in (host, device)]
+        self.assertEqual(len(batches[0]), 3)
+        self.assertEqual(*batches)
+
     def test_custom_dataset(self):
         dataset = self.ctx.custom_dataset(lambda index: (np.full((1, 2, 2), index), index % 3), 7, 3, (1, 2, 2))
         batches = [(x.read(), y.read().tolist()) for x, y in dataset.loader(4)]

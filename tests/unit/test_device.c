@@ -348,6 +348,20 @@ START_TEST(half_of_the_program_functions)
 }
 END_TEST
 
+static rn_status no_mark(void *dev, void **mark)
+{
+    (void)dev, (void)mark;
+    return RN_E_INTERNAL;
+}
+
+START_TEST(half_of_the_mark_functions)
+{
+    rn_backend b = FAKE_BACKEND;
+    b.mark_create = no_mark;
+    ck_refused(&b, RN_E_INVALID, "backend: mark_create without mark_destroy, mark_record and mark_elapsed");
+}
+END_TEST
+
 START_TEST(programs_whole_and_op_by_op)
 {
     for (int takes = 0; takes < 2; takes++) {
@@ -496,5 +510,6 @@ END_TEST
 
 SUPPORT_MAIN("device", backends_that_make_no_sense, several_devices, memory_of_a_device, a_fault_poisons_until_reset,
              synchronize_tells_the_first_fault, tensors_of_two_devices, half_of_the_program_functions,
-             programs_whole_and_op_by_op, programs_that_cannot_be_made, a_watched_op_that_writes_a_nan_is_named,
-             a_watched_op_is_waited_for, watched_operands_that_cannot_be, only_on_request)
+             half_of_the_mark_functions, programs_whole_and_op_by_op, programs_that_cannot_be_made,
+             a_watched_op_that_writes_a_nan_is_named, a_watched_op_is_waited_for, watched_operands_that_cannot_be,
+             only_on_request)

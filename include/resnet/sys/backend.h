@@ -184,6 +184,16 @@ enum {
      * the other is not finite. For averages of weights.
      */
     RN_OP_LERP,
+    /**
+     * in: images u8 [N,C,H,W], labels i64 [N], order i64 [n], key i64 [2], table f32 [C,256], fill f32 [L,C],
+     * [mean f32 [C,MH,MW]], [after f32 [A,2,C]]; all plain. out: x T [n,C,OH,OW] (plain or NHWC), y i64 [n]. params
+     * rn_augment_params. Makes a batch of stored images: row i of x is image order[i] after the steps, y[i] its label.
+     * A pixel of x is traced back through the steps, the last one first. Where a step puts in zeros, its value is
+     * fill[step.level], else table[byte] of the stored pixel. Having passed RN_AUGMENT_SUBTRACT, it is then less the mean,
+     * and x = (x - after[a][0]) / after[a][1] for each a. All in f32, and then T. key is the seed and
+     * the epoch of the random words.
+     */
+    RN_OP_AUGMENT,
     RN_OP_COUNT_
 };
 
@@ -247,6 +257,34 @@ typedef struct rn_adam_params {
     uint64_t num_segments;
     const rn_segment *segments;
 } rn_adam_params;
+
+/**
+ * Kinds of steps of RN_OP_AUGMENT. Their random words w0 to w3: Philox4x32-10, key = seed, counter = (3, epoch, index of
+ * the image, lane). below(a, b, k) is the integer part of (2^32 a + b) k / 2^64.
+ */
+enum {
+    RN_AUGMENT_CROP = 1, /**< keeps height x width from row top + below(w0, w1, down), column left + below(w2, w3, across)
+                              on; outside of the image are zeros */
+    RN_AUGMENT_FLIP,     /**< left becomes right when w0 >> 8 < threshold */
+    RN_AUGMENT_CUT,      /**< puts zeros into height x width from there on, as far as they are inside */
+    RN_AUGMENT_SUBTRACT  /**< the mean, which is as large as the image here; at most one */
+};
+
+typedef struct rn_augment_step {
+    int32_t kind;
+    uint32_t lane;
+    int32_t level;               /**< CROP, CUT: its zeros' row of fill */
+    int32_t in_height, in_width; /**< of the image before it */
+    int32_t top, left;
+    int32_t down, across;        /**< CROP, CUT: 1 or more */
+    int32_t height, width;
+    uint32_t threshold;          /**< FLIP: 0 to 2^24 */
+} rn_augment_step;
+
+typedef struct rn_augment_params {
+    uint64_t num_steps;
+    const rn_augment_step *steps;
+} rn_augment_params;
 
 /** The metrics a program keeps on its device (role METRICS). */
 typedef struct rn_step_metrics {
@@ -357,6 +395,13 @@ typedef struct rn_backend {
     rn_status (*op_run)(void *dev, void *queue, const rn_op *op, const rn_value *values, const rn_run *run);
     /** (optional) The contents of part of an allocation are no longer needed: its memory may go, its addresses stay. */
     void (*memory_discard)(void *dev, void *ptr, uint64_t bytes);
+    /** (optional) A mark: a place in a queue's work, of which the device notes when it comes there. For profiles. */
+    rn_status (*mark_create)(void *dev, void **mark);
+    void (*mark_destroy)(void *dev, void *mark); /**< with mark_create */
+    /** With mark_create. Behind what is enqueued, in place of where it was. */
+    rn_status (*mark_record)(void *dev, void *queue, void *mark);
+    /** With mark_create. Waits for both, of one queue; `seconds` from the first to the second by the device's clock. */
+    rn_status (*mark_elapsed)(void *dev, void *from, void *to, double *seconds);
 } rn_backend;
 
 /** The one symbol of a module, `rn_backend_query`. @return RN_E_VERSION when the majors differ */

@@ -25,6 +25,7 @@ ACCESSES = [
     (r"rni_kernel_conv_(forward|backward_data|backward_filter)<.*", LOADS),
     (r"rni_kernel_(adam|sgd|lerp|grad_clip)$", BOTH),
     (r"rni_kernel_pad_channels$", STORES),
+    (r"rni_kernel_augment<.*", STORES),  # what it loads are bytes
 ]
 
 # Kernels that divide 64-bit numbers, and why it does not matter.

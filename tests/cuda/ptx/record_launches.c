@@ -4,6 +4,7 @@
  * aligned to 16 bytes, and channels that fill whole vectors.
  */
 #include "kernels/activations.h"
+#include "kernels/augment.h"
 #include "kernels/bn_sums.h"
 #include "kernels/kernels.h"
 #include <stdio.h>
@@ -108,6 +109,59 @@ static void dropout(int32_t dtype)
                                  .processors = PROCESSORS};
         check(rni_k_dropout_rows(NULL, &d), "dropout");
     }
+}
+
+/* A device array of bytes, or of numbers below `end`. */
+static uint8_t *bytes(int64_t count)
+{
+    return (uint8_t *)(void *)array(count / 4 + 1, RN_F32, 0);
+}
+
+static int64_t *whole_numbers(int64_t count, int64_t end)
+{
+    int64_t host[8];
+    int64_t *const device = allocate((size_t)count * sizeof *host);
+    for (int64_t i = 0; i < count; i++)
+        host[i] = (5 * i + 3) % end;
+    check(cudaMemcpyAsync(device, host, (size_t)count * sizeof *host, cudaMemcpyDefault, NULL), "cudaMemcpyAsync");
+    check(cudaStreamSynchronize(NULL), "cudaStreamSynchronize");
+    return device;
+}
+
+/* Images of 3 x 6 x 8, which are whole vectors, cropped, mirrored, cut, less a mean and normalised. */
+static void augment(int32_t dtype, int32_t nhwc, int64_t skip)
+{
+    rni_k_augment a = {.images = bytes(4 * 144),
+                       .labels = whole_numbers(4, 10),
+                       .order = whole_numbers(3, 4),
+                       .key = whole_numbers(2, 100),
+                       .table = singles(3 * 256),
+                       .fill = singles(3 * 3),
+                       .mean = singles(3 * 48),
+                       .after = singles(2 * 3),
+                       .x = array(3 * 144, dtype, skip),
+                       .y = whole_numbers(3, 2),
+                       .rows = 3,
+                       .channels = 3,
+                       .in_height = 6,
+                       .in_width = 8,
+                       .out_height = 6,
+                       .out_width = 8,
+                       .mean_height = 6,
+                       .mean_width = 8,
+                       .num_after = 1,
+                       .nhwc = nhwc,
+                       .dtype = dtype,
+                       .processors = PROCESSORS,
+                       .num_steps = 4};
+    a.steps[0] = (rn_augment_step){.kind = RN_AUGMENT_CROP, .in_height = 6, .in_width = 8, .top = -2, .left = -2,
+                                   .down = 5, .across = 5, .height = 6, .width = 8};
+    a.steps[1] = (rn_augment_step){.kind = RN_AUGMENT_CUT, .lane = 1, .level = 1, .in_height = 6, .in_width = 8,
+                                   .top = -1, .left = -1, .down = 6, .across = 8, .height = 3, .width = 3};
+    a.steps[2] = (rn_augment_step){.kind = RN_AUGMENT_SUBTRACT, .lane = 2, .in_height = 6, .in_width = 8};
+    a.steps[3] = (rn_augment_step){.kind = RN_AUGMENT_FLIP, .lane = 3, .in_height = 6, .in_width = 8,
+                                   .threshold = 1u << 23};
+    check(rni_k_augment_rows(NULL, &a), "augment");
 }
 
 static void pad_shortcut(int32_t dtype)
@@ -234,6 +288,8 @@ int main(void)
             finish_rows(RN_F32, dtype, columns);
         }
         dropout(dtype);
+        for (int32_t i = 0; i < 4; i++)
+            augment(dtype, i % 2, i / 2);
         pad_shortcut(dtype);
         convolution(dtype);
         for (int64_t channels = 5; channels <= 16; channels += 11) {
