@@ -85,6 +85,9 @@ class CommandLine(Case):
         self.fails(2, "--lr: expected a number above 0, got 'nan'", *self.cifar, "--lr", "nan")
         self.fails(2, "--seed: expected a whole number", *self.cifar, "--seed", "-1")
         self.fails(2, "--resume takes no value", *self.cifar, "--resume=1")
+        self.fails(2, "--residency: expected auto, host or device, got 'gpu'", *self.cifar, "--residency", "gpu")
+        self.fails(1, "options.residency: batches are mixed on the host only", *self.cifar, "--residency", "device",
+                   "--set", "mixup=1", "--out", self.out)
 
     def test_bad_places(self):
         (self.folder / "file").write_text("")
@@ -366,6 +369,16 @@ class Resume(Case):
         self.run_it(*flags, whole, "--epochs", 4)
         self.run_it(*flags, self.out, "--epochs", 2)
         self.run_it(*flags, self.out, "--epochs", 4, "--resume")
+        self.assertEqual(self.history(), self.history(whole))
+        self.assertEqual(self.weights(), self.weights(whole))
+
+    def test_with_the_dataset_on_the_device(self):
+        flags = [*self.cifar, "--batch", "40", "--limit-test", "20", "--out"]
+        whole = self.folder / "whole-on-the-host"
+        self.run_it(*flags, whole, "--epochs", 3, "--residency", "host")
+        self.run_it(*flags, self.out, "--epochs", 2, "--residency", "device")
+        self.assertEqual(self.history(), self.history(whole)[:2])
+        self.run_it(*flags, self.out, "--epochs", 3, "--resume")
         self.assertEqual(self.history(), self.history(whole))
         self.assertEqual(self.weights(), self.weights(whole))
 

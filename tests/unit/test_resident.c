@@ -2,6 +2,7 @@
 /* Batches of a dataset that lies on the device, by the CPU's op: the host's, to the bit. */
 #include "../common/resident_cases.h"
 #include "support.h"
+#include <unistd.h>
 
 START_TEST(all_transforms)
 {
@@ -65,8 +66,63 @@ START_TEST(copies_of_memory)
 }
 END_TEST
 
+/* A model of one convolution, which a checkpoint must have. */
+static rn_model *some_model(rn_device *cpu)
+{
+    rn_layer *const layer = support_conv(rn_device_context(cpu), 3, 2, 3, 1, 0);
+    rn_model *model = NULL;
+    ck_ok(rn_model_create(rn_device_context(cpu), layer, cpu, &model));
+    rn_layer_release(layer);
+    return model;
+}
+
+/* Saved in mid-epoch by a loader of one kind, gone on with by one of the other. */
+static void change_sides(rn_device *cpu, rn_loader *from, rn_loader *to)
+{
+    char path[64];
+    rn_tensor *x[2], *y[2];
+    rn_checkpoint c = RN_CHECKPOINT_INIT;
+    c.model = some_model(cpu);
+    c.loader = from;
+    snprintf(path, sizeof path, "/tmp/resident-%ld", (long)getpid());
+    ck_ok(rn_loader_seek(from, 2, 1));
+    ck_ok(rn_checkpoint_save(rn_device_context(cpu), path, &c));
+    c.loader = to;
+    ck_ok(rn_checkpoint_load(rn_device_context(cpu), path, &c));
+    for (int i = 0; i < 3; i++) {
+        ck_ok(rn_loader_next(from, &x[0], &y[0]));
+        ck_ok(rn_loader_next(to, &x[1], &y[1]));
+        ck_assert_mem_eq(rn_tensor_data(x[0]), rn_tensor_data(x[1]), rn_tensor_nbytes(x[0]));
+        ck_assert_mem_eq(rn_tensor_data(y[0]), rn_tensor_data(y[1]), rn_tensor_nbytes(y[0]));
+    }
+    rn_model_release(c.model);
+    unlink(path);
+}
+
+START_TEST(checkpoints)
+{
+    rn_device *cpu = NULL;
+    rn_context *const ctx = support_context(&cpu);
+    rn_dataset *const ds = resident_images(ctx, 17, 3, 6, 6);
+    rn_loader_options o = RN_LOADER_OPTIONS_INIT;
+    o.flags = RN_LOADER_SHUFFLE;
+    o.batch = 4;
+    ck_ok(rn_transform_create(ctx, &o.transform));
+    ck_ok(rn_transform_random_crop(o.transform, 2, 0, 0));
+    rn_loader *const host = resident_loader(ds, &o, RN_RESIDENCY_HOST);
+    rn_loader *const resident = resident_loader(ds, &o, RN_RESIDENCY_DEVICE);
+    change_sides(cpu, host, resident);
+    change_sides(cpu, resident, host);
+    rn_loader_release(host);
+    rn_loader_release(resident);
+    rn_transform_release(o.transform);
+    rn_dataset_release(ds);
+    rn_context_release(ctx);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {all_transforms, all_orders, refusals, copies_of_memory};
+    const TTest *const tests[] = {all_transforms, all_orders, refusals, copies_of_memory, checkpoints};
     return support_main("resident", tests, sizeof tests / sizeof *tests);
 }
