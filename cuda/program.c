@@ -51,6 +51,8 @@ static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_ADAM] = &rni_cuda_adam,
     [RN_OP_LERP] = &rni_cuda_lerp,
     [RN_OP_AUGMENT] = &rni_cuda_augment,
+    [RN_OP_GRAD_UNSCALE] = &rni_cuda_grad_unscale,
+    [RN_OP_LOSS_SCALE] = &rni_cuda_loss_scale,
 };
 
 rn_status rni_cuda_launched(const rni_cuda_call *call, cudaError_t error)

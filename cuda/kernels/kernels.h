@@ -82,6 +82,10 @@ cudaError_t rni_k_sgd(cudaStream_t stream, const rni_update_part *parts, int64_t
 cudaError_t rni_k_adam(cudaStream_t stream, const rni_update_part *parts, int64_t count, const rn_adam_params *adam,
                        const rni_cuda_scalars *scalars, const rn_step_metrics *metrics, const float *grads,
                        float *params, float *moments);
+/* loss_scale.cu: grads /= metrics.loss_scale, and whether all are finite then. count > 0. */
+cudaError_t rni_k_grad_unscale(cudaStream_t stream, const rni_update_part *parts, int64_t count, float *grads,
+                               double *partial, rn_step_metrics *metrics);
+cudaError_t rni_k_loss_scale(cudaStream_t stream, const rn_loss_scale_params *params, rn_step_metrics *metrics);
 /* a += lr[0] (b - a). */
 cudaError_t rni_k_lerp(cudaStream_t stream, const rni_cuda_scalars *scalars, const float *b, float *a, int64_t count);
 
