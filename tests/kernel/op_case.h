@@ -57,6 +57,7 @@ typedef struct oc_case {
         rn_sgd_params sgd;
         rn_adam_params adam;
         rn_augment_params augment;
+        rn_loss_scale_params loss_scale;
     } params;
     rn_segment segments[8];
     rn_augment_step augment[8];
