@@ -172,6 +172,7 @@ static rn_status fill_device(rni_cuda_opened *opened)
     device->own_f32 = opened->settings.direct < 0 && !opened->settings.tf32;
     device->autotune = opened->settings.autotune;
     device->runtime_engines = opened->settings.runtime_engines;
+    device->fuse = opened->settings.fuse;
     opened->total_bytes = properties.totalGlobalMem;
     device->workspace_limit = opened->settings.workspace_limit;
     if (!device->workspace_limit)

@@ -12,7 +12,7 @@ enum { RNI_CUDA_LEAST_CAPABILITY = 75, RNI_CUDA_LEAST_BF16 = 80 };
 /* What the environment asks for (docs/cuda.md). */
 typedef struct rni_cuda_settings {
     int32_t direct; /* -1: not said */
-    int32_t tf32, graphs, overlap, autotune, runtime_engines;
+    int32_t tf32, graphs, overlap, autotune, runtime_engines, fuse;
     uint64_t workspace_limit; /* 0: by the device's memory */
 } rni_cuda_settings;
 

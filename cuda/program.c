@@ -52,6 +52,8 @@ static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_ADAM] = &rni_cuda_adam,
     [RN_OP_LERP] = &rni_cuda_lerp,
     [RN_OP_AUGMENT] = &rni_cuda_augment,
+    [RN_OP_GRAD_UNSCALE] = &rni_cuda_grad_unscale,
+    [RN_OP_LOSS_SCALE] = &rni_cuda_loss_scale,
 };
 
 rn_status rni_cuda_launched(const rni_cuda_call *call, cudaError_t error)
@@ -63,11 +65,11 @@ rn_status rni_cuda_launched(const rni_cuda_call *call, cudaError_t error)
                           cudaGetErrorName(error));
 }
 
-/* f64 and f16 are the CPU's; bf16 needs a device that has it. */
+/* f64 is the CPU's; bf16 needs a device that has it. */
 static rn_status check_dtype(const rni_cuda_device *device, const rn_op *op, const rn_value *v)
 {
-    if ((v->dtype == RN_F64 && v->role != RN_ROLE_METRICS && op->kind != RN_OP_CONVERT) || v->dtype == RN_F16)
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "computes in f32 and bf16, not in %s", rn_dtype_name(v->dtype));
+    if (v->dtype == RN_F64 && v->role != RN_ROLE_METRICS && op->kind != RN_OP_CONVERT)
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "computes in f32, bf16 and f16, not in f64");
     if (v->dtype == RN_BF16 && device->capability < RNI_CUDA_LEAST_BF16)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "bf16 needs a device of capability 8.0, cuda:%d has %d.%d",
                               (int)device->index, (int)device->capability / 10, (int)device->capability % 10);

@@ -37,5 +37,6 @@ rn_status rni_cuda_settings_read(rni_cuda_settings *settings)
     RNI_TRY(read_switch("RN_CUDA_OVERLAP", &settings->overlap));
     RNI_TRY(read_switch("RN_CUDA_AUTOTUNE", &settings->autotune));
     RNI_TRY(read_switch("RN_CUDA_RUNTIME_ENGINES", &settings->runtime_engines));
+    RNI_TRY(read_switch("RN_CUDA_FUSE", &settings->fuse));
     return read_megabytes("RN_CUDA_WORKSPACE_MB", &settings->workspace_limit);
 }

@@ -37,7 +37,7 @@ static const char help[] =
     "  --set KEY=VALUE      a value of the recipe; may be given several times\n"
     "  --top N              how many classes are printed (5)\n"
     "  --batch N            pictures at a time (16)\n"
-    "  --dtype NAME         fp32 or bf16 (fp32)\n"
+    "  --dtype NAME         fp32, bf16 or fp16 (fp32)\n"
     "  --threads N          threads to compute with (as many as there are)\n"
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
     "  --list-archs         print the names of the networks\n"

@@ -43,7 +43,7 @@ static const char help[] =
     "  --classes N          classes of the network, if the test images do not have all of them\n"
     "  --labels FILE        names of the classes, one a line\n"
     "  --batch N            images at a time (100)\n"
-    "  --dtype NAME         fp32 or bf16 (fp32)\n"
+    "  --dtype NAME         fp32, bf16 or fp16 (fp32)\n"
     "  --threads N          threads to compute with (as many as there are)\n"
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
     "  --out DIR            folder for confusion.csv and confusion.svg: how often which class was taken for which\n"

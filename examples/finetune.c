@@ -44,7 +44,7 @@ static const char help[] =
     "  --recipe NAME|FILE   for what it says about images: the one the weights were trained with (tutorial)\n"
     "  --set KEY=VALUE      a value of the recipe; may be given several times\n"
     "  --seed N             of the last layer, order of images and augmentation (0)\n"
-    "  --dtype NAME         fp32 or bf16 (fp32)\n"
+    "  --dtype NAME         fp32, bf16 or fp16 (fp32)\n"
     "  --threads N          threads to compute with (as many as there are)\n"
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
     "  --out DIR            folder for model.safetensors (resnet-finetuned)\n"

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include <string.h>
 
-enum { CANDIDATES = 8, RUNS = 5, AREAS = 6 };
+enum { CANDIDATES = 8, RUNS = 5, AREAS = RNI_DNN_NAMES };
 
 /* What candidates run on. */
 typedef struct bench {
@@ -29,6 +29,9 @@ static uint64_t area_bytes(const rni_dnn_shape *s, int area, uint64_t workspace)
         return rni_dnn_has_epilogue(s) ? (uint64_t)s->out[0] * size : 0;
     case RNI_DNN_RESIDUAL:
         return s->flags & RN_OPF_ADD ? (uint64_t)rni_dnn_output_count(s) * size : 0;
+    case RNI_DNN_TOTALS:
+    case RNI_DNN_SQUARES:
+        return s->flags & RN_OPF_STATS ? (uint64_t)s->out[0] * sizeof(float) : 0;
     default:
         return workspace;
     }
@@ -82,8 +85,11 @@ static rn_status execute(const bench *b, const rni_dnn_plan *plan)
 
 static rn_status execute_rival(const bench *b, const rni_dnn_rival *rival)
 {
-    const rni_dnn_operands operands = {b->area[RNI_DNN_X], b->area[RNI_DNN_W], b->area[RNI_DNN_Y],
-                                       b->area[RNI_DNN_BIAS], b->area[RNI_DNN_RESIDUAL]};
+    const rni_dnn_operands operands = {.x = b->area[RNI_DNN_X],
+                                       .w = b->area[RNI_DNN_W],
+                                       .y = b->area[RNI_DNN_Y],
+                                       .bias = b->area[RNI_DNN_BIAS],
+                                       .residual = b->area[RNI_DNN_RESIDUAL]};
     return result(b, rival->run(rival, b->stream, &operands, b->area[0]));
 }
 

@@ -100,6 +100,8 @@ static rn_status need_dnn(const rni_cuda_device *device, const rni_dnn_problem *
 {
     if (!device->dnn)
         return rni_fail(RN_E_UNSUPPORTED, "convolutions are the module's own on this device");
+    if (problem->flags & RN_OPF_STATS && !device->fuse)
+        return rni_fail(RN_E_UNSUPPORTED, "convolutions deliver no statistics unless RN_CUDA_FUSE asks for it");
     if (problem->dtype == RN_F32 || problem->dtype == RN_F16 || (problem->dtype == RN_BF16 && device->capability >= 80))
         return RN_OK;
     return rni_fail(RN_E_UNSUPPORTED, "a convolution of this dtype at capability %d.%d", (int)device->capability / 10,
@@ -239,12 +241,16 @@ static rn_status execute(const rni_dnn_conv *conv, cudaStream_t stream, const se
 {
     const rni_dnn *const dnn = conv->device->dnn;
     const rni_dnn_shape *const shape = &s->plan->shape;
-    rni_dnn_operand operands[5] = {{RNI_DNN_X, to->x}, {RNI_DNN_W, to->w}, {RNI_DNN_Y, op->y}};
+    rni_dnn_operand operands[7] = {{RNI_DNN_X, to->x}, {RNI_DNN_W, to->w}, {RNI_DNN_Y, op->y}};
     int32_t count = 3;
     if (rni_dnn_has_epilogue(shape))
         operands[count++] = (rni_dnn_operand){RNI_DNN_BIAS, (void *)to->bias};
     if (shape->flags & RN_OPF_ADD)
         operands[count++] = (rni_dnn_operand){RNI_DNN_RESIDUAL, (void *)op->residual};
+    if (shape->flags & RN_OPF_STATS) {
+        operands[count++] = (rni_dnn_operand){RNI_DNN_TOTALS, op->totals};
+        operands[count++] = (rni_dnn_operand){RNI_DNN_SQUARES, op->squares};
+    }
     return dnn->api->execute(dnn->handle, stream, s->plan, operands, count, workspace + s->plan_workspace,
                              s->plan->workspace);
 }

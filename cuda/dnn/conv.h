@@ -19,7 +19,7 @@ typedef struct rni_dnn_rival rni_dnn_rival;
 typedef struct rni_dnn_problem {
     const rn_conv_params *params; /* copied where it is kept */
     int32_t kind; /* RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER */
-    uint32_t flags; /* BIAS, ADD, RELU of FORWARD; ACCUMULATE of the other two: dx or dw += instead of = */
+    uint32_t flags; /* BIAS, ADD, RELU, or STATS alone, of FORWARD; ACCUMULATE of the others: dx or dw += instead of = */
     int32_t dtype; /* of all operands but the bias: RN_F32, RN_BF16, RN_F16 */
     int64_t batch; /* the largest that will run */
     const rni_dnn_rival *rival; /* NULL for none. Where it is the fastest, there is no plan */
@@ -35,6 +35,7 @@ typedef struct rni_dnn_operands {
     void *y; /* output, or dy */
     const float *bias; /* BIAS: f32 [out_channels] */
     const void *residual; /* ADD: as y */
+    float *totals, *squares; /* STATS: f32 [out_channels], sums of y and of y^2 over all images and pixels */
 } rni_dnn_operands;
 
 struct rni_dnn_rival {

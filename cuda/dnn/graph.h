@@ -6,16 +6,21 @@
 #include "dnn/descriptor.h"
 #include "dnn/shape.h"
 
-/* Names of tensors in graphs and variant packs; the inner ones have no memory. */
+/* Names of tensors in graphs and variant packs. */
 enum {
     RNI_DNN_X = 1, /* or dx */
     RNI_DNN_W, /* or dw */
     RNI_DNN_Y, /* or dy */
     RNI_DNN_BIAS,
     RNI_DNN_RESIDUAL,
-    RNI_DNN_SUMS, /* inner: of the convolution */
-    RNI_DNN_ADDED, /* inner: with the residual */
-    RNI_DNN_BIASED /* inner: with the bias */
+    RNI_DNN_TOTALS, /* f32 [out_channels]: sums of y */
+    RNI_DNN_SQUARES, /* f32 [out_channels]: sums of y^2 */
+    RNI_DNN_NAMES, /* one more than the last */
+    /* From here on inner ones, which have no memory. */
+    RNI_DNN_INNER = 16,
+    RNI_DNN_SUMS = RNI_DNN_INNER, /* of the convolution */
+    RNI_DNN_ADDED, /* with the residual */
+    RNI_DNN_BIASED /* with the bias */
 };
 
 cudnnDataType_t rni_dnn_data_type(int32_t dtype);
@@ -23,6 +28,7 @@ cudnnDataType_t rni_dnn_data_type(int32_t dtype);
 /*
  * The graph of a shape that rni_dnn_shape_check took. An epilogue always has a bias, of the shape's dtype: convolution,
  * [+ residual], + bias, [ReLU] in this order is what cuDNN has ready engines for; others it would compile when asked.
+ * With STATS the output's sums follow the convolution.
  */
 rn_status rni_dnn_graph_make(rni_dnn_bag *bag, const rni_dnn_shape *shape, cudnnBackendDescriptor_t *graph);
 

@@ -20,7 +20,9 @@ int rni_dnn_acceptable(const rni_dnn_rules *rules, const rni_dnn_shape *shape, u
     if (shape->dtype != RN_F32 || shape->direct)
         refused |= WINOGRAD;
     const uint32_t compiled = 1u << CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
-    return !(notes & refused) && (rules->runtime || !(behaviour & compiled));
+    /* What is compiled for statistics adds floats atomically, and does not say so. */
+    const int runtime = rules->runtime && !(shape->flags & RN_OPF_STATS);
+    return !(notes & refused) && (runtime || !(behaviour & compiled));
 }
 
 void rni_dnn_plan_destroy(rni_dnn_plan *plan)

@@ -25,7 +25,8 @@ rni_dnn_shape rni_dnn_shape_of(const rni_dnn_problem *problem, uint64_t limit)
     s.kind = problem->kind;
     s.dtype = problem->dtype;
     s.flags =
-        problem->flags & (s.kind == RN_OP_CONV_FORWARD ? RN_OPF_BIAS | RN_OPF_ADD | RN_OPF_RELU : RN_OPF_ACCUMULATE);
+        problem->flags & (s.kind == RN_OP_CONV_FORWARD ? RN_OPF_BIAS | RN_OPF_ADD | RN_OPF_RELU | RN_OPF_STATS
+                                                       : RN_OPF_ACCUMULATE);
     s.direct = p->direct != 0;
     return s;
 }
@@ -81,6 +82,8 @@ static rn_status check_sizes(const rni_dnn_shape *s)
 rn_status rni_dnn_shape_check(const rni_dnn_shape *s)
 {
     RNI_TRY(check_sizes(s));
+    if (s->flags & RN_OPF_STATS && rni_dnn_has_epilogue(s))
+        return rni_fail(RN_E_UNSUPPORTED, "a convolution with statistics besides bias, residual or ReLU");
     if (s->in[0] % s->groups || s->out[0] % s->groups)
         return rni_fail(RN_E_INVALID, "a convolution of %lld to %lld channels in %lld groups", (long long)s->in[0],
                         (long long)s->out[0], (long long)s->groups);
@@ -105,7 +108,7 @@ const char *rni_dnn_shape_text(char text[RNI_DNN_SHAPE_TEXT], const rni_dnn_shap
     snprintf(
         text, RNI_DNN_SHAPE_TEXT,
         "%s %lldx%lldx%lldx%lld to %lldx%lldx%lld, %lldx%lld stride %lldx%lld padding %lldx%lld dilation %lldx%lld "
-        "groups %lld %s%s%s%s%s%s",
+        "groups %lld %s%s%s%s%s%s%s",
         kind_name(s->kind), (long long)s->batch, (long long)s->in[0], (long long)s->in[1], (long long)s->in[2],
         (long long)s->out[0], (long long)s->out[1], (long long)s->out[2], (long long)s->kernel[0],
         (long long)s->kernel[1], (long long)s->stride[0], (long long)s->stride[1], (long long)s->padding[0],
@@ -114,7 +117,8 @@ const char *rni_dnn_shape_text(char text[RNI_DNN_SHAPE_TEXT], const rni_dnn_shap
         : s->dtype == RN_BF16 ? "bf16"
                               : "f16",
         s->flags & RN_OPF_BIAS ? " bias" : "", s->flags & RN_OPF_ADD ? " add" : "",
-        s->flags & RN_OPF_RELU ? " relu" : "", s->flags & RN_OPF_ACCUMULATE ? " accumulate" : "",
+        s->flags & RN_OPF_RELU ? " relu" : "", s->flags & RN_OPF_STATS ? " stats" : "",
+        s->flags & RN_OPF_ACCUMULATE ? " accumulate" : "",
         s->direct ? " direct" : "");
     return text;
 }

@@ -112,7 +112,7 @@ typedef struct rni_k_loss {
     int64_t images, k;
     double smoothing;
     uint32_t ticket;
-    int32_t dtype;
+    int32_t dtype, scaled; /* scaled: by the metrics' loss scale, too */
 } rni_k_loss;
 cudaError_t rni_k_cross_entropy(cudaStream_t stream, const rni_k_loss *l);
 uint64_t rni_k_loss_bytes(int64_t images);
@@ -125,7 +125,7 @@ typedef struct rni_k_squares {
     void *workspace; /* RNI_K_MSE_BYTES */
     const rni_cuda_scalars *scalars;
     int64_t images, channels, pixels;
-    int32_t dtype, processors;
+    int32_t dtype, processors, scaled;
 } rni_k_squares;
 enum { RNI_K_MSE_BYTES = 8192 };
 cudaError_t rni_k_mse(cudaStream_t stream, const rni_k_squares *s);

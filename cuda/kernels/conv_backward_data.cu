@@ -159,7 +159,5 @@ static cudaError_t choose(cudaStream_t stream, const rni_conv_shape &s, const vo
 extern "C" cudaError_t rni_k_conv_backward_data(cudaStream_t stream, int32_t dtype, const rni_conv_shape *shape,
                                                 const void *dy, const void *w, void *dx, int32_t accumulate)
 {
-    if (dtype == RN_BF16)
-        return choose<rni_bf16>(stream, *shape, dy, w, dx, accumulate);
-    return choose<float>(stream, *shape, dy, w, dx, accumulate);
+    return RNI_BY_TYPE(dtype, choose, stream, *shape, dy, w, dx, accumulate);
 }

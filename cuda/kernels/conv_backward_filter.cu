@@ -147,7 +147,5 @@ static cudaError_t choose(cudaStream_t stream, const rni_conv_shape &s, const vo
 extern "C" cudaError_t rni_k_conv_backward_filter(cudaStream_t stream, int32_t dtype, const rni_conv_shape *shape,
                                                   const void *x, const void *dy, int32_t pixels, float *sums)
 {
-    if (dtype == RN_BF16)
-        return choose<rni_bf16>(stream, *shape, x, dy, pixels, sums);
-    return choose<float>(stream, *shape, x, dy, pixels, sums);
+    return RNI_BY_TYPE(dtype, choose, stream, *shape, x, dy, pixels, sums);
 }

@@ -159,7 +159,5 @@ extern "C" cudaError_t rni_k_conv_forward(cudaStream_t stream, int32_t dtype, co
                                           const void *x, const void *w, const float *bias, const void *residual,
                                           void *y, int32_t relu)
 {
-    if (dtype == RN_BF16)
-        return choose<rni_bf16>(stream, *shape, x, w, bias, residual, y, relu);
-    return choose<float>(stream, *shape, x, w, bias, residual, y, relu);
+    return RNI_BY_TYPE(dtype, choose, stream, *shape, x, w, bias, residual, y, relu);
 }

@@ -50,16 +50,32 @@ static cudaError_t convert_any(cudaStream_t stream, const void *from, void *to, 
     return convert<S, D, 1>(stream, from, to, count, accumulate);
 }
 
+template <class T>
+static cudaError_t convert_same(cudaStream_t stream, const void *from, void *to, int64_t count, int32_t accumulate)
+{
+    return convert_any<T, T>(stream, from, to, count, accumulate);
+}
+
+template <class T>
+static cudaError_t convert_widening(cudaStream_t stream, const void *from, void *to, int64_t count, int32_t accumulate)
+{
+    return convert_any<T, float>(stream, from, to, count, accumulate);
+}
+
+template <class T>
+static cudaError_t convert_narrowing(cudaStream_t stream, const void *from, void *to, int64_t count, int32_t accumulate)
+{
+    return convert_any<float, T>(stream, from, to, count, accumulate);
+}
+
 extern "C" cudaError_t rni_k_convert(cudaStream_t stream, int32_t from_dtype, int32_t to_dtype, const void *from,
                                      void *to, int64_t count, int32_t accumulate)
 {
-    if (from_dtype == RN_BF16 && to_dtype == RN_BF16)
-        return convert_any<rni_bf16, rni_bf16>(stream, from, to, count, accumulate);
-    if (from_dtype == RN_BF16)
-        return convert_any<rni_bf16, float>(stream, from, to, count, accumulate);
-    if (to_dtype == RN_BF16)
-        return convert_any<float, rni_bf16>(stream, from, to, count, accumulate);
-    return convert_any<float, float>(stream, from, to, count, accumulate);
+    if (from_dtype == to_dtype)
+        return RNI_BY_TYPE(to_dtype, convert_same, stream, from, to, count, accumulate);
+    if (to_dtype == RN_F32)
+        return RNI_BY_TYPE(from_dtype, convert_widening, stream, from, to, count, accumulate);
+    return RNI_BY_TYPE(to_dtype, convert_narrowing, stream, from, to, count, accumulate);
 }
 
 /* What a block transposes: up to 1024 elements, fewer pixels the more channels there are. */
@@ -137,16 +153,32 @@ static cudaError_t transpose(cudaStream_t stream, rni_transposition t, int64_t i
                      dim3(RNI_CONVERT_THREADS), stream, t, static_cast<const S *>(from), static_cast<D *>(to));
 }
 
+template <class T>
+static cudaError_t transpose_same(cudaStream_t stream, rni_transposition t, int64_t images, const void *from, void *to)
+{
+    return transpose<T, T>(stream, t, images, from, to);
+}
+
+template <class T>
+static cudaError_t transpose_widening(cudaStream_t stream, rni_transposition t, int64_t images, const void *from, void *to)
+{
+    return transpose<T, float>(stream, t, images, from, to);
+}
+
+template <class T>
+static cudaError_t transpose_narrowing(cudaStream_t stream, rni_transposition t, int64_t images, const void *from, void *to)
+{
+    return transpose<float, T>(stream, t, images, from, to);
+}
+
 extern "C" cudaError_t rni_k_convert_layout(cudaStream_t stream, int32_t from_dtype, int32_t to_dtype, const void *from,
                                             void *to, int64_t images, int64_t channels, int64_t pixels,
                                             int32_t to_nhwc, int32_t accumulate)
 {
     const rni_transposition t = {channels, pixels, 0, 0, 0, 0, to_nhwc, accumulate};
-    if (from_dtype == RN_BF16 && to_dtype == RN_BF16)
-        return transpose<rni_bf16, rni_bf16>(stream, t, images, from, to);
-    if (from_dtype == RN_BF16)
-        return transpose<rni_bf16, float>(stream, t, images, from, to);
-    if (to_dtype == RN_BF16)
-        return transpose<float, rni_bf16>(stream, t, images, from, to);
-    return transpose<float, float>(stream, t, images, from, to);
+    if (from_dtype == to_dtype)
+        return RNI_BY_TYPE(to_dtype, transpose_same, stream, t, images, from, to);
+    if (to_dtype == RN_F32)
+        return RNI_BY_TYPE(from_dtype, transpose_widening, stream, t, images, from, to);
+    return RNI_BY_TYPE(to_dtype, transpose_narrowing, stream, t, images, from, to);
 }

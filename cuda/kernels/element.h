@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of activations: f32 and bf16 as stored, f32 while computed; vectors of 16 bytes. */
+/* Elements of activations: f32, bf16 and f16 as stored, f32 while computed; vectors of 16 bytes. */
 #ifndef RNI_CUDA_ELEMENT_H
 #define RNI_CUDA_ELEMENT_H
 
 #include "simt.h"
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#else
+#include "base/f16.h"
+#endif
 
 struct rni_bf16 {
+    uint16_t bits;
+};
+
+struct rni_f16 {
     uint16_t bits;
 };
 
@@ -25,6 +34,29 @@ __device__ __forceinline__ float rni_load(rni_bf16 v)
     b.bits = (uint32_t)v.bits << 16;
     return b.value;
 }
+
+/* By the device's own instructions, which round to nearest, ties to even, and know subnormals: as base/f16.h. */
+#ifdef __CUDACC__
+__device__ __forceinline__ float rni_load(rni_f16 v)
+{
+    return __half2float(__ushort_as_half(v.bits));
+}
+
+__device__ __forceinline__ void rni_store(rni_f16 &to, float v)
+{
+    to.bits = __half_as_ushort(__float2half_rn(v));
+}
+#else
+__device__ __forceinline__ float rni_load(rni_f16 v)
+{
+    return rni_f16_value(v.bits);
+}
+
+__device__ __forceinline__ void rni_store(rni_f16 &to, float v)
+{
+    to.bits = rni_f16_round(v);
+}
+#endif
 
 __device__ __forceinline__ void rni_store(float &to, float v)
 {

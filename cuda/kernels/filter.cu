@@ -111,18 +111,29 @@ static unsigned blocks_of(int64_t out_channels, int32_t in_channels, int32_t tap
     return out_channels > INT32_MAX / each ? 0 : (unsigned)(out_channels * each);
 }
 
+template <class T>
+static cudaError_t pack(cudaStream_t stream, unsigned blocks, const float *w, const float *scale, void *packed,
+                        int32_t in_channels, int32_t taps)
+{
+    return RN_LAUNCH((rni_kernel_filter_pack<T>), dim3(blocks), dim3(RNI_FILTER_THREADS), stream, w, scale,
+                     static_cast<T *>(packed), in_channels, taps);
+}
+
+template <class T>
+static cudaError_t add(cudaStream_t stream, unsigned blocks, const void *filters, int32_t count, int64_t pitch,
+                       float *dw, int32_t in_channels, int32_t taps)
+{
+    return RN_LAUNCH((rni_kernel_filter_add<T>), dim3(blocks), dim3(RNI_FILTER_THREADS), stream,
+                     static_cast<const T *>(filters), count, pitch, dw, in_channels, taps);
+}
+
 extern "C" cudaError_t rni_k_filter_pack(cudaStream_t stream, int32_t dtype, const float *w, const float *scale,
                                          void *packed, int64_t out_channels, int32_t in_channels, int32_t taps)
 {
     const unsigned blocks = blocks_of(out_channels, in_channels, taps);
-    const dim3 grid(blocks), block(RNI_FILTER_THREADS);
     if (!blocks)
         return cudaErrorInvalidConfiguration;
-    if (dtype == RN_BF16)
-        return RN_LAUNCH((rni_kernel_filter_pack<rni_bf16>), grid, block, stream, w, scale,
-                         static_cast<rni_bf16 *>(packed), in_channels, taps);
-    return RN_LAUNCH((rni_kernel_filter_pack<float>), grid, block, stream, w, scale, static_cast<float *>(packed),
-                     in_channels, taps);
+    return RNI_BY_TYPE(dtype, pack, stream, blocks, w, scale, packed, in_channels, taps);
 }
 
 extern "C" cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, const void *filters, int32_t count,
@@ -130,15 +141,10 @@ extern "C" cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, cons
 {
     const unsigned blocks = blocks_of(out_channels, in_channels, taps);
     const int64_t pitch = out_channels * in_channels * taps;
-    const dim3 grid(blocks), block(RNI_FILTER_THREADS);
     if (!blocks)
         return cudaErrorInvalidConfiguration;
-    if (dtype == RN_BF16)
-        return RN_LAUNCH((rni_kernel_filter_add<rni_bf16>), grid, block, stream,
-                         static_cast<const rni_bf16 *>(filters), count, pitch, dw, in_channels, taps);
-    if (count >= RNI_FILTER_SLICES && pitch <= INT32_MAX - 32)
-        return RN_LAUNCH(rni_kernel_filter_sum, dim3((unsigned)((pitch + 31) / 32)), block, stream,
+    if (dtype == RN_F32 && count >= RNI_FILTER_SLICES && pitch <= INT32_MAX - 32)
+        return RN_LAUNCH(rni_kernel_filter_sum, dim3((unsigned)((pitch + 31) / 32)), dim3(RNI_FILTER_THREADS), stream,
                          static_cast<const float *>(filters), count, (uint32_t)pitch, dw, in_channels, taps);
-    return RN_LAUNCH((rni_kernel_filter_add<float>), grid, block, stream, static_cast<const float *>(filters), count,
-                     pitch, dw, in_channels, taps);
+    return RNI_BY_TYPE(dtype, add, stream, blocks, filters, count, pitch, dw, in_channels, taps);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Launchers of the module's kernels. Pointers are addresses on the device; a launcher enqueues and returns the launch's
- * error. `dtype` is an rn_dtype: RN_F32 or RN_BF16.
+ * error. `dtype` is an rn_dtype: RN_F32, RN_BF16 or RN_F16.
  */
 #ifndef RNI_CUDA_KERNELS_H
 #define RNI_CUDA_KERNELS_H
@@ -67,7 +67,7 @@ cudaError_t rni_k_finish_rows(cudaStream_t stream, int32_t sums_dtype, int32_t d
                               const float *bias, const void *residual, void *y, int64_t rows, int64_t columns,
                               int32_t relu);
 
-/* convert.cu: to[i] = or += from[i]. The types may be equal. */
+/* convert.cu: to[i] = or += from[i]. The types are equal, or one is f32. */
 cudaError_t rni_k_convert(cudaStream_t stream, int32_t from_dtype, int32_t to_dtype, const void *from, void *to,
                           int64_t count, int32_t accumulate);
 /* Images of [channels][pixels] to [pixels][channels] (to_nhwc) or back. */
@@ -95,6 +95,10 @@ cudaError_t rni_k_sgd(cudaStream_t stream, const rni_update_part *parts, int64_t
 cudaError_t rni_k_adam(cudaStream_t stream, const rni_update_part *parts, int64_t count, const rn_adam_params *adam,
                        const rni_cuda_scalars *scalars, const rn_step_metrics *metrics, const float *grads,
                        float *params, float *moments);
+/* loss_scale.cu: grads /= metrics.loss_scale, and whether all are finite then. count > 0. */
+cudaError_t rni_k_grad_unscale(cudaStream_t stream, const rni_update_part *parts, int64_t count, float *grads,
+                               double *partial, rn_step_metrics *metrics);
+cudaError_t rni_k_loss_scale(cudaStream_t stream, const rn_loss_scale_params *params, rn_step_metrics *metrics);
 /* a += lr[0] (b - a). */
 cudaError_t rni_k_lerp(cudaStream_t stream, const rni_cuda_scalars *scalars, const float *b, float *a, int64_t count);
 

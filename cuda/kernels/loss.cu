@@ -113,8 +113,8 @@ __device__ __forceinline__ rni_loss_part target_row(const T *x, const T *target,
 template <class T>
 __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_cross_entropy(const T *x, const int64_t *labels, const T *target, T *dx, int64_t images, int64_t k,
-                             double smoothing, const rni_cuda_scalars *scalars, const rni_loss_workspace *work,
-                             rni_loss_part *parts)
+                             double smoothing, const rni_cuda_scalars *scalars, const rn_step_metrics *scaled,
+                             const rni_loss_workspace *work, rni_loss_part *parts)
 {
     RN_SHARED(rni_loss_part, shared, RNI_BLOCK_ROWS);
     const int64_t row = rni_first_row();
@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(RNI_THREADS)
         return;
     rni_loss_part part = {0.0, 0};
     if (row < images) {
-        const rni_loss_terms terms = {k, smoothing, dx ? scalars->grad_scale / (double)images : 0.0};
+        const rni_loss_terms terms = {k, smoothing, dx ? rni_gradient_factor(scalars, scaled) / (double)images : 0.0};
         T *const out = dx ? dx + row * k : nullptr;
         part = labels ? label_row(x + row * k, labels[row], terms, out)
                       : target_row(x + row * k, target + row * k, terms, out);
@@ -189,7 +189,8 @@ static cudaError_t cross_entropy(cudaStream_t stream, const rni_k_loss *l)
     if (error == cudaSuccess)
         error = RN_LAUNCH((rni_kernel_cross_entropy<T>), dim3((uint32_t)blocks), dim3(RNI_THREADS), stream,
                           static_cast<const T *>(l->x), l->labels, static_cast<const T *>(l->target),
-                          static_cast<T *>(l->dx), l->images, l->k, l->smoothing, l->scalars, work, parts);
+                          static_cast<T *>(l->dx), l->images, l->k, l->smoothing, l->scalars, l->scaled ? l->metrics : nullptr,
+                          work, parts);
     if (error != cudaSuccess)
         return error;
     return rni_loss_finish(stream, parts, blocks, l->labels ? &work->bad : nullptr, (double)l->images, l->images,

@@ -28,6 +28,12 @@ __device__ __forceinline__ rni_loss_part rni_sum_parts(const rni_loss_part &own,
     return shared[threadIdx.x]; /* a place that the thread itself wrote last */
 }
 
+/* What the gradient of the loss is multiplied by. scaled: the metrics when their loss scale counts, else NULL. */
+__device__ __forceinline__ double rni_gradient_factor(const rni_cuda_scalars *scalars, const rn_step_metrics *scaled)
+{
+    return scaled ? scalars->grad_scale * scaled->loss_scale : scalars->grad_scale;
+}
+
 /* One batch's mean loss. The sum grows by images, so that batches of several sizes average right. */
 __device__ __forceinline__ void rni_add_metrics(rn_step_metrics *m, double loss, int64_t images, int64_t correct)
 {

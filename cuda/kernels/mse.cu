@@ -8,11 +8,11 @@ static const int64_t most_blocks = RNI_K_MSE_BYTES / sizeof(rni_loss_part);
 template <class T>
 __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_mse(const T *x, const T *target, T *dx, int64_t images, int64_t channels, int64_t pixels,
-                   const rni_cuda_scalars *scalars, double divisor, rni_loss_part *parts)
+                   const rni_cuda_scalars *scalars, const rn_step_metrics *scaled, double divisor, rni_loss_part *parts)
 {
     RN_SHARED(rni_loss_part, shared, RNI_THREADS);
     const int64_t each = channels * pixels, step = (int64_t)gridDim.x * RNI_THREADS;
-    const double factor = dx ? scalars->grad_scale / divisor : 0.0;
+    const double factor = dx ? rni_gradient_factor(scalars, scaled) / divisor : 0.0;
     rni_loss_part own = {0.0, 0};
     for (int64_t image = blockIdx.y; image < images; image += gridDim.y) {
         ROLLED
@@ -45,7 +45,7 @@ static cudaError_t mse(cudaStream_t stream, const rni_k_squares *s)
     const cudaError_t error =
         RN_LAUNCH((rni_kernel_mse<T>), grid, dim3(RNI_THREADS), stream, static_cast<const T *>(s->x),
                   static_cast<const T *>(s->target), static_cast<T *>(s->dx), images, channels, pixels, s->scalars,
-                  (double)all, parts);
+                  s->scaled ? s->metrics : nullptr, (double)all, parts);
     if (error != cudaSuccess)
         return error;
     return rni_loss_finish(stream, parts, (int64_t)grid.x * grid.y, nullptr, (double)all, s->images, s->metrics);

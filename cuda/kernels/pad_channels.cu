@@ -42,27 +42,6 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* To nearest, ties to even, as IEEE 754 has it; NaN stays NaN. */
-__device__ __forceinline__ uint16_t f16_bits(float value)
-{
-    rni_float_bits b;
-    b.value = value;
-    const uint32_t sign = b.bits >> 16 & 0x8000u, magnitude = b.bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u)
-        return (uint16_t)(sign | 0x7e00u);
-    if (magnitude >= 0x47800000u) /* 65536 and more */
-        return (uint16_t)(sign | 0x7c00u);
-    const uint32_t exponent = magnitude >> 23;
-    if (exponent < 102) /* below half the smallest subnormal */
-        return (uint16_t)sign;
-    /* The mantissa with its leading one, as units of the result's last place after `shift`. */
-    const bool normal = exponent > 112;
-    const uint32_t mantissa = normal ? magnitude - (112u << 23) : (magnitude & 0x7fffffu) | 0x800000u;
-    const uint32_t shift = normal ? 13 : 126 - exponent;
-    const uint32_t half = 1u << (shift - 1), odd = mantissa >> shift & 1u;
-    return (uint16_t)(sign | (mantissa + half - 1u + odd) >> shift);
-}
-
 __global__ void __launch_bounds__(THREADS)
     rni_kernel_bias_cast(const float *bias, void *to, int64_t count, int32_t dtype)
 {
@@ -75,7 +54,7 @@ __global__ void __launch_bounds__(THREADS)
     else if (dtype == RN_BF16)
         rni_store(static_cast<rni_bf16 *>(to)[i], value);
     else
-        static_cast<uint16_t *>(to)[i] = f16_bits(value);
+        rni_store(static_cast<rni_f16 *>(to)[i], value);
 }
 
 static dim3 blocks(int64_t threads)

@@ -94,14 +94,24 @@ static cudaError_t multiply(cudaStream_t stream, const rni_product &p, const voi
                      static_cast<const T *>(a), static_cast<const T *>(b), static_cast<C *>(c));
 }
 
+template <class T>
+static cudaError_t multiply_same(cudaStream_t stream, const rni_product &p, const void *a, const void *b, void *c)
+{
+    return multiply<T, T>(stream, p, a, b, c);
+}
+
+template <class T>
+static cudaError_t multiply_wide(cudaStream_t stream, const rni_product &p, const void *a, const void *b, void *c)
+{
+    return multiply<T, float>(stream, p, a, b, c);
+}
+
 extern "C" cudaError_t rni_k_product(cudaStream_t stream, int32_t dtype, int32_t c_dtype, const rni_product *product,
                                      const void *a, const void *b, void *c)
 {
-    if (dtype == RN_BF16 && c_dtype == RN_BF16)
-        return multiply<rni_bf16, rni_bf16>(stream, *product, a, b, c);
-    if (dtype == RN_BF16)
-        return multiply<rni_bf16, float>(stream, *product, a, b, c);
-    return multiply<float, float>(stream, *product, a, b, c);
+    if (dtype == c_dtype)
+        return RNI_BY_TYPE(dtype, multiply_same, stream, *product, a, b, c);
+    return RNI_BY_TYPE(dtype, multiply_wide, stream, *product, a, b, c);
 }
 
 enum { FINISH_ROWS = 4 }; /* of a thread */
@@ -112,10 +122,10 @@ __device__ __forceinline__ void load_row(float (&to)[V], const float *from)
     rni_load_floats<V>(to, from);
 }
 
-template <int V>
-__device__ __forceinline__ void load_row(float (&to)[V], const rni_bf16 *from)
+template <int V, class T>
+__device__ __forceinline__ void load_row(float (&to)[V], const T *from)
 {
-    const rni_vector<rni_bf16, V> values = rni_load_vector<rni_bf16, V>(from);
+    const rni_vector<T, V> values = rni_load_vector<T, V>(from);
     UNROLL
     for (int v = 0; v < V; v++)
         to[v] = rni_load(values.v[v]);
@@ -178,14 +188,22 @@ static cudaError_t finish_of(cudaStream_t stream, const rni_finish &f)
     return fits ? finish<S, T, lanes>(stream, f) : finish<S, T, 1>(stream, f);
 }
 
+template <class T>
+static cudaError_t finish_same(cudaStream_t stream, const rni_finish &f)
+{
+    return finish_of<T, T>(stream, f);
+}
+
+template <class T>
+static cudaError_t finish_wide(cudaStream_t stream, const rni_finish &f)
+{
+    return finish_of<float, T>(stream, f);
+}
+
 extern "C" cudaError_t rni_k_finish_rows(cudaStream_t stream, int32_t sums_dtype, int32_t dtype, const void *sums,
                                          const float *bias, const void *residual, void *y, int64_t rows,
                                          int64_t columns, int32_t relu)
 {
     const rni_finish f = {sums, residual, bias, y, rows, columns, relu};
-    if (dtype != RN_BF16)
-        return finish_of<float, float>(stream, f);
-    if (sums_dtype == RN_BF16)
-        return finish_of<rni_bf16, rni_bf16>(stream, f);
-    return finish_of<float, rni_bf16>(stream, f);
+    return sums_dtype == dtype ? RNI_BY_TYPE(dtype, finish_same, stream, f) : RNI_BY_TYPE(dtype, finish_wide, stream, f);
 }

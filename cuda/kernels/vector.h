@@ -73,7 +73,9 @@ static inline bool rni_aligned(P... pointers)
 
 /* function<T>(...) with T the element type `dtype`. */
 #define RNI_BY_TYPE(dtype, function, ...)                                                                              \
-    ((dtype) == RN_BF16 ? function<rni_bf16>(__VA_ARGS__) : function<float>(__VA_ARGS__))
+    ((dtype) == RN_BF16  ? function<rni_bf16>(__VA_ARGS__)                                                             \
+     : (dtype) == RN_F16 ? function<rni_f16>(__VA_ARGS__)                                                              \
+                         : function<float>(__VA_ARGS__))
 
 /* function<T, V>(...) with V the elements of 16 bytes when `fits`, else 1. */
 #define RNI_BY_WIDTH(T, fits, function, ...)                                                                           \

@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_f32.h"
+#include "ops/conv_stats.h"
 #include "ops/drivers.h"
 #include "ops/operands.h"
 #include "workspace.h"
@@ -61,7 +62,7 @@ static rni_direct direct_of(const rni_cuda_device *device, const rn_op *op, cons
 static int may_be_own(const rni_cuda_device *device, const rn_op *op, const rn_value *values)
 {
     const rni_direct d = direct_of(device, op, values, image_of(op, values)->dims[0]);
-    return device->own_f32 && d.dtype == RN_F32 && rni_direct_tile(&d, op->kind) != RNI_DIRECT_GENERAL;
+    return device->own_f32 && d.dtype == RN_F32 && !(op->flags & RN_OPF_STATS) && rni_direct_tile(&d, op->kind) != RNI_DIRECT_GENERAL;
 }
 
 /* What is measured beside cuDNN's plans. */
@@ -115,14 +116,14 @@ static rn_status find(rni_cuda_device *device, const rni_dnn_problem *problem, r
     return out ? rni_dnn_conv_prepare(device, problem, out) : rni_dnn_conv_query(device, problem, workspace);
 }
 
-/* With its epilogue, or without when there is no plan for both. */
+/* With its epilogue, or without when there is no plan for both; with its statistics or not at all. */
 static rn_status find_forward(rni_cuda_device *device, const rn_op *op, const rn_value *values,
                               const rni_dnn_rival *rival, conv_state *out, uint64_t *workspace)
 {
-    rni_dnn_problem problem = problem_of(op, values, op->flags & EPILOGUE, rival);
+    rni_dnn_problem problem = problem_of(op, values, op->flags & (EPILOGUE | RN_OPF_STATS), rival);
     rni_dnn_conv **const conv = out ? &out->conv : NULL;
     rn_status status = find(device, &problem, conv, workspace);
-    if (status != RN_E_UNSUPPORTED || !problem.flags)
+    if (status != RN_E_UNSUPPORTED || !(problem.flags & EPILOGUE))
         return status;
     problem.flags = 0;
     status = find(device, &problem, conv, workspace);
@@ -217,9 +218,9 @@ static rn_status query_workspace(rni_cuda_device *device, const rn_op *op, const
 static rn_status forward_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     RNI_TRY(rni_ops_check_conv_forward(op, values, info));
-    if (op->flags & RN_OPF_STATS)
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "statistics are an op of their own");
     RNI_TRY(check_direct(op));
+    if (op->flags & RN_OPF_STATS)
+        return rni_conv_stats_query(device, op, values, info);
     return query_workspace(device, op, values, 0, info);
 }
 
@@ -239,6 +240,8 @@ static rn_status forward_dnn(const rni_cuda_call *c, const conv_state *s, const 
                                        .y = o->y,
                                        .bias = apart ? NULL : o->bias,
                                        .residual = apart ? NULL : o->residual};
+    if (c->op->flags & RN_OPF_STATS)
+        return rni_conv_stats_run(c, s->conv);
     RNI_TRY(rni_dnn_conv_run(s->conv, c->stream, c->run->batch, &operands, rni_part_of(c, 0)));
     if (!apart)
         return RN_OK;
@@ -260,8 +263,9 @@ static rn_status forward_run(const rni_cuda_call *c)
             return status;
     }
     const rni_direct d = direct_of(c->device, c->op, c->values, c->run->batch);
-    return rni_cuda_launched(
-        c, rni_direct_forward(&d, c->stream, o.x, o.w, o.bias, o.residual, o.y, (flags & RN_OPF_RELU) != 0));
+    RNI_TRY(rni_cuda_launched(
+        c, rni_direct_forward(&d, c->stream, o.x, o.w, o.bias, o.residual, o.y, (flags & RN_OPF_RELU) != 0)));
+    return flags & RN_OPF_STATS ? rni_conv_stats_apart(c) : RN_OK;
 }
 
 static rn_status data_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies between element types and layouts; zeroes. */
 #include "base/error.h"
+#include "base/half.h"
 #include "kernels/kernels.h"
 #include "ops/drivers.h"
 #include "ops/operands.h"
@@ -17,7 +18,8 @@ static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value 
     (void)device;
     (void)info;
     RNI_TRY(rni_ops_check_convert(op, values));
-    if (!plain_copy(op, from, to) && (from->dtype == RN_F64 || to->dtype == RN_F64))
+    const int between = from->dtype != to->dtype && rni_is_half(from->dtype) && rni_is_half(to->dtype);
+    if (between || (!plain_copy(op, from, to) && (from->dtype == RN_F64 || to->dtype == RN_F64)))
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "from %s to %s", rn_dtype_name((rn_dtype)from->dtype),
                               rn_dtype_name((rn_dtype)to->dtype));
     return RN_OK;

@@ -13,6 +13,6 @@ extern const rni_cuda_driver rni_cuda_convert, rni_cuda_fill, rni_cuda_pack, rni
     rni_cuda_linear_backward_data, rni_cuda_linear_backward_filter, rni_cuda_softmax, rni_cuda_softmax_backward,
     rni_cuda_dropout, rni_cuda_pad_shortcut, rni_cuda_pad_shortcut_backward, rni_cuda_cross_entropy,
     rni_cuda_soft_cross_entropy, rni_cuda_mse, rni_cuda_grad_norm, rni_cuda_grad_clip, rni_cuda_sgd, rni_cuda_adam,
-    rni_cuda_lerp, rni_cuda_augment;
+    rni_cuda_lerp, rni_cuda_augment, rni_cuda_grad_unscale, rni_cuda_loss_scale;
 
 #endif

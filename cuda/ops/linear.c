@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fully connected layers: cuBLAS's products, or the module's own where there is none. */
 #include "base/error.h"
+#include "base/half.h"
 #include "blas.h"
 #include "kernels/kernels.h"
 #include "ops/drivers.h"
@@ -29,8 +30,8 @@ static linear_sizes sizes_of(const rn_op *op, const rn_value *values)
 static linear_parts parts_of(const rni_cuda_device *device, const rn_op *op, const linear_sizes *s)
 {
     linear_parts p = {.total = 0};
-    p.casts = s->dtype == RN_BF16 && op->kind != RN_OP_LINEAR_BACKWARD_FILTER;
-    p.sums_apart = s->dtype == RN_BF16 && (op->flags & (RN_OPF_BIAS | RN_OPF_RELU));
+    p.casts = rni_is_half(s->dtype) && op->kind != RN_OP_LINEAR_BACKWARD_FILTER;
+    p.sums_apart = rni_is_half(s->dtype) && (op->flags & (RN_OPF_BIAS | RN_OPF_RELU));
     p.weights = rni_part(&p.total, p.casts ? (uint64_t)(s->inputs * s->outputs) * 2 : 0);
     p.sums = rni_part(&p.total, p.sums_apart ? (uint64_t)(s->rows * s->outputs) * sizeof(float) : 0);
     p.blas = rni_part(&p.total, device->blas ? RNI_BLAS_WORKSPACE : 0);

@@ -63,6 +63,7 @@ static rn_status cross_entropy_run(const rni_cuda_call *c)
         .smoothing = p->label_smoothing,
         .ticket = c->ticket,
         .dtype = x->dtype,
+        .scaled = (c->op->flags & RN_OPF_LOSS_SCALE) != 0,
     };
     return rni_cuda_launched(c, rni_k_cross_entropy(c->stream, &l));
 }
@@ -96,6 +97,7 @@ static rn_status mse_run(const rni_cuda_call *c)
         .pixels = nhwc ? rni_cuda_pixels(x) : rni_cuda_count(c, x) / rni_cuda_images(c, x),
         .dtype = x->dtype,
         .processors = c->device->processors,
+        .scaled = (c->op->flags & RN_OPF_LOSS_SCALE) != 0,
     };
     return rni_cuda_launched(c, rni_k_mse(c->stream, &s));
 }

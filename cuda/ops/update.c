@@ -62,12 +62,12 @@ static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value 
 {
     (void)device;
     RNI_TRY(rni_ops_check_update(op, values));
-    if (op->kind == RN_OP_LERP)
+    if (op->kind == RN_OP_LERP || op->kind == RN_OP_LOSS_SCALE)
         return RN_OK;
     const uint64_t count = count_parts(segments_of(op));
     if (count > INT32_MAX)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "%llu parameters are too many", (unsigned long long)count);
-    if (op->kind == RN_OP_GRAD_NORM)
+    if (op->kind == RN_OP_GRAD_NORM || op->kind == RN_OP_GRAD_UNSCALE)
         info->workspace = (count ? count : 1) * sizeof(double);
     return RN_OK;
 }
@@ -166,6 +166,20 @@ static rn_status adam_run(const rni_cuda_call *c)
                                            rni_cuda_in(c, 0), rni_cuda_out(c, 0), rni_cuda_out(c, 1)));
 }
 
+static rn_status unscale_run(const rni_cuda_call *c)
+{
+    const update_table *const t = c->state;
+    if (!t->count)
+        return RN_OK;
+    return rni_cuda_launched(c, rni_k_grad_unscale(c->stream, t->parts, t->count, rni_cuda_out(c, 0),
+                                                   rni_cuda_workspace(c), rni_cuda_out(c, 1)));
+}
+
+static rn_status loss_scale_run(const rni_cuda_call *c)
+{
+    return rni_cuda_launched(c, rni_k_loss_scale(c->stream, c->op->params, rni_cuda_out(c, 0)));
+}
+
 static rn_status lerp_run(const rni_cuda_call *c)
 {
     const int64_t count = (int64_t)(rni_cuda_in_value(c, 0)->bytes / sizeof(float));
@@ -177,4 +191,6 @@ const rni_cuda_driver rni_cuda_grad_norm = {query, prepare, release, norm_run};
 const rni_cuda_driver rni_cuda_grad_clip = {query, prepare, release, clip_run};
 const rni_cuda_driver rni_cuda_sgd = {query, prepare, release, sgd_run};
 const rni_cuda_driver rni_cuda_adam = {query, prepare, release, adam_run};
+const rni_cuda_driver rni_cuda_grad_unscale = {query, prepare, release, unscale_run};
+const rni_cuda_driver rni_cuda_loss_scale = {query, NULL, NULL, loss_scale_run};
 const rni_cuda_driver rni_cuda_lerp = {query, NULL, NULL, lerp_run};

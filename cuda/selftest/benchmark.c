@@ -70,7 +70,7 @@ static int measure(selftest *t, const char *setting, const st_job *job, measurem
 /* Images a second at most; 0 when the limits are not known. */
 static double roofline(const st_traffic *traffic, const st_limits *limits, const st_job *job)
 {
-    const double flops = job->dtype == RN_BF16 ? limits->bf16_flops : limits->f32_flops;
+    const double flops = job->dtype != RN_F32 ? limits->half_flops : limits->f32_flops;
     if (limits->bytes_per_second <= 0 || flops <= 0)
         return 0;
     return (double)job->batch / fmax(traffic->bytes / limits->bytes_per_second, traffic->flops / flops);
@@ -110,10 +110,10 @@ static void bench(selftest *t, const st_job *job, const st_limits *limits)
 
 static void bench_all(selftest *t, const st_limits *limits, int bf16)
 {
-    static const rn_dtype dtypes[] = {RN_F32, RN_BF16};
+    static const rn_dtype dtypes[] = {RN_F32, RN_F16, RN_BF16};
     const int64_t batches[2] = {t->quick ? 2 : 100, t->quick ? 0 : 512};
     for (int b = 0; b < 2 && batches[b]; b++)
-        for (int i = 0; i < 1 + bf16; i++) {
+        for (int i = 0; i < 2 + bf16; i++) {
             const st_job job = {.net = "tutorial",
                                 .dtype = dtypes[i],
                                 .batch = batches[b],
@@ -123,12 +123,16 @@ static void bench_all(selftest *t, const st_limits *limits, int bf16)
                                 .batches = 1};
             bench(t, &job, limits);
         }
-    const st_job resnet50 = {
-        .net = "resnet50", .dtype = RN_BF16, .batch = 256, .size = 224, .lr = 0.001, .steps = 1, .batches = 1};
-    if (t->quick || !bf16)
-        st_say("resnet50 in bf16: left out: %s", t->quick ? "--quick" : "the device has no bf16");
-    else
-        bench(t, &resnet50, limits);
+    for (int i = 1; i < 2 + bf16; i++) {
+        const st_job resnet50 = {
+            .net = "resnet50", .dtype = dtypes[i], .batch = 256, .size = 224, .lr = 0.001, .steps = 1, .batches = 1};
+        if (!t->quick)
+            bench(t, &resnet50, limits);
+    }
+    if (t->quick)
+        st_say("resnet50: left out: --quick");
+    if (!bf16)
+        st_say("bf16: the device has none");
 }
 
 void st_step_benchmark(selftest *t)

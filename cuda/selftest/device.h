@@ -8,7 +8,7 @@
 /* What a device can do at most, and where from; all zero when CUDA's runtime sees no such device. */
 typedef struct st_limits {
     double bytes_per_second;
-    double f32_flops, bf16_flops;
+    double f32_flops, half_flops;
     char derivation[240];
 } st_limits;
 

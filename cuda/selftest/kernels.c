@@ -22,7 +22,7 @@ void st_step_kernels(selftest *t)
     st_device d;
     if (!st_open(t, NULL, &d))
         return;
-    st_say("f32 and bf16, RN_CUDA_DIRECT=1: convolutions and products by the module's kernels");
+    st_say("f32, bf16 and f16, RN_CUDA_DIRECT=1: convolutions and products by the module's kernels");
     setenv("RN_CUDA_DIRECT", "1", 1);
     check(t, &d, NULL);
     unsetenv("RN_CUDA_DIRECT");

@@ -23,6 +23,7 @@ static const struct {
     {"training against the CPU", st_step_training},
     {"stream against captured graph", st_step_graph},
     {"speed", st_step_benchmark},
+    {"convolutions with statistics in one engine", st_step_fused},
 };
 
 static const char usage[] =
@@ -108,7 +109,7 @@ static int parse(selftest *t, int argc, char **argv)
 /* Steps choose these themselves. */
 static void forget_settings(void)
 {
-    static const char *const names[] = {"RN_CUDA_DIRECT", "RN_CUDA_TF32", "RN_CUDA_GRAPH"};
+    static const char *const names[] = {"RN_CUDA_DIRECT", "RN_CUDA_TF32", "RN_CUDA_GRAPH", "RN_CUDA_FUSE"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
 }

@@ -16,7 +16,7 @@ static int always_adds(const rn_op *op)
 {
     return op->kind == RN_OP_CONV_BACKWARD_FILTER || op->kind == RN_OP_LINEAR_BACKWARD_FILTER ||
            op->kind == RN_OP_BIAS_GRAD || op->kind == RN_OP_SGD || op->kind == RN_OP_ADAM ||
-           op->kind == RN_OP_ACCUMULATE || op->kind == RN_OP_BN_RUNNING;
+           op->kind == RN_OP_ACCUMULATE || op->kind == RN_OP_GRAD_UNSCALE || op->kind == RN_OP_BN_RUNNING;
 }
 
 static double bytes_of(const rni_program *p, const rn_op *op)

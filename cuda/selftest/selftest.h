@@ -9,7 +9,7 @@
 #include "backend/context.h"
 #include <resnet/resnet.h>
 
-enum { ST_STEPS = 8 };
+enum { ST_STEPS = 9 };
 
 typedef struct selftest {
     const char *program; /* as it was called */
@@ -59,5 +59,6 @@ void st_step_sanitizer(selftest *t);
 void st_step_training(selftest *t);
 void st_step_graph(selftest *t);
 void st_step_benchmark(selftest *t);
+void st_step_fused(selftest *t);
 
 #endif

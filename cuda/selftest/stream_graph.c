@@ -47,6 +47,8 @@ void st_step_graph(selftest *t)
         check(t, nets[i], RN_F32);
         if (bf16 && (i == 0 || !t->quick))
             check(t, nets[i], RN_BF16);
+        if (i == 0 || !t->quick)
+            check(t, nets[i], RN_F16);
     }
     if (!bf16)
         st_say("bf16: the device has none");

@@ -24,6 +24,7 @@ static rn_status make_plan(const st_job *job, st_trainer *r)
     options.mode = RN_PLAN_TRAIN;
     options.flags = job->flags;
     options.compute_dtype = job->dtype;
+    options.loss_scale = job->loss_scale;
     options.loss = r->loss;
     options.optimizer = r->optimizer;
     return rn_plan_create(r->model, &options, &r->plan);

@@ -14,6 +14,7 @@ typedef struct st_job {
     int steps, batches; /* batches: how many different ones there are, in turn */
     int moved; /* 1: begins with weights moved by their last bit */
     uint64_t flags; /* of the plan */
+    double loss_scale; /* 0: the type's */
 } st_job;
 
 /* A net that is ready to take steps. */

@@ -4,12 +4,17 @@
  * they go on, and in leaps where a ReLU changes sides. So the bound is measured: how far the CPU parts from itself when it
  * rounds otherwise (by Winograd's algorithm) and when its weights begin one last bit away. The device may be SLACK times
  * as far, and besides off by LEAP of what training has changed by then, which is what a few ReLUs can do.
+ *
+ * In f16 rounding itself leads a training off. How far it is from the same in f32 is a property of the type: the device may be
+ * half as far again as the CPU, and its losses, in which roundings cancel, three times.
  */
 #include "training.h"
 #include <math.h>
+#include <stdio.h>
 
 enum { SLACK = 8 };
 #define FORWARD 1e-5 /* of a loss: rounding in one forward */
+#define FORWARD_HALF 1e-3 /* the same of f16: two of its units */
 #define LEAP 2e-3
 
 enum { PLAIN, WINOGRAD, MOVED, CPU_COURSES };
@@ -95,16 +100,70 @@ static void compare(selftest *t, const st_device *d, const st_job *job, const st
     st_course_free(&again);
 }
 
+static st_job job_of(const selftest *t, const char *net)
+{
+    return (st_job){.net = net,
+                    .dtype = RN_F32,
+                    .batch = t->quick ? 2 : 32,
+                    .size = 32,
+                    .lr = 0.001,
+                    .steps = t->quick ? 3 : 50,
+                    .batches = t->quick ? 2 : 8};
+}
+
+/* The largest difference of two courses' losses. */
+static double apart(const st_course *a, const st_course *b)
+{
+    double most = 0;
+    for (size_t i = 0; i < a->steps; i++) {
+        const double off = fabs(a->loss[i] - b->loss[i]);
+        most = isnan(off) ? INFINITY : fmax(most, off);
+    }
+    return most;
+}
+
+static void judge_half(selftest *t, const char *what, double off, double cpu, double allowed)
+{
+    if (!within(off, allowed))
+        st_fail(t, "%s: %.3g from f32, the CPU's f16 %.3g, %.3g allowed", what, off, cpu, allowed);
+    else
+        st_say("%s: %.2g from f32, the CPU's f16 %.2g", what, off, cpu);
+}
+
+static void judge_halves(selftest *t, const char *net, const st_course *got, const st_course *cpu, const st_course *exact)
+{
+    char what[100];
+    const size_t parameters = exact->num_parameters, rest = exact->num_weights - parameters;
+    const double losses = apart(cpu, exact), weights = distance(cpu->weights, exact->weights, parameters);
+    const double statistics = distance(cpu->weights + parameters, exact->weights + parameters, rest);
+    snprintf(what, sizeof what, "%s in f16: losses", net);
+    judge_half(t, what, apart(got, exact), losses, 3 * losses + FORWARD_HALF * exact->loss[0]);
+    snprintf(what, sizeof what, "%s in f16: weights", net);
+    judge_half(t, what, distance(got->weights, exact->weights, parameters), weights, 1.5 * weights);
+    snprintf(what, sizeof what, "%s in f16: running statistics", net);
+    judge_half(t, what, distance(got->weights + parameters, exact->weights + parameters, rest), statistics,
+               1.5 * statistics);
+}
+
+/* A scale that does not overflow: a skipped step of one side only would be a step behind. */
+static void check_half(selftest *t, const st_device *d, const char *net)
+{
+    st_course got = {0}, cpu = {0}, exact = {0};
+    st_job job = job_of(t, net);
+    const int ran = st_train(t, d, d->cpu, &job, &exact);
+    job.dtype = RN_F16;
+    job.loss_scale = 1024;
+    if (ran && st_train(t, d, d->cpu, &job, &cpu) && st_train(t, d, d->dev, &job, &got))
+        judge_halves(t, net, &got, &cpu, &exact);
+    st_course_free(&got);
+    st_course_free(&cpu);
+    st_course_free(&exact);
+}
+
 static void check(selftest *t, const st_device *d, const char *net)
 {
     st_course cpu[CPU_COURSES] = {{0}};
-    const st_job job = {.net = net,
-                        .dtype = RN_F32,
-                        .batch = t->quick ? 2 : 32,
-                        .size = 32,
-                        .lr = 0.001,
-                        .steps = t->quick ? 3 : 50,
-                        .batches = t->quick ? 2 : 8};
+    const st_job job = job_of(t, net);
     if (run_cpu(t, d, &job, cpu))
         compare(t, d, &job, cpu);
     for (int i = 0; i < CPU_COURSES; i++)
@@ -118,5 +177,6 @@ void st_step_training(selftest *t)
         return;
     check(t, &d, "tutorial");
     check(t, &d, "cifar_resnet20");
+    check_half(t, &d, "tutorial");
     st_close(&d);
 }

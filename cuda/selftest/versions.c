@@ -70,8 +70,8 @@ static void tell_limits(int32_t device)
     st_limits limits;
     st_limits_of(device, &limits);
     if (limits.bytes_per_second > 0)
-        st_say("at most %.0f GB/s, %.1f TFLOP/s in f32, %.0f in bf16: %s", limits.bytes_per_second * 1e-9,
-               limits.f32_flops * 1e-12, limits.bf16_flops * 1e-12, limits.derivation);
+        st_say("at most %.0f GB/s, %.1f TFLOP/s in f32, %.0f in f16: %s", limits.bytes_per_second * 1e-9,
+               limits.f32_flops * 1e-12, limits.half_flops * 1e-12, limits.derivation);
     else
         st_say("clocks are not told: no bandwidth and no peaks");
 }

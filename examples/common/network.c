@@ -55,9 +55,13 @@ rn_model *network_open(rn_context *ctx, rn_device *device, const char *arch, int
 
 rn_dtype network_dtype(const char *name)
 {
-    if (strcmp(name, "fp32") != 0 && strcmp(name, "bf16") != 0)
-        fail(2, "--dtype: expected fp32 or bf16, got '%s'", name);
-    return strcmp(name, "bf16") == 0 ? RN_BF16 : RN_F32;
+    if (strcmp(name, "fp32") == 0)
+        return RN_F32;
+    if (strcmp(name, "bf16") == 0)
+        return RN_BF16;
+    if (strcmp(name, "fp16") != 0)
+        fail(2, "--dtype: expected fp32, bf16 or fp16, got '%s'", name);
+    return RN_F16;
 }
 
 void predictor_open(predictor *p, rn_model *model, const int64_t dims[4], rn_dtype dtype)

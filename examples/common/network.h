@@ -18,7 +18,7 @@ rn_model *network_open(rn_context *ctx, rn_device *device, const char *arch, int
 /* Says in lines of their own what a load that failed, or was partial, left over. At most some names of each kind. */
 void network_report(const rn_load_options *load);
 
-/* fp32 or bf16; exits with 2 for another name. */
+/* fp32, bf16 or fp16; exits with 2 for another name. */
 rn_dtype network_dtype(const char *name);
 
 /* A net that is asked for probabilities. */

@@ -37,7 +37,7 @@ STATE_PARAMETER, STATE_BUFFER = 0, 1
 DOT_ALL_LAYERS, DOT_NAMES, DOT_SHAPES, DOT_LEFT_TO_RIGHT, DOT_SUBGRAPH = 1, 2, 4, 8, 16
 ONNX_FOLD_BATCHNORM, ONNX_FIXED_BATCH = 1, 2
 PLAN_INFER, PLAN_TRAIN, PLAN_STATISTICS = range(3)
-PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD, PLAN_DROP_WEIGHTS = 1, 2, 4, 8
+PLAN_NO_FUSION, PLAN_INPUT_GRAD, PLAN_NO_WINOGRAD, PLAN_DROP_WEIGHTS, PLAN_STATIC_LOSS_SCALE = 1, 2, 4, 8, 16
 ONE_CYCLE_LINEAR = PLATEAU_MAXIMIZE = HOLD_UNTIL_ABOVE = DLPACK_COPY = 1
 SPLIT_TRAIN, SPLIT_TEST = 0, 1
 LOADER_SHUFFLE, LOADER_DROP_LAST = 1, 2
@@ -131,13 +131,15 @@ rn_load_options = _struct(
 rn_plan_options = _struct(
     "rn_plan_options", _flags, ("mode", c_int32), ("rank", c_int32), ("input_dims", _dims), ("batches", c_int64 * 8),
     ("compute_dtype", rn_dtype), ("accumulate", c_uint32), ("loss", POINTER(rn_loss)),
-    ("optimizer", POINTER(rn_optimizer)), ("clip_norm", c_double), ("memory_limit", c_uint64), ("seed", c_uint64))
+    ("optimizer", POINTER(rn_optimizer)), ("clip_norm", c_double), ("memory_limit", c_uint64), ("seed", c_uint64),
+    ("loss_scale", c_double), ("loss_scale_growth", c_double), ("loss_scale_backoff", c_double),
+    ("loss_scale_interval", c_int64))
 rn_memory = _struct(
     "rn_memory", *((name, c_uint64) for name in ("arena", "lower_bound", "derived", "io", "parameters", "gradients",
                                                  "optimizer", "total")))
 rn_metrics = _struct(
     "rn_metrics", ("loss_sum", c_double), ("last_loss", c_double), ("grad_norm", c_double), ("count", c_int64),
-    ("correct", c_int64), ("steps", c_int64), ("nonfinite", c_int64))
+    ("correct", c_int64), ("steps", c_int64), ("nonfinite", c_int64), ("loss_scale", c_double), ("skipped", c_int64))
 rn_cross_entropy_options = _struct("rn_cross_entropy_options", _flags, ("label_smoothing", c_double))
 rn_mse_options = _struct("rn_mse_options", _flags)
 rn_sgd_options = _struct(
@@ -1004,20 +1006,22 @@ def _fields(struct):
 
 class Plan(_Handle):
     """A model compiled for a shape [N, ...]; train=True for training, statistics=True to renew running statistics.
-    dtype float64: reference kernels; "bf16":
-    activations of half the size, arrays stay float32."""
+    dtype float64: reference kernels; "bf16" or "f16": activations of half the size, arrays stay float32. loss_scale: the first one,
+    0: as the type needs."""
     kind = "plan"
 
     def __init__(self, model, shape, train=False, loss=None, optimizer=None, dtype=np.float32, flags=0, batches=(),
-                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0, statistics=False):
+                 accumulate=1, clip_norm=0.0, memory_limit=0, seed=0, statistics=False, loss_scale=0.0):
         mode = PLAN_STATISTICS if statistics else PLAN_TRAIN if train else PLAN_INFER
-        compute = BF16 if dtype == "bf16" else CODES[np.dtype(dtype)]
-        self.model, self.dtype, self.input_shape = model, DTYPES.get(compute, np.dtype(np.float32)), tuple(shape)
+        compute = {"bf16": BF16, "f16": F16}.get(dtype) if isinstance(dtype, str) else None
+        compute = compute or CODES[np.dtype(dtype)]
+        outside = np.dtype(np.float32) if compute in (BF16, F16) else DTYPES[compute]
+        self.model, self.dtype, self.input_shape = model, outside, tuple(shape)
         super().__init__(_create(lib.rn_plan_create, _pla, model.pointer, byref(_defaults(
             rn_plan_options, flags=flags, mode=mode, rank=len(shape),
             input_dims=_dims(*shape), batches=(c_int64 * 8)(*batches), compute_dtype=compute,
             accumulate=accumulate, loss=_pointer(loss), optimizer=_pointer(optimizer), clip_norm=clip_norm,
-            memory_limit=memory_limit, seed=seed))))
+            memory_limit=memory_limit, seed=seed, loss_scale=loss_scale))))
 
     def input(self):
         """The plan's own input tensor, in the layout its first layer reads."""

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 #include "../common/check.h"
+#include "../common/network.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static const char help[] =
     "  --memory-limit SIZE  800M, 4G: halves or thirds ... the batch until training needs no more than that\n"
     "  --lr X               learning rate at the start, instead of the recipe's\n"
     "  --seed N             of weights, order of images and augmentation (0)\n"
-    "  --dtype NAME         fp32, or bf16: activations of half the size, weights and sums stay fp32 (fp32)\n"
+    "  --dtype NAME         fp32, or bf16 or fp16: activations of half the size, weights and sums stay fp32; fp16 scales\n"
+    "                       the loss and is slow on a CPU (fp32)\n"
     "  --threads N          threads to compute with (as many as there are)\n"
     "  --device NAME        auto, cpu or cuda:N (auto)\n"
     "  --residency NAME     where batches are made: host, device (it holds the dataset), or auto: device where that is a\n"
@@ -117,6 +119,5 @@ void options_parse(options *o, int argc, char **argv)
     }
     data_options_check(&o->data, 1);
     o->residency = residency_of(o->residency_name);
-    if (strcmp(o->dtype, "fp32") != 0 && strcmp(o->dtype, "bf16") != 0)
-        fail(2, "--dtype: expected fp32 or bf16, got '%s'", o->dtype);
+    network_dtype(o->dtype);
 }

@@ -80,7 +80,7 @@ static rn_plan_options plan_options(const training *t, int32_t mode, int64_t bat
     rn_plan_options o = RN_PLAN_OPTIONS_INIT;
     o.mode = mode;
     recipe_input_dims(t->r, &t->info, batch, o.input_dims);
-    o.compute_dtype = strcmp(t->o->dtype, "bf16") == 0 ? RN_BF16 : RN_F32;
+    o.compute_dtype = network_dtype(t->o->dtype);
     o.loss = t->loss;
     return o;
 }

@@ -22,8 +22,10 @@ typedef struct rn_metrics {
     int64_t correct;   /**< images whose largest logit is their label's or largest target's (cross-entropy only) */
     int64_t steps;     /**< steps */
     int64_t nonfinite; /**< steps whose loss was not finite; they did not change the weights */
+    double loss_scale; /**< what the next step multiplies the loss gradient by (rn_plan_options::loss_scale); 1 without scaling */
+    int64_t skipped;   /**< with loss scaling: updates left out because a gradient or loss was not finite */
 } rn_metrics;
-#define RN_METRICS_INIT {sizeof(rn_metrics), 0, 0, 0, 0, 0, 0, 0}
+#define RN_METRICS_INIT {sizeof(rn_metrics), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Softmax over dimension 1 of [N, K], f32 or f64, into a tensor of the same shape and type. */
 RN_API rn_status rn_softmax(const rn_tensor *logits, rn_tensor *probabilities);

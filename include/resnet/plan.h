@@ -49,6 +49,8 @@ enum {
  * while it packs them.
  */
 #define RN_PLAN_DROP_WEIGHTS 8u
+/** TRAIN: the loss scale stays what it is; updates with a gradient that is not finite are left out all the same. */
+#define RN_PLAN_STATIC_LOSS_SCALE 16u
 
 typedef struct rn_plan_options {
     size_t struct_size;
@@ -60,9 +62,9 @@ typedef struct rn_plan_options {
     /**
      * RN_F32. RN_F64: reference kernels, tensors of x, y, dy, dx are f64. RN_BF16: activations, their gradients and packed
      * weights are bf16 (rounded to nearest, ties to even); sums, batch statistics, losses, weights, their gradients and the
-     * optimizer stay f32, as do tensors of x, y, dy, dx and values for MSE; rn_plan_input() is bf16. RN_F16, of INFER and
-     * STATISTICS plans: the same with f16, whose numbers end at 65504; the CPU computes it by converting to f32 and back, which is
-     * slow and meant to compare with.
+     * optimizer stay f32, as do tensors of x, y, dy, dx and values for MSE; rn_plan_input() is bf16. RN_F16: the same with f16,
+     * whose numbers end at 65504 and whose spacing is 2^-24 at least, so that train steps scale the loss (`loss_scale`); the CPU
+     * computes it by converting to f32 and back, which is slow and meant to compare with.
      */
     rn_dtype compute_dtype;
     uint32_t accumulate;             /**< micro-batches per update in rn_plan_train_step(); 0 and 1: one */
@@ -71,12 +73,25 @@ typedef struct rn_plan_options {
     double clip_norm;                /**< above 0: clips the gradient norm in train steps */
     uint64_t memory_limit;           /**< above 0: RN_E_NOMEM at creation when more bytes would be needed */
     uint64_t seed;                   /**< of dropout; 0: the context's */
+    /**
+     * Loss scaling of train steps (Micikevicius et al. 2018, "Mixed precision training"): the gradient of the loss is multiplied by
+     * the scale, so that small gradients do not vanish in f16, and the gradients of the parameters are divided by it, in f32, before
+     * clipping and update. An update with a gradient that is not finite is left out. The scale moves as torch.amp.GradScaler's:
+     * such an update multiplies it by loss_scale_backoff, and every loss_scale_interval updates in a row without one multiply it by
+     * loss_scale_growth; it stays within 2^-24 and 2^24. On a GPU all of this happens there. Losses in rn_metrics are not scaled,
+     * nor is what rn_plan_backward() does: dy is taken as it is.
+     * 0: RN_F16 begins with 65536, the other types do not scale. Above 0: the first scale, for any compute_dtype.
+     */
+    double loss_scale;
+    double loss_scale_growth;    /**< above 1 */
+    double loss_scale_backoff;   /**< between 0 and 1, both excluded */
+    int64_t loss_scale_interval; /**< at least 1 */
 } rn_plan_options;
 #define RN_PLAN_OPTIONS_INIT                                                 \
     {                                                                        \
         sizeof(rn_plan_options), 0, RN_PLAN_INFER, 4,                        \
             {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}, RN_F32, 1,   \
-            NULL, NULL, 0.0, 0, 0                                            \
+            NULL, NULL, 0.0, 0, 0, 0.0, 2.0, 0.5, 2000                       \
     }
 RN_API rn_status rn_plan_options_init(rn_plan_options *options, size_t struct_size);
 
@@ -129,7 +144,8 @@ RN_API rn_status rn_plan_backward(rn_plan *p, const rn_tensor *dy, rn_tensor *dx
  * every k-th call, from the mean of k gradients, as PyTorch's loop of (loss / k).backward() does it. Batch
  * normalisation sees micro-batches: each is normalised by its own statistics and moves the running ones, k times per
  * update. So k micro-batches of n are not quite a batch of k n, and a small n is noisier. A step whose loss is not
- * finite leaves weights and optimizer as they were and is counted in rn_metrics::nonfinite.
+ * finite leaves weights and optimizer as they were and is counted in rn_metrics::nonfinite. With loss scaling a gradient that is
+ * not finite does the same and is counted in rn_metrics::skipped.
  * @param target [in] cross-entropy: labels i64 [n], or class probabilities like the output; MSE: values like the output
  * @return RN_E_INVALID for a label out of range, with nothing changed
  */

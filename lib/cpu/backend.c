@@ -68,6 +68,8 @@ static const rni_cpu_driver *const drivers[RN_OP_COUNT_] = {
     [RN_OP_ADAM] = &rni_cpu_adam,
     [RN_OP_LERP] = &rni_cpu_lerp,
     [RN_OP_AUGMENT] = &rni_cpu_augment,
+    [RN_OP_GRAD_UNSCALE] = &rni_cpu_grad_unscale,
+    [RN_OP_LOSS_SCALE] = &rni_cpu_loss_scale,
 };
 
 static rn_status device_count(const rn_host_api *host, int32_t *count)

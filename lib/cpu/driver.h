@@ -89,6 +89,7 @@ extern const rni_cpu_driver rni_cpu_convert, rni_cpu_fill, rni_cpu_bias_grad, rn
     rni_cpu_avgpool_backward, rni_cpu_linear, rni_cpu_linear_backward_data, rni_cpu_linear_backward_filter,
     rni_cpu_softmax, rni_cpu_softmax_backward, rni_cpu_dropout, rni_cpu_pad_shortcut,
     rni_cpu_pad_shortcut_backward, rni_cpu_cross_entropy, rni_cpu_soft_cross_entropy, rni_cpu_mse, rni_cpu_grad_norm,
-    rni_cpu_grad_clip, rni_cpu_sgd, rni_cpu_adam, rni_cpu_lerp, rni_cpu_augment;
+    rni_cpu_grad_clip, rni_cpu_sgd, rni_cpu_adam, rni_cpu_lerp, rni_cpu_augment, rni_cpu_grad_unscale,
+    rni_cpu_loss_scale;
 
 #endif

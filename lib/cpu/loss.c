@@ -35,6 +35,13 @@ static void add_metrics(rn_step_metrics *m, double loss, int64_t images, int64_t
     m->step_nonfinite |= nonfinite; /* stays over micro-batches; the plan clears it */
 }
 
+/* What the gradient of the loss is multiplied by. */
+static double gradient_factor(const rni_cpu_call *c)
+{
+    const rn_step_metrics *const m = rni_cpu_out(c, 1);
+    return c->op->flags & RN_OPF_LOSS_SCALE ? c->run->grad_scale * m->loss_scale : c->run->grad_scale;
+}
+
 static int wants_gradient(const rni_cpu_call *c)
 {
     return !(c->op->flags & RN_OPF_NO_GRAD);
@@ -108,7 +115,7 @@ static rn_status cross_entropy_run(const rni_cpu_call *c)
     t.k = (size_t)x->dims[1];
     t.group = rni_ceil_div(ROW_ELEMENTS, t.k);
     t.smoothing = p->label_smoothing;
-    t.factor = c->run->grad_scale / (double)t.images;
+    t.factor = gradient_factor(c) / (double)t.images;
     const int soft = c->op->kind == RN_OP_SOFT_CROSS_ENTROPY;
     if (!soft)
         RNI_TRY(check_labels(c, t.target, t.images, t.k));
@@ -155,7 +162,7 @@ static rn_status mse_run(const rni_cpu_call *c)
     const size_t count = rni_cpu_count(c, x);
     loss_task t = task_of(c, x);
     const size_t chunks = mse_cut(x, t.images, count, &t.k, &t.pixels, &t.group);
-    t.factor = c->run->grad_scale / (double)count;
+    t.factor = gradient_factor(c) / (double)count;
     RNI_TRY(rni_cpu_for(c, mse_chunk, &t, chunks, count));
     add_metrics(rni_cpu_out(c, 1), combine(&t, chunks).loss / (double)count, (int64_t)t.images, 0);
     return RN_OK;

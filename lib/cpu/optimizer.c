@@ -121,6 +121,59 @@ static rn_status clip_run(const rni_cpu_call *c)
     return t.factor >= 1 ? RN_OK : run_chunks(&t, clip_chunk);
 }
 
+static size_t count_nonfinite(const float *x, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += !isfinite(x[i]);
+    return count;
+}
+
+static void unscale_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
+{
+    (void)segment;
+    t->call->kernels->f32.scale(t->params + first, t->factor, count);
+    *sum += (double)count_nonfinite(t->params + first, count);
+}
+
+static void unscale_chunk(void *arg, size_t index)
+{
+    update_task *const t = arg;
+    t->partial[index] = for_chunk(t, index, unscale_part);
+}
+
+static rn_status unscale_run(const rni_cpu_call *c)
+{
+    const rn_segments_params *const p = c->op->params;
+    rn_step_metrics *const m = rni_cpu_out(c, 1);
+    update_task t = {.call = c, .segments = p->segments, .num_segments = (size_t)p->num_segments};
+    t.params = rni_cpu_out(c, 0);
+    t.partial = rni_cpu_workspace(c);
+    t.factor = 1 / m->loss_scale;
+    RNI_TRY(run_chunks(&t, unscale_chunk));
+    const size_t chunks = rni_ceil_div(total(t.segments, t.num_segments), RNI_FLAT_CHUNK);
+    for (size_t i = 0; i < chunks; i++)
+        if (t.partial[i] > 0)
+            m->step_nonfinite = 1;
+    return RN_OK;
+}
+
+/* torch.amp.GradScaler.update(). */
+static rn_status loss_scale_run(const rni_cpu_call *c)
+{
+    const rn_loss_scale_params *const p = c->op->params;
+    rn_step_metrics *const m = rni_cpu_out(c, 0);
+    if (m->step_nonfinite) {
+        m->loss_scale = fmax(m->loss_scale * p->backoff, p->least);
+        m->good_steps = 0;
+        m->skipped++;
+    } else if (++m->good_steps >= p->interval) {
+        m->loss_scale = fmin(m->loss_scale * p->growth, p->most);
+        m->good_steps = 0;
+    }
+    return RN_OK;
+}
+
 static void sgd_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
 {
     const rn_sgd_params *const p = t->call->op->params;
@@ -211,4 +264,6 @@ const rni_cpu_driver rni_cpu_grad_norm = {norm_query, norm_run, RNI_BF16_WIDENED
 const rni_cpu_driver rni_cpu_grad_clip = {check, clip_run, RNI_BF16_WIDENED};
 const rni_cpu_driver rni_cpu_sgd = {check, sgd_run, RNI_BF16_WIDENED};
 const rni_cpu_driver rni_cpu_adam = {check, adam_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_grad_unscale = {norm_query, unscale_run, RNI_BF16_WIDENED};
+const rni_cpu_driver rni_cpu_loss_scale = {check, loss_scale_run, RNI_BF16_WIDENED};
 const rni_cpu_driver rni_cpu_lerp = {check, lerp_run, RNI_BF16_WIDENED};

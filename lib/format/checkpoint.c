@@ -60,13 +60,14 @@ void rni_cp_pack_progress(const rni_plan_progress *p, int64_t counters[RNI_CP_PL
                           double sums[RNI_CP_PLAN_SUMS])
 {
     const rn_step_metrics *const m = &p->metrics;
-    const int64_t c[RNI_CP_PLAN_COUNTERS] = {p->step,  p->micro,     m->count,         m->correct,
-                                             m->steps, m->nonfinite, m->step_nonfinite};
+    const int64_t c[RNI_CP_PLAN_COUNTERS] = {p->step,      p->micro,          m->count,      m->correct, m->steps,
+                                             m->nonfinite, m->step_nonfinite, m->good_steps, m->skipped};
     for (int i = 0; i < RNI_CP_PLAN_COUNTERS; i++)
         counters[i] = c[i];
     sums[0] = m->loss_sum;
     sums[1] = m->last_loss;
     sums[2] = m->grad_norm;
+    sums[3] = m->loss_scale;
 }
 
 void rni_cp_unpack_progress(rni_plan_progress *p, const int64_t counters[RNI_CP_PLAN_COUNTERS],
@@ -83,5 +84,18 @@ void rni_cp_unpack_progress(rni_plan_progress *p, const int64_t counters[RNI_CP_
         .steps = counters[4],
         .nonfinite = counters[5],
         .step_nonfinite = counters[6],
+        .loss_scale = sums[3],
+        .good_steps = counters[7],
+        .skipped = counters[8],
     };
+}
+
+int rni_cp_counters(const rni_plan_progress *p)
+{
+    return p->scales ? RNI_CP_PLAN_COUNTERS : RNI_CP_PLAN_COUNTERS - 2;
+}
+
+int rni_cp_sums(const rni_plan_progress *p)
+{
+    return p->scales ? RNI_CP_PLAN_SUMS : RNI_CP_PLAN_SUMS - 1;
 }

@@ -8,7 +8,7 @@
  *   ema.model.<state>, ema.updates i64
  *   gradient.<parameter>                   between two micro-batches only
  *   schedule.progress f64 [n]              plateau, hold
- *   plan.progress i64 [7], plan.sums f64 [3]
+ *   plan.progress i64 [7], plan.sums f64 [3]   of a plan that scales its loss [9] and [4]
  *   loader.position i64 [2]
  *   host.counters i64 [2], host.value f64 [4]
  *   __metadata__                           the identity: texts that must be the same when it is loaded
@@ -25,7 +25,7 @@
 #include <resnet/checkpoint.h>
 #include <stddef.h>
 
-enum { RNI_CP_PLAN_COUNTERS = 7, RNI_CP_PLAN_SUMS = 3, RNI_CP_MAX_PROGRESS = 16, RNI_CP_MAX_SETTINGS = 128 };
+enum { RNI_CP_PLAN_COUNTERS = 9, RNI_CP_PLAN_SUMS = 4, RNI_CP_MAX_PROGRESS = 16, RNI_CP_MAX_SETTINGS = 128 };
 
 /* The text of metadata "checkpoint". */
 #define RNI_CP_VERSION "resnet 1"
@@ -52,10 +52,12 @@ size_t rni_cp_moments(const rn_optimizer *opt, rni_cp_moment out[2]);
 enum { RNI_CP_NUMBER = 40 };
 const char *rni_cp_number(char buffer[RNI_CP_NUMBER], double value);
 
-/* plan.progress and plan.sums. */
+/* plan.progress and plan.sums, and how many of these numbers a plan has. */
 void rni_cp_pack_progress(const rni_plan_progress *p, int64_t counters[RNI_CP_PLAN_COUNTERS],
                           double sums[RNI_CP_PLAN_SUMS]);
 void rni_cp_unpack_progress(rni_plan_progress *p, const int64_t counters[RNI_CP_PLAN_COUNTERS],
                             const double sums[RNI_CP_PLAN_SUMS]);
+int rni_cp_counters(const rni_plan_progress *p);
+int rni_cp_sums(const rni_plan_progress *p);
 
 #endif

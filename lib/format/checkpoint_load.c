@@ -192,11 +192,14 @@ static rn_status read_schedule(loading *l)
 
 static rn_status read_plan(loading *l)
 {
-    RNI_TRY(read_numbers(l, "plan.progress", RN_I64, RNI_CP_PLAN_COUNTERS, l->counters));
-    RNI_TRY(read_numbers(l, "plan.sums", RN_F64, RNI_CP_PLAN_SUMS, l->sums));
+    rni_plan_progress saved;
+    RNI_TRY(rni_plan_get_progress(l->c->plan, &saved));
+    RNI_TRY(read_numbers(l, "plan.progress", RN_I64, rni_cp_counters(&saved), l->counters));
+    RNI_TRY(read_numbers(l, "plan.sums", RN_F64, rni_cp_sums(&saved), l->sums));
     if (any_negative(l->counters, RNI_CP_PLAN_COUNTERS))
         return impossible(l, "plan.progress");
-    rni_plan_progress saved = {0};
+    if (saved.scales && !(l->sums[3] >= saved.scaling.least && l->sums[3] <= saved.scaling.most))
+        return impossible(l, "plan.sums");
     rni_cp_unpack_progress(&saved, l->counters, l->sums);
     return saved.micro > 0 ? read_parameters(l, "gradient", &l->gradients) : RN_OK;
 }

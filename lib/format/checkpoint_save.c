@@ -88,8 +88,8 @@ static rn_status put_plan(saving *s)
     rni_plan_progress progress;
     RNI_TRY(rni_plan_get_progress(s->c->plan, &progress));
     rni_cp_pack_progress(&progress, s->counters, s->sums);
-    RNI_TRY(put_numbers(s, "plan.progress", RN_I64, RNI_CP_PLAN_COUNTERS, s->counters));
-    RNI_TRY(put_numbers(s, "plan.sums", RN_F64, RNI_CP_PLAN_SUMS, s->sums));
+    RNI_TRY(put_numbers(s, "plan.progress", RN_I64, rni_cp_counters(&progress), s->counters));
+    RNI_TRY(put_numbers(s, "plan.sums", RN_F64, rni_cp_sums(&progress), s->sums));
     return progress.micro > 0 && s->c->model->grads ? put_parameters(s, "gradient", s->c->model->grads, 0) : RN_OK;
 }
 

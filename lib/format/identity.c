@@ -110,12 +110,20 @@ static rn_status tell_ema(const visitor *v, const rn_ema *ema)
     return tell(v, "ema.warmup", (ema->flags & RN_EMA_WARMUP) ? "1" : "0");
 }
 
+static rn_status tell_loss_scaling(const visitor *v, const rn_loss_scale_params *s)
+{
+    RNI_TRY(tell_number(v, "plan.loss_scale_growth", s->growth));
+    RNI_TRY(tell_number(v, "plan.loss_scale_backoff", s->backoff));
+    return tell_count(v, "plan.loss_scale_interval", (uint64_t)s->interval);
+}
+
 static rn_status tell_plan(const visitor *v, rn_plan *plan)
 {
     rni_plan_progress progress;
     RNI_TRY(rni_plan_get_progress(plan, &progress));
     RNI_TRY(tell_count(v, "plan.seed", progress.seed));
-    return tell_count(v, "plan.accumulate", (uint64_t)progress.accumulate);
+    RNI_TRY(tell_count(v, "plan.accumulate", (uint64_t)progress.accumulate));
+    return progress.scales ? tell_loss_scaling(v, &progress.scaling) : RN_OK;
 }
 
 rn_status rni_cp_identity(const rn_context *ctx, const rn_checkpoint *c, rni_cp_field_fn field, void *user)

@@ -34,7 +34,7 @@ rn_status rni_ops_check_cross_entropy(const rn_op *op, const rn_value *values);
 rn_status rni_ops_check_convert(const rn_op *op, const rn_value *values);
 rn_status rni_ops_check_augment(const rn_op *op, const rn_value *values);
 
-/* RN_OP_GRAD_NORM, RN_OP_GRAD_CLIP, RN_OP_SGD, RN_OP_ADAM, RN_OP_LERP. */
+/* RN_OP_GRAD_NORM, RN_OP_GRAD_CLIP, RN_OP_SGD, RN_OP_ADAM, RN_OP_LERP, RN_OP_GRAD_UNSCALE, RN_OP_LOSS_SCALE. */
 rn_status rni_ops_check_update(const rn_op *op, const rn_value *values);
 
 #endif

@@ -76,11 +76,11 @@ static const op_rule rules[RN_OP_COUNT_] = {
     [RN_OP_DROPOUT_BACKWARD] = {"dropout_backward", 0, sizeof(rn_dropout_params), 1, {ACT}, {SAME}},
     [RN_OP_PAD_SHORTCUT] = {"pad_shortcut", 0, sizeof(rn_pad_shortcut_params), 0, {ACT}, {ACT}},
     [RN_OP_PAD_SHORTCUT_BACKWARD] = {"pad_shortcut_backward", 0, sizeof(rn_pad_shortcut_params), 0, {ACT}, {ACT}},
-    [RN_OP_CROSS_ENTROPY] = {"cross_entropy", RN_OPF_NO_GRAD, sizeof(rn_cross_entropy_params), 0, {ACT, LABELS},
+    [RN_OP_CROSS_ENTROPY] = {"cross_entropy", RN_OPF_NO_GRAD | RN_OPF_LOSS_SCALE, sizeof(rn_cross_entropy_params), 0, {ACT, LABELS},
                              {OPT(SAME), METRICS}},
-    [RN_OP_SOFT_CROSS_ENTROPY] = {"soft_cross_entropy", RN_OPF_NO_GRAD, sizeof(rn_cross_entropy_params), 0, {ACT, FLAT},
+    [RN_OP_SOFT_CROSS_ENTROPY] = {"soft_cross_entropy", RN_OPF_NO_GRAD | RN_OPF_LOSS_SCALE, sizeof(rn_cross_entropy_params), 0, {ACT, FLAT},
                                   {OPT(SAME), METRICS}},
-    [RN_OP_MSE] = {"mse", RN_OPF_NO_GRAD, 0, 0, {ACT, FLAT}, {OPT(SAME), METRICS}},
+    [RN_OP_MSE] = {"mse", RN_OPF_NO_GRAD | RN_OPF_LOSS_SCALE, 0, 0, {ACT, FLAT}, {OPT(SAME), METRICS}},
     [RN_OP_GRAD_NORM] = {"grad_norm", 0, sizeof(rn_segments_params), 0, {FLOATS}, {METRICS}},
     [RN_OP_GRAD_CLIP] = {"grad_clip", 0, sizeof(rn_segments_params), 0, {METRICS}, {FLOATS}},
     [RN_OP_SGD] = {"sgd", 0, sizeof(rn_sgd_params), 0, {FLOATS, METRICS}, {FLOATS, OPT(FLOATS)}},
@@ -88,6 +88,8 @@ static const op_rule rules[RN_OP_COUNT_] = {
     [RN_OP_LERP] = {"lerp", 0, 0, 0, {FLOATS}, {FLOATS}},
     [RN_OP_AUGMENT] = {"augment", 0, sizeof(rn_augment_params), 0,
                        {OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OPT(OTHER), OPT(OTHER)}, {OTHER, OTHER}},
+    [RN_OP_GRAD_UNSCALE] = {"grad_unscale", 0, sizeof(rn_segments_params), 0, {NONE}, {FLOATS, METRICS}},
+    [RN_OP_LOSS_SCALE] = {"loss_scale", 0, sizeof(rn_loss_scale_params), 0, {NONE}, {METRICS}},
 };
 
 rn_status rni_ops_refuse(const rn_op *op, rn_status status, const char *format, ...)

@@ -42,6 +42,15 @@ static rn_status check_adam(const rn_op *op, const rn_value *values)
     return check_segments(op, p->segments, p->num_segments, &second);
 }
 
+static rn_status check_loss_scale(const rn_op *op)
+{
+    const rn_loss_scale_params *const p = op->params;
+    const int ordered = p->growth >= 1 && p->backoff > 0 && p->backoff <= 1 && p->least > 0 && p->least <= p->most;
+    return ordered && p->interval > 0 ? RN_OK
+                                      : rni_ops_refuse(op, RN_E_INVALID, "params: growth %g, backoff %g, %g to %g, interval %lld",
+                                                       p->growth, p->backoff, p->least, p->most, (long long)p->interval);
+}
+
 static rn_status check_lerp(const rn_op *op, const rn_value *values)
 {
     const uint64_t in = values[op->in[0]].bytes, out = values[op->out[0]].bytes;
@@ -56,11 +65,14 @@ rn_status rni_ops_check_update(const rn_op *op, const rn_value *values)
     case RN_OP_GRAD_NORM:
         return check_segments(op, p->segments, p->num_segments, &values[op->in[0]]);
     case RN_OP_GRAD_CLIP:
+    case RN_OP_GRAD_UNSCALE:
         return check_segments(op, p->segments, p->num_segments, &values[op->out[0]]);
     case RN_OP_SGD:
         return check_sgd(op, values);
     case RN_OP_ADAM:
         return check_adam(op, values);
+    case RN_OP_LOSS_SCALE:
+        return check_loss_scale(op);
     default:
         return check_lerp(op, values);
     }

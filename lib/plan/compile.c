@@ -163,7 +163,7 @@ static rn_status append_loss(rn_plan *p, int form, uint32_t dy, int section, uin
     rni_program *const prog = &p->low.p;
     const uint32_t first = prog->num_ops;
     rn_op_info info;
-    RNI_TRY(rni_loss_append(p->loss, prog, form, output_value(p), dy, p->metrics, target));
+    RNI_TRY(rni_loss_append(p->loss, prog, form, output_value(p), dy, p->metrics, p->scales, target));
     if (rni_graph_ask(&p->low, &prog->ops[first], &info) == RN_E_UNSUPPORTED && section == RNI_SECTION_SOFT_LOSS) {
         prog->num_ops = first;
         *target = RN_NO_VALUE;
@@ -214,7 +214,8 @@ static rn_status lower_update(rn_plan *p)
     if (!p->optimizer)
         return RN_OK;
     const uint32_t first = p->low.p.num_ops;
-    RNI_TRY(rni_optimizer_append(p->optimizer, &p->low.p, p->options.clip_norm, p->metrics));
+    const rn_loss_scale_params scaling = rni_plan_loss_scaling(p);
+    RNI_TRY(rni_optimizer_append(p->optimizer, &p->low.p, p->options.clip_norm, p->scales ? &scaling : NULL, p->metrics));
     return rni_lower_tag(&p->low, first, RNI_SECTION_UPDATE);
 }
 

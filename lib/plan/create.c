@@ -4,13 +4,17 @@
 #include "base/half.h"
 #include "plan/internal.h"
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 static const rn_plan_options defaults = RN_PLAN_OPTIONS_INIT;
 
+/* Of rn_plan_options as first released. */
+enum { FIRST_SIZE = offsetof(rn_plan_options, loss_scale) };
+
 rn_status rn_plan_options_init(rn_plan_options *options, size_t struct_size)
 {
-    return rni_abi_init(options, struct_size, &defaults, sizeof defaults, sizeof defaults, "rn_plan_options");
+    return rni_abi_init(options, struct_size, &defaults, sizeof defaults, FIRST_SIZE, "rn_plan_options");
 }
 
 static rn_status check_mode(const rn_plan_options *o)
@@ -20,7 +24,7 @@ static rn_status check_mode(const rn_plan_options *o)
                         "options.mode: expected RN_PLAN_INFER, RN_PLAN_TRAIN or RN_PLAN_STATISTICS, got %d",
                         (int)o->mode);
     if (o->flags & ~(uint64_t)(RN_PLAN_NO_FUSION | RN_PLAN_INPUT_GRAD | RN_PLAN_NO_WINOGRAD |
-                                RN_PLAN_DROP_WEIGHTS))
+                                RN_PLAN_DROP_WEIGHTS | RN_PLAN_STATIC_LOSS_SCALE))
         return rni_fail(RN_E_INVALID, "options.flags: unknown flag in %llu", (unsigned long long)o->flags);
     if ((o->flags & RN_PLAN_INPUT_GRAD) && o->mode != RN_PLAN_TRAIN)
         return rni_fail(RN_E_INVALID, "options.flags: RN_PLAN_INPUT_GRAD needs a TRAIN plan");
@@ -40,14 +44,12 @@ static rn_status check_numbers(const rn_plan_options *o)
     if (!rni_is_compute_dtype(o->compute_dtype))
         return rni_fail(RN_E_UNSUPPORTED, "options.compute_dtype: expected f32, f64, bf16 or f16, got %s",
                         rn_dtype_name(o->compute_dtype));
-    if (o->compute_dtype == RN_F16 && o->mode == RN_PLAN_TRAIN)
-        return rni_fail(RN_E_UNSUPPORTED, "options.compute_dtype: expected f32, f64 or bf16 in a TRAIN plan, got f16");
     if (!(o->clip_norm >= 0) || !isfinite(o->clip_norm))
         return rni_fail(RN_E_INVALID, "options.clip_norm: expected 0 or more, got %g", o->clip_norm);
     if (o->accumulate > 1 << 20)
         return rni_fail(RN_E_INVALID, "options.accumulate: expected at most %d, got %u", 1 << 20,
                         (unsigned)o->accumulate);
-    return RN_OK;
+    return rni_plan_check_loss_scale(o);
 }
 
 /* The input's shape and the largest batch. */
@@ -118,6 +120,7 @@ static rn_status allocate(rn_plan *p)
     RNI_TRY(rni_tensor_view(p->input_storage, 0, input->dtype, input->layout, input->rank, input->dims,
                             &p->input_tensor));
     RNI_TRY(rni_storage_create(p->dev, sizeof(rn_step_metrics), "the metrics of a plan", &p->metrics_storage));
+    RNI_TRY(rni_plan_start_loss_scale(p));
     if (p->options.mode == RN_PLAN_TRAIN)
         RNI_TRY(rni_model_ensure_gradients(p->model));
     return RN_OK;
@@ -148,7 +151,7 @@ rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_plan **
     RNI_REQUIRE(out);
     rn_plan_options o = defaults;
     int64_t max_batch = 0;
-    RNI_TRY(rni_abi_read(&o, sizeof o, sizeof o, options, "rn_plan_options"));
+    RNI_TRY(rni_abi_read(&o, sizeof o, FIRST_SIZE, options, "rn_plan_options"));
     RNI_TRY(check_mode(&o));
     RNI_TRY(check_numbers(&o));
     RNI_TRY(check_input(&o, &max_batch));
@@ -166,6 +169,7 @@ rn_status rn_plan_create(rn_model *m, const rn_plan_options *options, rn_plan **
     p->options = o;
     p->max_batch = max_batch;
     p->dtype = o.compute_dtype;
+    p->scales = rni_plan_scales(&o);
     p->seed = o.seed ? o.seed : m->ctx->seed;
     p->trainable_clock = m->trainable_clock;
     rni_program_init(&p->low.p, &p->ctx->allocator);

@@ -39,12 +39,19 @@ struct rn_plan {
 
     int64_t step;        /* forwards of a TRAIN plan */
     int64_t micro;       /* micro-batches since the last update */
+    int scales;          /* train steps scale the loss */
     uint64_t trainable_clock;
     rni_profile *profile; /* NULL: no profiling */
 };
 
 /* compile.c: from the layer tree to a placed program. Everything it made is in the plan, also when it fails. */
 rn_status rni_plan_compile(rn_plan *p);
+
+/* loss_scale.c: the options of loss scaling, whether a plan scales, how, and the scale it begins with. */
+rn_status rni_plan_check_loss_scale(const rn_plan_options *o);
+int rni_plan_scales(const rn_plan_options *o);
+rn_loss_scale_params rni_plan_loss_scaling(const rn_plan *p);
+rn_status rni_plan_start_loss_scale(rn_plan *p);
 
 /* run.c: what every run shares; `base` has RN_ROLE_COUNT entries. */
 void rni_plan_start_run(rn_plan *p, rn_run *run, void **base, int64_t batch);
@@ -54,6 +61,9 @@ rn_status rni_plan_prepare(rn_plan *p, rn_run *run);
 
 /* drop.c: derives all weights and gives the model's back. When the device fails over that they may be lost. */
 rn_status rni_plan_drop_weights(rn_plan *p);
+
+/* metrics.c: zeroes a part of them. */
+rn_status rni_plan_clear_metrics(rn_plan *p, size_t at, size_t bytes);
 
 /* run.c: the ops of sections first..last, timed when profiling. */
 rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last);

@@ -14,6 +14,8 @@ typedef struct rni_plan_progress {
     int64_t step;         /* forwards done, the counter of dropout */
     int64_t micro;        /* micro-batches since the last update */
     int64_t accumulate;   /* of so many; not changed by rni_plan_set_progress() */
+    int scales;           /* train steps scale the loss; not changed either */
+    rn_loss_scale_params scaling; /* how; not changed */
     rn_step_metrics metrics;
     uint64_t seed;
 } rni_plan_progress;

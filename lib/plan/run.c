@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Running a plan: forward, backward, whole steps, metrics. */
-#include "base/abi.h"
+/* Running a plan: forward, backward, whole steps. */
 #include "plan/internal.h"
 #include <stddef.h>
 #include <string.h>
@@ -222,14 +221,11 @@ static rn_status run_loss(rn_plan *p, rn_run *run, const rn_tensor *target)
     return rni_plan_run_sections(p, run, section, section);
 }
 
-/* Zeroes the gradients and the mark of a loss that is not finite, before the first micro-batch. */
+/* Zeroes the gradients and the mark of a loss or gradient that is not finite, before the first micro-batch. */
 static rn_status start_update(rn_plan *p)
 {
-    const rn_backend *const backend = p->dev->backend;
-    char *const metrics = p->metrics_storage->data;
     RNI_TRY(rn_model_zero_grad(p->model));
-    return backend->fill(p->dev->dev, p->dev->queue, metrics + offsetof(rn_step_metrics, step_nonfinite),
-                         sizeof(int64_t));
+    return rni_plan_clear_metrics(p, offsetof(rn_step_metrics, step_nonfinite), sizeof(int64_t));
 }
 
 static rn_status finish_update(rn_plan *p, rn_run *run)
@@ -284,45 +280,4 @@ rn_status rn_plan_eval_step(rn_plan *p, const rn_tensor *x, const rn_tensor *tar
     base[RN_ROLE_TARGET] = rni_tensor_address(target);
     RNI_TRY(run_forward(p, x, &run, base, RNI_SECTION_FORWARD));
     return run_loss(p, &run, target);
-}
-
-static rn_status read_metrics(rn_plan *p, rn_step_metrics *out)
-{
-    RNI_TRY(rni_device_wait(p->dev));
-    return p->dev->backend->copy_out(p->dev->dev, p->dev->queue, out, p->metrics_storage->data, sizeof *out);
-}
-
-rn_status rn_plan_metrics(rn_plan *p, rn_metrics *out, int32_t reset)
-{
-    rn_step_metrics m;
-    RNI_REQUIRE(p);
-    RNI_REQUIRE(out);
-    RNI_TRY(read_metrics(p, &m));
-    const rn_metrics known = {sizeof known, m.loss_sum, m.last_loss, m.grad_norm, m.count, m.correct, m.steps,
-                              m.nonfinite};
-    RNI_TRY(rni_abi_write(out, &known, sizeof known, sizeof known, "rn_metrics"));
-    if (!reset)
-        return RN_OK;
-    /* The mark of a running accumulation stays: it decides about the update. */
-    return p->dev->backend->fill(p->dev->dev, p->dev->queue, p->metrics_storage->data,
-                                 offsetof(rn_step_metrics, step_nonfinite));
-}
-
-rn_status rni_plan_get_progress(rn_plan *p, rni_plan_progress *out)
-{
-    rni_plan_progress progress = {.step = p->step, .micro = p->micro, .seed = p->seed};
-    progress.accumulate = p->options.accumulate > 1 ? p->options.accumulate : 1;
-    RNI_TRY(read_metrics(p, &progress.metrics));
-    *out = progress;
-    return RN_OK;
-}
-
-rn_status rni_plan_set_progress(rn_plan *p, const rni_plan_progress *progress)
-{
-    RNI_TRY(p->dev->backend->copy_in(p->dev->dev, p->dev->queue, p->metrics_storage->data, &progress->metrics,
-                                     sizeof progress->metrics));
-    p->step = progress->step;
-    p->micro = progress->micro;
-    p->last_batch = 0;
-    return RN_OK;
 }

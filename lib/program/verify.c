@@ -50,6 +50,8 @@ static const kind_rule rules[RN_OP_COUNT_] = {
     [RN_OP_ADAM] = {"adam", 2, 2, 2, 2, sizeof(rn_adam_params)},
     [RN_OP_LERP] = {"lerp", 1, 1, 1, 1, 0},
     [RN_OP_AUGMENT] = {"augment", 6, 8, 2, 2, sizeof(rn_augment_params)},
+    [RN_OP_GRAD_UNSCALE] = {"grad_unscale", 0, 0, 2, 2, sizeof(rn_segments_params)},
+    [RN_OP_LOSS_SCALE] = {"loss_scale", 0, 0, 1, 1, sizeof(rn_loss_scale_params)},
 };
 
 const char *rni_op_name(int32_t kind)

@@ -94,7 +94,7 @@ static rn_status fill_program(rn_loss *loss, int form, rn_dtype dtype, const int
     RNI_TRY(rni_program_value(p, dtype, RN_ROLE_X, RN_LAYOUT_PLAIN, 2, dims, 1, &x));
     if (with_grad)
         RNI_TRY(rni_program_value(p, dtype, RN_ROLE_DX, RN_LAYOUT_PLAIN, 2, dims, 1, &dpred));
-    RNI_TRY(rni_loss_append(loss, p, form, x, dpred, loss->own.metrics_value, &target));
+    RNI_TRY(rni_loss_append(loss, p, form, x, dpred, loss->own.metrics_value, 0, &target));
     return rni_own_compile(&loss->own);
 }
 

@@ -92,7 +92,7 @@ static rn_status append_target(rni_program *p, int form, const rn_value *pred, u
 }
 
 rn_status rni_loss_append(const rn_loss *loss, rni_program *p, int form, uint32_t pred, uint32_t dpred,
-                          uint32_t metrics, uint32_t *target)
+                          uint32_t metrics, int scaled, uint32_t *target)
 {
     const rn_value v = p->values[pred]; /* a copy: the array may move */
     const int classes = loss->op == RN_OP_CROSS_ENTROPY;
@@ -102,7 +102,8 @@ rn_status rni_loss_append(const rn_loss *loss, rni_program *p, int form, uint32_
         RNI_TRY(check_logits(&v));
     RNI_TRY(append_target(p, form, &v, target));
     const uint32_t in[] = {pred, *target}, out[] = {dpred, metrics};
-    return rni_program_append(p, kind, dpred == RN_NO_VALUE ? RN_OPF_NO_GRAD : 0, in, 2, out, 2,
+    const uint32_t flags = dpred == RN_NO_VALUE ? RN_OPF_NO_GRAD : scaled ? RN_OPF_LOSS_SCALE : 0;
+    return rni_program_append(p, kind, flags, in, 2, out, 2,
                               classes ? &params : NULL, classes ? sizeof params : 0, "loss");
 }
 

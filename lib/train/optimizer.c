@@ -212,11 +212,16 @@ uint64_t rni_optimizer_state_bytes(const rn_optimizer *opt)
     return opt && opt->state ? opt->state->bytes : 0;
 }
 
-rn_status rni_optimizer_append(rn_optimizer *opt, rni_program *p, double clip_norm, uint32_t metrics)
+rn_status rni_optimizer_append(rn_optimizer *opt, rni_program *p, double clip_norm, const rn_loss_scale_params *scaling,
+                               uint32_t metrics)
 {
+    if (scaling)
+        RNI_TRY(rni_unscale_append(opt->model, p, metrics));
     if (clip_norm > 0.0)
         RNI_TRY(rni_clip_append(opt->model, p, clip_norm, metrics));
     RNI_TRY(opt->kind == RN_OP_SGD ? rni_sgd_append(opt, p, metrics) : rni_adam_append(opt, p, metrics));
+    if (scaling)
+        RNI_TRY(rni_loss_scale_append(p, scaling, metrics));
     opt->frozen = 1;
     return RN_OK;
 }
@@ -230,7 +235,7 @@ const double *rni_optimizer_lrs(rn_optimizer *opt)
 
 static rn_status build(rn_optimizer *opt)
 {
-    RNI_TRY(rni_optimizer_append(opt, &opt->own.program, 0.0, opt->own.metrics_value));
+    RNI_TRY(rni_optimizer_append(opt, &opt->own.program, 0.0, NULL, opt->own.metrics_value));
     return rni_own_compile(&opt->own);
 }
 

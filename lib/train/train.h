@@ -29,10 +29,10 @@ int rni_loss_takes(const rn_loss *loss, int form);
 
 /*
  * Lowers the loss: from `pred` (T, [N, K] or any) to metrics and to `dpred`, like pred, unless that is RN_NO_VALUE.
- * `target` is a TARGET value made by this call, in plain layout.
+ * `target` is a TARGET value made by this call, in plain layout. scaled: the gradient is, by the metrics' loss scale.
  */
 rn_status rni_loss_append(const rn_loss *loss, rni_program *p, int form, uint32_t pred, uint32_t dpred,
-                          uint32_t metrics, uint32_t *target);
+                          uint32_t metrics, int scaled, uint32_t *target);
 
 /* RN_E_INVALID naming index and value of the first label outside 0..classes-1 (host memory only). */
 rn_status rni_check_labels(const int64_t *labels, int64_t count, int64_t classes);
@@ -64,12 +64,18 @@ struct rn_optimizer {
 /* Bytes of state; 0 when there is none. */
 uint64_t rni_optimizer_state_bytes(const rn_optimizer *opt);
 /*
- * Appends [GRAD_NORM, GRAD_CLIP when clip_norm > 0] and the update over all trainable parameters to a program.
- * Makes the segment table in the program's memory and freezes the groups. `metrics` is the METRICS value.
+ * Appends [GRAD_UNSCALE when `scaling` is not NULL], [GRAD_NORM, GRAD_CLIP when clip_norm > 0], the update over all trainable
+ * parameters and [LOSS_SCALE] to a program. Makes the segment table in the program's memory and freezes the groups. `metrics`
+ * is the METRICS value.
  */
-rn_status rni_optimizer_append(rn_optimizer *opt, rni_program *p, double clip_norm, uint32_t metrics);
+rn_status rni_optimizer_append(rn_optimizer *opt, rni_program *p, double clip_norm, const rn_loss_scale_params *scaling,
+                               uint32_t metrics);
 /* Learning rate per group, for rn_run::lr. */
 const double *rni_optimizer_lrs(rn_optimizer *opt);
+
+/* GRAD_UNSCALE over the trainable parameters of a model; LOSS_SCALE. */
+rn_status rni_unscale_append(rn_model *m, rni_program *p, uint32_t metrics);
+rn_status rni_loss_scale_append(rni_program *p, const rn_loss_scale_params *scaling, uint32_t metrics);
 
 /* GRAD_NORM and GRAD_CLIP over the trainable parameters of a model (also for rn_model_clip_grad_norm). */
 rn_status rni_clip_append(rn_model *m, rni_program *p, double clip_norm, uint32_t metrics);

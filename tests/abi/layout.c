@@ -162,7 +162,7 @@ FIELD(rn_mse_options, struct_size, 0, 8);
 FIELD(rn_mse_options, flags, 8, 8);
 
 /* resnet/metrics.h */
-SIZE(rn_metrics, 64);
+SIZE(rn_metrics, 80); /* first released: at least 64 */
 FIELD(rn_metrics, struct_size, 0, 8);
 FIELD(rn_metrics, loss_sum, 8, 8);
 FIELD(rn_metrics, last_loss, 16, 8);
@@ -171,6 +171,8 @@ FIELD(rn_metrics, count, 32, 8);
 FIELD(rn_metrics, correct, 40, 8);
 FIELD(rn_metrics, steps, 48, 8);
 FIELD(rn_metrics, nonfinite, 56, 8);
+FIELD(rn_metrics, loss_scale, 64, 8);
+FIELD(rn_metrics, skipped, 72, 8);
 
 /* resnet/model.h */
 SIZE(rn_state_entry, 40);
@@ -229,7 +231,7 @@ FIELD(rn_group_options, lr_factor, 16, 8);
 FIELD(rn_group_options, weight_decay, 24, 8);
 
 /* resnet/plan.h */
-SIZE(rn_plan_options, 200);
+SIZE(rn_plan_options, 232); /* first released: at least 200 */
 FIELD(rn_plan_options, struct_size, 0, 8);
 FIELD(rn_plan_options, flags, 8, 8);
 FIELD(rn_plan_options, mode, 16, 4);
@@ -243,6 +245,10 @@ FIELD(rn_plan_options, optimizer, 168, 8);
 FIELD(rn_plan_options, clip_norm, 176, 8);
 FIELD(rn_plan_options, memory_limit, 184, 8);
 FIELD(rn_plan_options, seed, 192, 8);
+FIELD(rn_plan_options, loss_scale, 200, 8);
+FIELD(rn_plan_options, loss_scale_growth, 208, 8);
+FIELD(rn_plan_options, loss_scale_backoff, 216, 8);
+FIELD(rn_plan_options, loss_scale_interval, 224, 8);
 
 SIZE(rn_memory, 72);
 FIELD(rn_memory, struct_size, 0, 8);
@@ -409,7 +415,14 @@ SIZE(rn_augment_params, 16);
 FIELD(rn_augment_params, num_steps, 0, 8);
 FIELD(rn_augment_params, steps, 8, 8);
 
-SIZE(rn_step_metrics, 64);
+SIZE(rn_loss_scale_params, 40);
+FIELD(rn_loss_scale_params, growth, 0, 8);
+FIELD(rn_loss_scale_params, backoff, 8, 8);
+FIELD(rn_loss_scale_params, least, 16, 8);
+FIELD(rn_loss_scale_params, most, 24, 8);
+FIELD(rn_loss_scale_params, interval, 32, 8);
+
+SIZE(rn_step_metrics, 96); /* first released: at least 64 */
 FIELD(rn_step_metrics, loss_sum, 0, 8);
 FIELD(rn_step_metrics, last_loss, 8, 8);
 FIELD(rn_step_metrics, grad_norm, 16, 8);
@@ -418,6 +431,10 @@ FIELD(rn_step_metrics, correct, 32, 8);
 FIELD(rn_step_metrics, steps, 40, 8);
 FIELD(rn_step_metrics, nonfinite, 48, 8);
 FIELD(rn_step_metrics, step_nonfinite, 56, 8);
+FIELD(rn_step_metrics, loss_scale, 64, 8);
+FIELD(rn_step_metrics, good_steps, 72, 8);
+FIELD(rn_step_metrics, skipped, 80, 8);
+FIELD(rn_step_metrics, reserved, 88, 8);
 
 SIZE(rn_op, 72);
 FIELD(rn_op, struct_size, 0, 8);

@@ -75,13 +75,15 @@ rn_dtype bench_dtype(const char *name)
         return RN_F32;
     if (strcmp(name, "bf16") == 0)
         return RN_BF16;
-    fprintf(stderr, "--dtype: expected fp32 or bf16, got \"%s\"\n", name);
+    if (strcmp(name, "fp16") == 0)
+        return RN_F16;
+    fprintf(stderr, "--dtype: expected fp32, bf16 or fp16, got \"%s\"\n", name);
     exit(2);
 }
 
 const char *bench_dtype_name(rn_dtype dtype)
 {
-    return dtype == RN_BF16 ? "bf16" : "fp32";
+    return dtype == RN_BF16 ? "bf16" : dtype == RN_F16 ? "fp16" : "fp32";
 }
 
 /* Processor seconds that all processes have used: user, nice, system, irq, softirq and steal. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_loader [--residency host|auto|device] [--device NAME] [--dtype fp32|bf16] [--batch N] [--workers N]
+ * bench_loader [--residency host|auto|device] [--device NAME] [--dtype fp32|bf16|fp16] [--batch N] [--workers N]
  *              [--images N] [--arch NAME] [--threads N] [--seconds S]
  *
  * Times a loader over images of 32 x 32 that lie in memory, with CIFAR's usual augmentation (a crop of the padded image,

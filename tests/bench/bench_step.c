@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_step [--arch NAME] [--mode train|infer] [--batch N] [--threads N] [--dtype fp32|bf16] [--size PX]
+ * bench_step [--arch NAME] [--mode train|infer] [--batch N] [--threads N] [--dtype fp32|bf16|fp16] [--size PX]
  *            [--optimizer sgd|adam] [--no-winograd] [--no-fusion] [--drop-weights] [--seconds S] [--windows N] [--steps N]
  *            [--profile] [--device NAME]
  *

@@ -43,7 +43,7 @@ def check_all_steps(folder):
     calls = folder / "calls"
     got = run(["--quick", "--module", simulated], SANITIZER_CALLS=str(calls), SANITIZER_STATUS="0")
     print(got[1])
-    expect("all steps", got, 0, "SIMULATED", "== step 8", "racecheck: nothing found", "== result: passed")
+    expect("all steps", got, 0, "SIMULATED", "== step 9", "racecheck: nothing found", "== result: passed")
     tools = [line.split()[1] for line in calls.read_text(encoding="utf-8").splitlines()]
     if tools != ["memcheck", "racecheck", "initcheck", "synccheck"]:
         failures.append("tools")
@@ -69,7 +69,7 @@ def check_planted(folder):
 
 
 def check_arguments():
-    expect("no such step", run(["--steps", "9"]), 2, "usage:")
+    expect("no such step", run(["--steps", "10"]), 2, "usage:")
     expect("no such flag", run(["--fast"]), 2, "usage:")
     expect("help", run(["--help"]), 0, "usage:", "step 4")
     expect("no such module", run(["--module", "/nowhere/module.so"]), 1, "there is no such file")

@@ -104,6 +104,8 @@ rn_status sim_begin(rn_device *dev, const sim_training *t, sim_parts *parts)
     o.optimizer = parts->optimizer;
     o.clip_norm = 5.0;
     o.accumulate = t->accumulate;
+    o.loss_scale = t->loss_scale;
+    o.loss_scale_interval = t->loss_interval ? t->loss_interval : o.loss_scale_interval;
     return status == RN_OK ? rn_plan_create(parts->model, &o, &parts->plan) : status;
 }
 
@@ -163,7 +165,7 @@ static float *gather(rn_model *m, sim_outcome *out)
 void sim_train(rn_device *dev, const sim_training *t, sim_outcome *out)
 {
     sim_parts parts;
-    *out = (sim_outcome){{0}, {0}, NULL, NULL, 0, 0};
+    *out = (sim_outcome){.start = NULL};
     ck_assert_int_le(t->steps, SIM_MAX_STEPS);
     ck_ok(sim_begin(dev, t, &parts));
     out->start = gather(parts.model, out);
@@ -173,6 +175,8 @@ void sim_train(rn_device *dev, const sim_training *t, sim_outcome *out)
         ck_ok(rn_plan_metrics(parts.plan, &metrics, 1));
         out->losses[step] = metrics.last_loss;
         out->grad_norms[step] = metrics.grad_norm;
+        out->scales[step] = metrics.loss_scale;
+        out->skipped += metrics.skipped;
     }
     out->state = gather(parts.model, out);
     sim_end(&parts);

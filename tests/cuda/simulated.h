@@ -36,12 +36,15 @@ typedef struct sim_training {
     int32_t steps, adam;
     rn_dtype dtype;
     uint32_t accumulate;
+    double loss_scale;     /* 0: the type's */
+    int64_t loss_interval; /* of its growth; 0: the usual one */
 } sim_training;
 
 enum { SIM_MAX_STEPS = 16 };
 /* What a training came to. */
 typedef struct sim_outcome {
-    double losses[SIM_MAX_STEPS], grad_norms[SIM_MAX_STEPS];
+    double losses[SIM_MAX_STEPS], grad_norms[SIM_MAX_STEPS], scales[SIM_MAX_STEPS];
+    int64_t skipped;
     float *start, *state; /* before and after: the parameters, and behind them the running statistics */
     size_t parameters, count;
 } sim_outcome;

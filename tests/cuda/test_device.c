@@ -131,7 +131,7 @@ END_TEST
  */
 static const double ORDER = 5e-6;
 
-static const sim_training shape = {"tutorial", 4, 8, 3, 0, RN_F32, 1};
+static const sim_training shape = {"tutorial", 4, 8, 3, 0, RN_F32, 1, 0, 0};
 
 /* Outputs of an inference, read back. */
 static void infer(rn_plan *plan, const rn_tensor *x, int64_t n, float *out)

@@ -7,7 +7,7 @@
 #include "../unit/counting.h"
 #include "simulated.h"
 
-static const sim_training small = {"tutorial", 2, 8, 2, 0, RN_F32, 1};
+static const sim_training small = {"tutorial", 2, 8, 2, 0, RN_F32, 1, 0, 0};
 
 /* One line, of CUDA or of memory. */
 static void check_message(void)
@@ -166,7 +166,7 @@ START_TEST(a_plan_too_large)
     sim_parts parts;
     sim.set("memory_mb", 48);
     rn_context *const ctx = sim_device(&dev);
-    const sim_training large = {"tutorial", 64, 32, 1, 0, RN_F32, 1};
+    const sim_training large = {"tutorial", 64, 32, 1, 0, RN_F32, 1, 0, 0};
     ck_fails(sim_begin(dev, &large, &parts), RN_E_NOMEM, "out of memory: the arena of a plan needs");
     ck_assert_ptr_nonnull(strstr(rn_error_message(), "on cuda:0, which has"));
     sim_end(&parts);
@@ -324,6 +324,11 @@ START_TEST(bf16_needs_a_device_that_has_it)
     sim_end(&parts);
     t.dtype = RN_F64;
     ck_fails(sim_begin(dev, &t, &parts), RN_E_UNSUPPORTED, "not in f64");
+    sim_end(&parts);
+    t.dtype = RN_F16; /* every device has it */
+    ck_ok(sim_begin(dev, &t, &parts));
+    ck_ok(sim_step(dev, &t, &parts, 0));
+    ck_ok(rn_device_synchronize(dev));
     sim_end(&parts);
     ck_ok(scenario(dev));
     rn_context_release(ctx);

@@ -5,7 +5,7 @@
 
 START_TEST(all_transforms)
 {
-    static const rn_dtype dtypes[] = {0, RN_F32, RN_BF16};
+    static const rn_dtype dtypes[] = {0, RN_F32, RN_BF16, RN_F16};
     rn_device *dev = NULL;
     rn_context *const ctx = sim_device(&dev);
     resident_all_transforms(dev, dtypes, sizeof dtypes / sizeof *dtypes);
@@ -108,6 +108,12 @@ END_TEST
 START_TEST(training_in_bf16)
 {
     same_training(RN_BF16);
+}
+END_TEST
+
+START_TEST(training_in_f16)
+{
+    same_training(RN_F16);
 }
 END_TEST
 
@@ -238,8 +244,8 @@ END_TEST
 int main(int argc, char **argv)
 {
     const TTest *const tests[] = {
-        all_transforms, all_orders, refusals,  training_in_f32, training_in_bf16,
-        graphs,         too_large,  no_memory, too_many_steps,
+        all_transforms,  all_orders, refusals,  training_in_f32, training_in_bf16,
+        training_in_f16, graphs,     too_large, no_memory,       too_many_steps,
     };
     if (argc != 2 || !sim_open(argv[1]))
         return 2;

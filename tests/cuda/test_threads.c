@@ -9,8 +9,8 @@
 #include <semaphore.h>
 #include <time.h>
 
-static const sim_training small = {"tutorial", 2, 8, 3, 0, RN_F32, 1};
-static const sim_training other = {"cifar_resnet20", 2, 8, 1, 1, RN_F32, 1};
+static const sim_training small = {"tutorial", 2, 8, 3, 0, RN_F32, 1, 0, 0};
+static const sim_training other = {"cifar_resnet20", 2, 8, 1, 1, RN_F32, 1, 0, 0};
 
 /* What the second thread does, and what became of it. */
 static struct {

@@ -74,7 +74,7 @@ class Evaluate(ProgramCase):
         self.fails(2, "--weights is missing", *self.test)
         self.fails(2, "--dataset is missing", "--weights", "x")
         self.fails(2, "--data is missing", "--dataset", "cifar10", "--weights", "x")
-        self.fails(2, "--dtype: expected fp32 or bf16, got 'fp8'", *self.flags, "--dtype", "fp8")
+        self.fails(2, "--dtype: expected fp32, bf16 or fp16, got 'fp8'", *self.flags, "--dtype", "fp8")
         self.fails(2, "unknown flag --weight; did you mean --weights", *self.test, "--weight", "x")
         self.fails(1, "/nowhere/w", *self.test, "--weights", "/nowhere/w")
         self.fails(1, "--classes: expected at least the 10", *self.flags, "--classes", 3)

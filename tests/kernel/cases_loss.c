@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { LOSS_SCALE = 512 };
+
 static void begin(oc_case *c, const char *name)
 {
     const int64_t batch = c->run.batch;
@@ -17,6 +19,22 @@ static void fill_scale(oc_case *c, uint32_t value, double scale)
     double *const s = oc_scale(c, value);
     for (size_t i = 0; i < c->values[value].count; i++)
         s[i] = scale;
+}
+
+/* In every other case with a gradient the loss is scaled. Returns what the gradient is multiplied by in all. */
+static double scaled(oc_case *c, int index)
+{
+    if (index % 3 == 2 || index % 2 == 0)
+        return c->run.grad_scale;
+    c->ops[0].flags |= RN_OPF_LOSS_SCALE;
+    return c->run.grad_scale * LOSS_SCALE;
+}
+
+static uint32_t loss_metrics(oc_case *c, oc_rng *rng, double scale)
+{
+    const uint32_t metrics = oc_metrics(c, rng);
+    c->values[metrics].data[8] = scale == c->run.grad_scale ? 0 : LOSS_SCALE;
+    return metrics;
 }
 
 static void make_softmax(oc_case *c, oc_rng *rng, int index)
@@ -64,6 +82,7 @@ static void cross_entropy_of(oc_case *c, oc_rng *rng, int64_t rows, int64_t k, i
     oc_op(c, RN_OP_CROSS_ENTROPY, index % 3 == 2 ? RN_OPF_NO_GRAD : 0, sizeof(rn_cross_entropy_params));
     c->params.cross_entropy.label_smoothing = index % 2 ? 0.1 : 0;
     c->run.grad_scale = index % 4 == 1 ? 128 : 1;
+    const double scale = scaled(c, index);
     oc_in(c, oc_matrix(c, rng, rows, k, index % 5 == 4 ? OC_TIES : OC_NORMAL));
     const uint32_t labels = oc_add(c, rng, RN_I64, RN_LAYOUT_PLAIN, 1, &rows, 1, OC_GIVEN);
     for (int64_t i = 0; i < rows; i++)
@@ -72,8 +91,8 @@ static void cross_entropy_of(oc_case *c, oc_rng *rng, int64_t rows, int64_t k, i
     const uint32_t dx = index % 3 == 2 ? RN_NO_VALUE : oc_matrix(c, rng, rows, k, OC_UNSET);
     oc_out(c, dx, OC_BOUND);
     if (dx != RN_NO_VALUE)
-        fill_scale(c, dx, c->run.grad_scale / (double)c->run.batch);
-    oc_out(c, oc_metrics(c, rng), OC_METRICS);
+        fill_scale(c, dx, scale / (double)c->run.batch);
+    oc_out(c, loss_metrics(c, rng, scale), OC_METRICS);
     c->bytes = 8.0 * (double)(rows * k);
 }
 
@@ -98,13 +117,14 @@ static void soft_cross_entropy_of(oc_case *c, oc_rng *rng, int64_t rows, int64_t
     oc_op(c, RN_OP_SOFT_CROSS_ENTROPY, no_grad ? RN_OPF_NO_GRAD : 0, sizeof(rn_cross_entropy_params));
     c->params.cross_entropy.label_smoothing = index % 2 ? 0.1 : 0;
     c->run.grad_scale = index % 4 == 1 ? 128 : 1;
+    const double scale = scaled(c, index);
     oc_in(c, oc_matrix(c, rng, rows, k, index % 5 == 4 ? OC_TIES : OC_NORMAL));
     oc_in(c, probabilities(c, rng, rows, k, index));
     const uint32_t dx = no_grad ? RN_NO_VALUE : oc_matrix(c, rng, rows, k, OC_UNSET);
     oc_out(c, dx, OC_BOUND);
     if (!no_grad) /* the softmax times the sum of targets, which are at most 2, minus a target */
-        fill_scale(c, dx, c->run.grad_scale / (double)c->run.batch * (index % 4 == 3 ? 2.0 * (double)k + 2 : 2));
-    oc_out(c, oc_metrics(c, rng), OC_METRICS);
+        fill_scale(c, dx, scale / (double)c->run.batch * (index % 4 == 3 ? 2.0 * (double)k + 2 : 2));
+    oc_out(c, loss_metrics(c, rng, scale), OC_METRICS);
     c->bytes = 12.0 * (double)(rows * k);
 }
 
@@ -148,6 +168,7 @@ static void make_mse(oc_case *c, oc_rng *rng, int index)
     begin(c, "mse");
     oc_op(c, RN_OP_MSE, index % 3 == 2 ? RN_OPF_NO_GRAD : 0, 0);
     c->run.grad_scale = index % 4 == 1 ? 128 : 1;
+    const double scale = scaled(c, index);
     const int image = index % 2;
     const uint32_t x = image ? oc_image(c, rng, dims, OC_NORMAL) : oc_matrix(c, rng, dims[0], dims[1], OC_NORMAL);
     oc_in(c, x);
@@ -158,8 +179,8 @@ static void make_mse(oc_case *c, oc_rng *rng, int index)
                                        : oc_matrix(c, rng, dims[0], dims[1], OC_UNSET);
     oc_out(c, dx, OC_BOUND);
     if (dx != RN_NO_VALUE)
-        fill_scale(c, dx, 8 * c->run.grad_scale / (double)c->values[x].count * (double)dims[0] / (double)c->run.batch);
-    oc_out(c, oc_metrics(c, rng), OC_METRICS);
+        fill_scale(c, dx, 8 * scale / (double)c->values[x].count * (double)dims[0] / (double)c->run.batch);
+    oc_out(c, loss_metrics(c, rng, scale), OC_METRICS);
 }
 
 const oc_family oc_loss_families[] = {

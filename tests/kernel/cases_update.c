@@ -194,6 +194,43 @@ static int bench_clip(oc_case *c, oc_rng *rng, int index)
     return 1;
 }
 
+/* In every third case a gradient that is not finite, or is not once it is divided. */
+static void make_unscale(oc_case *c, oc_rng *rng, int index)
+{
+    static const double bad[] = {INFINITY, NAN, -INFINITY, 0x1.fp127};
+    uint64_t num;
+    oc_begin(c, "grad_unscale");
+    const int64_t length = cut_segments(c, rng, index, &num);
+    c->params.segments = (rn_segments_params){.num_segments = num, .segments = c->segments};
+    oc_op(c, RN_OP_GRAD_UNSCALE, 0, sizeof(rn_segments_params));
+    const uint32_t grads = oc_vector(c, rng, RN_F32, length, OC_NORMAL), metrics = oc_metrics(c, rng);
+    const rn_segment *const s = &c->segments[oc_range(rng, 0, (int64_t)num - 1)];
+    c->values[metrics].data[8] = index % 4 == 1 ? 3000 : index % 4 == 3 ? 0x1p-20 : 65536;
+    c->values[metrics].data[7] = index % 16 == 15;
+    if (index % 3 == 2)
+        c->values[grads].data[s->offset + (uint64_t)oc_range(rng, 0, (int64_t)s->count - 1)] = bad[index / 3 % 4];
+    oc_out(c, grads, OC_BOUND);
+    oc_out(c, metrics, OC_METRICS);
+    c->values[grads].absolute = 1;
+    c->bytes = 8.0 * (double)length;
+}
+
+/* Growth, backoff, and both ends. */
+static void make_loss_scale(oc_case *c, oc_rng *rng, int index)
+{
+    oc_begin(c, "loss_scale");
+    c->params.loss_scale = (rn_loss_scale_params){2, 0.5, 0x1p-24, 0x1p24, oc_range(rng, 1, 8)};
+    if (index % 5 == 4)
+        c->params.loss_scale.growth = c->params.loss_scale.backoff = 1;
+    oc_op(c, RN_OP_LOSS_SCALE, 0, sizeof(rn_loss_scale_params));
+    const uint32_t metrics = oc_metrics(c, rng);
+    static const double scales[] = {65536, 0x1p-24, 0x1p24, 3000};
+    c->values[metrics].data[7] = index % 2;
+    c->values[metrics].data[8] = scales[index / 2 % 4];
+    c->values[metrics].data[9] = (double)oc_range(rng, 0, 7);
+    oc_out(c, metrics, OC_METRICS);
+}
+
 static void lerp_of(oc_case *c, oc_rng *rng, int64_t length, double weight)
 {
     oc_begin(c, "lerp");
@@ -230,5 +267,7 @@ const oc_family oc_update_families[] = {
     {"sgd", make_sgd, bench_sgd},
     {"adam", make_adam, bench_adam},
     {"lerp", make_lerp, bench_lerp},
+    {"grad_unscale", make_unscale, NULL},
+    {"loss_scale", make_loss_scale, NULL},
     {NULL, NULL, NULL},
 };

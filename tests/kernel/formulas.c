@@ -396,6 +396,12 @@ static void softmax_backward(const formula *f)
     }
 }
 
+static double gradient_factor(const formula *f)
+{
+    const int scaled = (f->c->ops[0].flags & RN_OPF_LOSS_SCALE) != 0;
+    return scaled ? f->c->run.grad_scale * out(f, 1)[8] : f->c->run.grad_scale;
+}
+
 static void add_metrics(double *m, double loss, double images, double correct)
 {
     m[0] += loss * images;
@@ -420,7 +426,7 @@ static void cross_entropy(const formula *f)
             if (in(f, 0)[i * f->channels + j] > in(f, 0)[i * f->channels + best])
                 best = j;
             if (out(f, 0))
-                out(f, 0)[i * f->channels + j] = (p - target) / n * f->c->run.grad_scale;
+                out(f, 0)[i * f->channels + j] = (p - target) / n * gradient_factor(f);
         }
         correct += best == label;
     }
@@ -445,7 +451,7 @@ static void soft_cross_entropy(const formula *f)
             const double p = exp(x[j]) / sum, t = (1 - e) * target[j] + e / k;
             loss -= t * log(p) / n;
             if (out(f, 0))
-                out(f, 0)[i * f->channels + j] = (p * total - t) / n * f->c->run.grad_scale;
+                out(f, 0)[i * f->channels + j] = (p * total - t) / n * gradient_factor(f);
         }
         correct += best == wanted;
     }
@@ -459,7 +465,7 @@ static void mse(const formula *f)
         const double d = in(f, 0)[i] - in(f, 1)[i];
         loss += d * d / (double)count(f);
         if (out(f, 0))
-            out(f, 0)[i] = 2 * d / (double)count(f) * f->c->run.grad_scale;
+            out(f, 0)[i] = 2 * d / (double)count(f) * gradient_factor(f);
     }
     add_metrics(out(f, 1), loss, (double)f->images, 0);
 }
@@ -546,6 +552,32 @@ static void adam(const formula *f)
     }
 }
 
+static void grad_unscale(const formula *f)
+{
+    const rn_segments_params *const p = &f->c->params.segments;
+    double *const m = out(f, 1);
+    for (uint64_t s = 0; s < p->num_segments; s++)
+        for (uint64_t i = 0; i < p->segments[s].count; i++) {
+            double *const g = &out(f, 0)[p->segments[s].offset + i];
+            *g /= m[8];
+            if (!isfinite((float)*g))
+                m[7] = 1;
+        }
+}
+
+static void loss_scale(const formula *f)
+{
+    const rn_loss_scale_params *const p = &f->c->params.loss_scale;
+    double *const m = out(f, 0), grown = m[8] * p->growth, less = m[8] * p->backoff;
+    const int grows = m[7] == 0 && m[9] + 1 >= (double)p->interval;
+    m[10] += m[7] != 0;
+    m[9] = m[7] != 0 || grows ? 0 : m[9] + 1;
+    if (m[7] != 0)
+        m[8] = less < p->least ? p->least : less;
+    else if (grows)
+        m[8] = grown > p->most ? p->most : grown;
+}
+
 static void lerp(const formula *f)
 {
     const double weight = f->c->lr[0];
@@ -612,6 +644,8 @@ static void (*const formulas[RN_OP_COUNT_])(const formula *f) = {
     [RN_OP_ADAM] = adam,
     [RN_OP_LERP] = lerp,
     [RN_OP_AUGMENT] = augment,
+    [RN_OP_GRAD_UNSCALE] = grad_unscale,
+    [RN_OP_LOSS_SCALE] = loss_scale,
 };
 
 static void measure(formula *f)

@@ -151,7 +151,7 @@ uint32_t oc_metrics(oc_case *c, oc_rng *rng)
 {
     const int64_t fields = sizeof(rn_step_metrics) / 8;
     const uint32_t i = oc_vector(c, rng, RN_F64, fields, OC_UNSET);
-    static const double before[] = {1.5, 2.5, 3.5, 10, 4, 2, 1, 0};
+    static const double before[] = {1.5, 2.5, 3.5, 10, 4, 2, 1, 0, 1024, 5, 2, 0};
     memcpy(c->values[i].data, before, sizeof before);
     c->values[i].v.role = RN_ROLE_METRICS;
     c->values[i].check = OC_METRICS;

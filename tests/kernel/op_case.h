@@ -57,6 +57,7 @@ typedef struct oc_case {
         rn_sgd_params sgd;
         rn_adam_params adam;
         rn_augment_params augment;
+        rn_loss_scale_params loss_scale;
     } params;
     rn_segment segments[8];
     rn_augment_step augment[8];
@@ -101,6 +102,11 @@ extern const oc_family *const oc_families[];
  */
 void oc_conv_forward(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch, uint32_t flags,
                      int scaled);
+/*
+ * With the statistics of the output, in the op or, `apart`, by an op of their own. `offset` is added to the inputs: 0, or
+ * what takes means away from zero.
+ */
+void oc_conv_forward_stats(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t batch, double offset, int apart);
 void oc_conv_backward_data(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch,
                            uint32_t flags, int scaled);
 void oc_conv_backward_filter(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch);

@@ -48,7 +48,7 @@ static int within(const oc_case *c, const oc_value *v, rn_dtype compute, double 
 /* Numbers that are counted are exact; the others are sums in double of what the compute type gave. */
 static int metric_within(size_t field, double got, double expected)
 {
-    return field >= 3 ? got == expected : fabs(got - expected) <= 64 * (double)FLT_EPSILON * fabs(expected);
+    return !oc_metric_is_real(field) ? got == expected : fabs(got - expected) <= 64 * (double)FLT_EPSILON * fabs(expected);
 }
 
 static double largest(const double *scale, size_t count)

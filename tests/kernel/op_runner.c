@@ -93,9 +93,15 @@ static size_t position(const rn_value *v, size_t i)
     return (image * pixels + rest % pixels) * channels + rest / pixels;
 }
 
+int oc_metric_is_real(size_t field)
+{
+    return field < offsetof(rn_step_metrics, count) / 8 || field == offsetof(rn_step_metrics, loss_scale) / 8;
+}
+
 static void put(const rn_value *v, unsigned char *bytes, size_t i, double x)
 {
-    const int64_t whole = v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3) ? (int64_t)x : 0;
+    const int is_whole = v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && !oc_metric_is_real(i));
+    const int64_t whole = is_whole ? (int64_t)x : 0;
     const float single = (float)x;
     unsigned char *const at = bytes + position(v, i) * element_size(v);
     const uint16_t half = v->dtype == RN_F16 ? rni_f16_round(single) : rni_bf16_of(single);
@@ -103,7 +109,7 @@ static void put(const rn_value *v, unsigned char *bytes, size_t i, double x)
         memcpy(at, &single, sizeof single);
     else if (rni_is_half(v->dtype))
         memcpy(at, &half, sizeof half);
-    else if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3))
+    else if (is_whole)
         memcpy(at, &whole, sizeof whole);
     else if (v->dtype == RN_U8)
         *at = (unsigned char)x;
@@ -126,7 +132,7 @@ static double get(const rn_value *v, const unsigned char *bytes, size_t i)
         memcpy(&half, at, sizeof half);
         return (double)(v->dtype == RN_F16 ? rni_f16_value(half) : rni_bf16_value(half));
     }
-    if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && i >= 3)) {
+    if (v->dtype == RN_I64 || (v->role == RN_ROLE_METRICS && !oc_metric_is_real(i))) {
         memcpy(&whole, at, sizeof whole);
         return (double)whole;
     }

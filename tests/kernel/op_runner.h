@@ -55,6 +55,9 @@ void oc_result_free(oc_result *r);
 /* SIGSEGV, SIGILL, SIGFPE and SIGBUS in an op become OC_FAILED (on another thread: a message and exit). */
 void oc_catch_signals(void);
 
+/* Whether a field of rn_step_metrics, counted from 0, is a double. */
+int oc_metric_is_real(size_t field);
+
 /* Rounded as values of a type store it. */
 double oc_stored(rn_dtype dtype, double x);
 

@@ -223,6 +223,18 @@ class Arrays(WithContext):
             self.assertEqual(plan.forward(plan.input()).tolist(), y.tolist())
 
 
+    def test_f16(self):
+        for dtype in ("f16", np.float16):
+            with resnet.Model(self.ctx.relu()) as model, resnet.Plan(model, (1, 3, 2, 2), dtype=dtype) as plan:
+                x = np.array([1 + 2**-11, 1 + 3 * 2**-11, 1e6] * 4, np.float32).reshape(1, 3, 2, 2)
+                y = plan.forward(x)
+                self.assertEqual(y.dtype, np.float32)
+                self.assertEqual(sorted(set(y.ravel().tolist())), [1, 1 + 2**-9, np.inf])  # ties to even
+                plan.input().write(x)
+                self.assertEqual(plan.input().dtype, resnet.F16)
+                self.assertEqual(plan.forward(plan.input()).tolist(), y.tolist())
+
+
 class Use(WithContext):
     def test_the_library_tells_about_itself(self):
         self.assertEqual(resnet.version(), "0.1.0")

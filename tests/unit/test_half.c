@@ -131,6 +131,7 @@ END_TEST
 START_TEST(training)
 {
     enum { STEPS = 12 };
+    const rn_dtype dtype = halves[_i].dtype;
     double losses[2][STEPS];
     uint64_t arena[2];
     for (int i = 0; i < 2; i++) {
@@ -142,7 +143,7 @@ START_TEST(training)
         rn_memory memory = RN_MEMORY_INIT;
         ck_ok(rn_cross_entropy_create(ctx, NULL, &loss));
         ck_ok(rn_adam_create(m, NULL, &optimizer));
-        rn_plan *const p = make_plan(m, i ? RN_BF16 : RN_F32, RN_PLAN_TRAIN, loss, optimizer);
+        rn_plan *const p = make_plan(m, i ? dtype : RN_F32, RN_PLAN_TRAIN, loss, optimizer);
         rn_tensor *const x = make_images(dev), *const target = make_tensor(dev, RN_I64, 1, (const int64_t[1]){6});
         for (int64_t k = 0; k < 6; k++)
             ((int64_t *)rn_tensor_data(target))[k] = k;
@@ -178,7 +179,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, inference, 0, HALVES);
     tcase_add_loop_test(tcase, tensors_of_other_types_are_refused, 0, HALVES);
-    tcase_add_test(tcase, training);
+    tcase_add_loop_test(tcase, training, 0, HALVES);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

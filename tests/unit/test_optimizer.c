@@ -305,7 +305,7 @@ START_TEST(segments_are_merged)
             ck_ok(rn_model_set_trainable(model, "a.bias", 0, NULL));
         rni_program_init(&p, &ctx->allocator);
         ck_ok(rni_program_value(&p, RN_U8, RN_ROLE_METRICS, RN_LAYOUT_PLAIN, 1, &bytes, 0, &metrics));
-        ck_ok(rni_optimizer_append(opt, &p, 1.5, metrics));
+        ck_ok(rni_optimizer_append(opt, &p, 1.5, NULL, metrics));
         ck_assert_uint_eq(p.num_ops, 3);
         ck_assert_int_eq(p.ops[0].kind, RN_OP_GRAD_NORM);
         ck_assert_int_eq(p.ops[1].kind, RN_OP_GRAD_CLIP);

@@ -105,6 +105,8 @@ static training start(setting how, uint64_t model_seed)
     o.accumulate = how.accumulate;
     o.compute_dtype = how.dtype;
     o.clip_norm = 2.0;
+    o.loss_scale = how.dtype == RN_F16 ? 0x1p22 : 0;
+    o.loss_scale_interval = 4;
     o.seed = 8;
     ck_ok(rn_plan_create(t.model, &o, &t.plan));
     make_loader(&t);
@@ -275,6 +277,42 @@ START_TEST(with_accumulation)
 }
 END_TEST
 
+/* Begins with a scale that is too large: saved among skipped updates, and while good ones are counted. */
+START_TEST(in_f16)
+{
+    setting how = {0, 1, 1, RN_F16};
+    check_resume(how, 3, 12);
+    for (int before = 9; before <= 11; before++) /* some of them between two changes of the scale */
+        check_resume(how, before, 6);
+    how.accumulate = 2;
+    check_resume(how, 15, 6); /* scaled gradients of half an update */
+}
+END_TEST
+
+/* What moves the scale belongs to the identity of a training. */
+START_TEST(with_another_loss_scaling)
+{
+    setting how = {0, 0, 1, RN_F16};
+    char path[] = "/tmp/resume-XXXXXX";
+    const int file = mkstemp(path);
+    ck_assert_int_ge(file, 0);
+    close(file);
+    training scaled = start(how, 1);
+    steps(&scaled, 2);
+    save(&scaled, path);
+    how.dtype = RN_F32;
+    training plain = start(how, 1);
+    rn_checkpoint c = parts(&plain);
+    ck_fails(rn_checkpoint_load(plain.ctx, path, &c), RN_E_STATE, "plan.progress has shape [9] in the checkpoint");
+    save(&plain, path);
+    c = parts(&scaled);
+    ck_fails(rn_checkpoint_load(scaled.ctx, path, &c), RN_E_STATE, "plan.loss_scale_growth");
+    finish(&scaled);
+    finish(&plain);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(in_bf16)
 {
     setting how = {0, 1, 1, RN_BF16};
@@ -328,6 +366,8 @@ int main(void)
     tcase_add_test(tcase, at_the_end_of_an_epoch);
     tcase_add_test(tcase, with_accumulation);
     tcase_add_test(tcase, in_bf16);
+    tcase_add_test(tcase, in_f16);
+    tcase_add_test(tcase, with_another_loss_scaling);
     tcase_add_test(tcase, each_part_counts);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -73,6 +73,7 @@ typedef struct rn_value {
 #define RN_OPF_NO_GRAD 256u  /**< loss ops: metrics only, no gradient output */
 #define RN_OPF_FROZEN 512u   /**< batch normalisation: mean and var are constants, not those of x */
 #define RN_OPF_ADAPTIVE 1024u /**< average pooling: windows follow from the sizes, see there */
+#define RN_OPF_LOSS_SCALE 2048u /**< loss ops: the gradient is also multiplied by metrics.loss_scale */
 
 /**
  * Kinds of ops with their operands. `[x]` marks an optional operand (RN_NO_VALUE when absent). T is the compute dtype
@@ -194,6 +195,17 @@ enum {
      * the epoch of the random words.
      */
     RN_OP_AUGMENT,
+    /**
+     * out: grads, metrics. params rn_segments_params: over these. Multiplies by 1 / metrics.loss_scale, in f32. When any of them
+     * is not finite then, step_nonfinite becomes 1.
+     */
+    RN_OP_GRAD_UNSCALE,
+    /**
+     * out: metrics. params rn_loss_scale_params. After the update: step_nonfinite multiplies loss_scale by backoff, starts
+     * good_steps again and counts in skipped; else good_steps counts, and at `interval` loss_scale is multiplied by growth and
+     * good_steps starts again. loss_scale stays within least and most.
+     */
+    RN_OP_LOSS_SCALE,
     RN_OP_COUNT_
 };
 
@@ -286,11 +298,21 @@ typedef struct rn_augment_params {
     const rn_augment_step *steps;
 } rn_augment_params;
 
+typedef struct rn_loss_scale_params {
+    double growth, backoff; /**< both 1: the scale stays */
+    double least, most;
+    int64_t interval;
+} rn_loss_scale_params;
+
 /** The metrics a program keeps on its device (role METRICS). */
 typedef struct rn_step_metrics {
     double loss_sum, last_loss, grad_norm;
     int64_t count, correct, steps, nonfinite;
-    int64_t step_nonfinite; /**< 1: a loss of the running update is not finite; loss ops only set it */
+    int64_t step_nonfinite; /**< 1: a loss or gradient of the running update is not finite; ops only set it */
+    double loss_scale;      /**< see RN_OP_LOSS_SCALE; 0 in a program without it */
+    int64_t good_steps;     /**< updates since loss_scale changed */
+    int64_t skipped;        /**< updates that were skipped */
+    int64_t reserved;
 } rn_step_metrics;
 
 typedef struct rn_op {

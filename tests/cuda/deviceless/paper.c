@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-paper_convolution paper_convolutions[PAPER_MAX];
-int paper_count;
+paper_convolution paper_convolutions[PAPER_MAX], paper_statistics[PAPER_MAX];
+int paper_count, paper_statistics_count;
 const char *paper_net = "";
 
 static rn_status device_count(const rn_host_api *host, int32_t *count)
@@ -94,7 +94,7 @@ static int is_convolution(const rn_op *op)
            op->kind == RN_OP_CONV_BACKWARD_FILTER;
 }
 
-static void note(const rn_op *op)
+static void note(const rn_op *op, paper_convolution list[PAPER_MAX], int *count)
 {
     paper_convolution c;
     memset(&c, 0, sizeof c);
@@ -102,14 +102,14 @@ static void note(const rn_op *op)
     c.flags = op->flags;
     c.params = *(const rn_conv_params *)op->params;
     c.params.batch = 0;
-    for (int i = 0; i < paper_count; i++)
-        if (c.kind == paper_convolutions[i].kind && c.flags == paper_convolutions[i].flags &&
-            memcmp(&c.params, &paper_convolutions[i].params, sizeof c.params) == 0)
+    for (int i = 0; i < *count; i++)
+        if (c.kind == list[i].kind && c.flags == list[i].flags &&
+            memcmp(&c.params, &list[i].params, sizeof c.params) == 0)
             return;
-    if (paper_count == PAPER_MAX)
+    if (*count == PAPER_MAX)
         return;
     snprintf(c.net, sizeof c.net, "%s", paper_net);
-    paper_convolutions[paper_count++] = c;
+    list[(*count)++] = c;
 }
 
 static rn_status op_query(void *dev, const rn_op *op, const rn_value *values, rn_op_info *out)
@@ -119,10 +119,12 @@ static rn_status op_query(void *dev, const rn_op *op, const rn_value *values, rn
     out->in_place = -1;
     if (op->kind == RN_OP_PACK)
         out->out_bytes = values[op->in[0]].bytes;
-    if (op->flags & RN_OPF_STATS && op->kind == RN_OP_CONV_FORWARD)
+    if (op->flags & RN_OPF_STATS && op->kind == RN_OP_CONV_FORWARD) {
+        note(op, paper_statistics, &paper_statistics_count);
         return host->fail(host->host, RN_E_UNSUPPORTED, "no statistics");
+    }
     if (is_convolution(op))
-        note(op);
+        note(op, paper_convolutions, &paper_count);
     return RN_OK;
 }
 

@@ -19,6 +19,9 @@ typedef struct paper_convolution {
 enum { PAPER_MAX = 4096 };
 extern paper_convolution paper_convolutions[PAPER_MAX];
 extern int paper_count;
+/* Those that plans would have had deliver statistics, which the paper backend cannot. */
+extern paper_convolution paper_statistics[PAPER_MAX];
+extern int paper_statistics_count;
 extern const char *paper_net; /* noted with what comes next */
 
 extern const rn_backend paper_backend; /* its device is "paper:0" */

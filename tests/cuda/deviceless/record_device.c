@@ -77,7 +77,7 @@ cudaError_t rni_k_bias_cast(cudaStream_t stream, const float *bias, void *to, in
     return cudaErrorNoDevice;
 }
 
-rn_status record_device_open(const rni_device_record *record, int32_t tf32, uint64_t workspace_limit,
+rn_status record_device_open(const rni_device_record *record, int32_t tf32, int32_t fuse, uint64_t workspace_limit,
                              rni_cuda_device *device)
 {
     memset(device, 0, sizeof *device);
@@ -85,6 +85,7 @@ rn_status record_device_open(const rni_device_record *record, int32_t tf32, uint
     device->capability = record->capability;
     device->processors = record->processors;
     device->tf32 = tf32;
+    device->fuse = fuse;
     device->workspace_limit = workspace_limit;
     current = record;
     return rni_dnn_open(device, &device->dnn);

@@ -6,8 +6,8 @@
 #include "devices/records.h"
 #include "dnn/conv.h"
 
-/* As device.c opens it, with plans through rni_dnn_open(). */
-rn_status record_device_open(const rni_device_record *record, int32_t tf32, uint64_t workspace_limit,
+/* As device.c opens it, with plans through rni_dnn_open(). fuse, tf32: as RN_CUDA_FUSE, RN_CUDA_TF32 */
+rn_status record_device_open(const rni_device_record *record, int32_t tf32, int32_t fuse, uint64_t workspace_limit,
                              rni_cuda_device *device);
 void record_device_close(rni_cuda_device *device);
 /* Bytes that the module has from the host and did not give back. */

@@ -97,7 +97,7 @@ static int sweep_device(const rni_device_record *record, int dtype, const int64_
     rni_cuda_device device;
     tally t = {0};
     const double begin = now();
-    if (record_device_open(record, 0, (uint64_t)LIMIT_MB << 20, &device) != RN_OK) {
+    if (record_device_open(record, 0, 0, (uint64_t)LIMIT_MB << 20, &device) != RN_OK) {
         printf("%s: %s\n", record->name, rn_error_message());
         return 1;
     }
@@ -122,7 +122,7 @@ static int sweep_tf32(void)
     sweep_row row = {0};
     for (int i = 0; i < rni_device_record_count; i++) {
         if (strcmp(rni_device_records[i].name, "a100") != 0 ||
-            record_device_open(&rni_device_records[i], 1, (uint64_t)LIMIT_MB << 20, &device) != RN_OK)
+            record_device_open(&rni_device_records[i], 1, 0, (uint64_t)LIMIT_MB << 20, &device) != RN_OK)
             continue;
         sweep_plan(&device, &problem, &row);
         record_device_close(&device);

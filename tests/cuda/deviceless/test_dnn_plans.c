@@ -17,7 +17,7 @@ static const rni_device_record *record_of(const char *name)
 static rni_cuda_device open_device(const char *name, uint64_t limit)
 {
     rni_cuda_device device;
-    ck_ok(record_device_open(record_of(name), 0, limit, &device));
+    ck_ok(record_device_open(record_of(name), 0, 1, limit, &device));
     return device;
 }
 
@@ -163,6 +163,36 @@ START_TEST(graphs_say_what_the_op_says)
 }
 END_TEST
 
+/* Ready engines only, which f16 has on some devices; never beside another epilogue, and only when asked. */
+START_TEST(statistics_follow_a_convolution)
+{
+    static char text[1 << 16];
+    uint64_t workspace;
+    int32_t padded;
+    rni_cuda_device device = open_device("h100", UINT64_C(1) << 30);
+    rni_dnn_problem problem = problem_of(&plain, RN_OP_CONV_FORWARD, RN_OPF_STATS, RN_F16);
+    describe(&device, &problem, text, sizeof text, &padded);
+    expect(text, "GEN_STATS");
+    expect(text, "\"X\":\"3\",\"Sum\":\"6\",\"SqSum\":\"7\"");
+    expect(text, "[1,32,1,1]");
+    problem.flags = RN_OPF_STATS | RN_OPF_RELU;
+    ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "besides bias, residual or ReLU");
+    problem.flags = RN_OPF_STATS;
+    for (int32_t dtype = RN_F32; dtype <= RN_BF16; dtype += RN_BF16 - RN_F32) {
+        problem.dtype = dtype;
+        ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, " stats");
+    }
+    problem.dtype = RN_F16;
+    device.fuse = 0;
+    ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "unless RN_CUDA_FUSE asks");
+    record_device_close(&device);
+    device = open_device("b200", UINT64_C(1) << 30); /* its only one is marked */
+    ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "no plan for");
+    record_device_close(&device);
+    ck_assert_int_eq(record_device_memory(), 0);
+}
+END_TEST
+
 START_TEST(three_channels_become_eight)
 {
     static char text[1 << 16];
@@ -234,6 +264,10 @@ START_TEST(notes_decide)
     ck_assert_int_eq(rni_dnn_acceptable(&strict, &shape, winograd, 0), 1);
     ck_assert_int_eq(rni_dnn_acceptable(&strict, &shape, 0, compiled), 0);
     ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, compiled), 1);
+    shape.flags = RN_OPF_STATS; /* compiled ones add floats in any order */
+    ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, compiled), 0);
+    ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, 0), 1);
+    shape.flags = 0;
     shape.direct = 1;
     ck_assert_int_eq(rni_dnn_acceptable(&strict, &shape, winograd, 0), 0);
     shape.direct = 0;
@@ -299,7 +333,7 @@ static rn_status whole_life(void)
     rni_dnn_conv *conv = NULL;
     char memory[16];
     const rni_dnn_operands operands = {.x = memory, .w = memory, .y = memory};
-    rn_status status = record_device_open(record_of("h100"), 0, UINT64_C(1) << 30, &device);
+    rn_status status = record_device_open(record_of("h100"), 0, 1, UINT64_C(1) << 30, &device);
     if (status != RN_OK)
         return status;
     status = rni_dnn_conv_prepare(&device, &problem, &conv);
@@ -335,6 +369,7 @@ int main(void)
     tcase_add_test(tests, what_does_not_fit_is_refused);
     tcase_add_test(tests, bf16_needs_capability_8);
     tcase_add_loop_test(tests, graphs_say_what_the_op_says, 0, sizeof graphs / sizeof graphs[0]);
+    tcase_add_test(tests, statistics_follow_a_convolution);
     tcase_add_test(tests, three_channels_become_eight);
     tcase_add_test(tests, workspace_stays_within_the_limit);
     tcase_add_test(tests, notes_decide);

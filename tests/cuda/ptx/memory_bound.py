@@ -23,7 +23,7 @@ ACCESSES = [
     (r"rni_kernel_dropout_flat<float, .*", BOTH),
     (r"rni_kernel_dropout_flat<.*", ()),  # four elements of two bytes, as Philox makes four numbers
     (r"rni_kernel_conv_(forward|backward_data|backward_filter)<.*", LOADS),
-    (r"rni_kernel_(adam|sgd|lerp|grad_clip)$", BOTH),
+    (r"rni_kernel_(adam|sgd|lerp|grad_clip|grad_unscale)$", BOTH),
     (r"rni_kernel_pad_channels$", STORES),
     (r"rni_kernel_augment<.*", STORES),  # what it loads are bytes
 ]

@@ -3,8 +3,11 @@
  * Launches of kernels that no op of checkbackend comes to by chance, for the simulator to record: operands that are not
  * aligned to 16 bytes, and channels that fill whole vectors.
  */
+#include "base/f16.h"
+#include "base/half.h"
 #include "kernels/activations.h"
 #include "kernels/augment.h"
+#include "kernels/bn_sums.h"
 #include "kernels/kernels.h"
 #include "ops/conv_f32.h"
 #include <stdio.h>
@@ -12,7 +15,8 @@
 #include <string.h>
 
 enum { PROCESSORS = 2 };
-static const int32_t types[] = {RN_F32, RN_BF16};
+static const int32_t types[] = {RN_F32, RN_BF16, RN_F16};
+enum { TYPES = sizeof types / sizeof *types };
 
 static void check(cudaError_t error, const char *what)
 {
@@ -23,7 +27,7 @@ static void check(cudaError_t error, const char *what)
 }
 
 /* The simulator counts what is left at the end. */
-static void *allocated[512];
+static void *allocated[768];
 static int allocations;
 
 static void *allocate(size_t bytes)
@@ -39,7 +43,7 @@ static void *allocate(size_t bytes)
 static char *array(int64_t count, int32_t dtype, int64_t skip)
 {
     static uint32_t state = 1;
-    const size_t size = dtype == RN_BF16 ? 2 : 4;
+    const size_t size = rni_is_half(dtype) ? 2 : 4;
     char *const host = malloc((size_t)(count + skip) * size);
     check(host ? cudaSuccess : cudaErrorMemoryAllocation, "malloc");
     void *const device = allocate((size_t)(count + skip) * size);
@@ -48,8 +52,8 @@ static char *array(int64_t count, int32_t dtype, int64_t skip)
         const float value = (float)(int32_t)state * 0x1p-30f;
         uint32_t bits;
         memcpy(&bits, &value, 4);
-        const uint16_t half = (uint16_t)(bits >> 16);
-        memcpy(host + (size_t)i * size, dtype == RN_BF16 ? (const void *)&half : &bits, size);
+        const uint16_t half = dtype == RN_F16 ? rni_f16_round(value) : (uint16_t)(bits >> 16);
+        memcpy(host + (size_t)i * size, rni_is_half(dtype) ? (const void *)&half : &bits, size);
     }
     check(cudaMemcpyAsync(device, host, (size_t)(count + skip) * size, cudaMemcpyDefault, NULL), "cudaMemcpyAsync");
     check(cudaStreamSynchronize(NULL), "cudaStreamSynchronize");
@@ -300,16 +304,23 @@ static void f32_convolutions(void)
     check(rni_k_filter_add(NULL, RN_F32, singles(12 * filter), 12, singles(filter), 20, 12, 9), "filter_add");
 }
 
+/* More channels than a block has threads. */
+static void moments(void)
+{
+    check(rni_k_bn_from_sums(NULL, singles(150), singles(150), singles(150), singles(150), 150, 77), "bn_from_sums");
+}
+
 int main(void)
 {
     f32_convolutions();
-    for (int t = 0; t < 2; t++) {
+    for (int t = 0; t < TYPES; t++) {
         const int32_t dtype = types[t];
         flat(dtype);
         convert(dtype, RN_F32);
-        convert(dtype, RN_BF16);
+        convert(dtype, dtype);
+        convert(RN_F32, dtype);
         for (int64_t columns = 45; columns <= 48; columns += 3) {
-            finish_rows(dtype, RN_BF16, columns);
+            finish_rows(dtype, dtype, columns);
             finish_rows(RN_F32, dtype, columns);
         }
         dropout(dtype);
@@ -323,6 +334,7 @@ int main(void)
             bn_backward(dtype, channels, 1);
         }
     }
+    moments();
     check(cudaStreamSynchronize(NULL), "cudaStreamSynchronize");
     while (allocations > 0)
         check(cudaFree(allocated[--allocations]), "cudaFree");

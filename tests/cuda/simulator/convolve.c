@@ -107,6 +107,30 @@ static void store(const work *k, void *to, int64_t at, double sum)
     narrow_store(to, at, k->s->dtype, sum);
 }
 
+/* Rows of a tile, which is summed in f32 before the tiles are. */
+enum { TILE = 128 };
+
+/* Of the outputs as they are stored, in the way and the precision that cuDNN has. */
+static void store_statistics(const work *k, const convolve_tensors *t)
+{
+    const int64_t channels = k->s->out[0], rows = rni_dnn_output_count(k->s) / channels;
+    for (int64_t c = 0; c < channels; c++) {
+        float total = 0, square = 0;
+        for (int64_t first = 0; first < rows; first += TILE) {
+            float of_tile = 0, squares_of_tile = 0;
+            for (int64_t row = first; row < rows && row < first + TILE; row++) {
+                const float y = narrow_load(t->y, row * channels + c, k->s->dtype);
+                of_tile += y;
+                squares_of_tile += y * y;
+            }
+            total += of_tile;
+            square += squares_of_tile;
+        }
+        ((float *)t->totals)[c] = total;
+        ((float *)t->squares)[c] = square;
+    }
+}
+
 /* In the order of the graph; NaN passes ReLU. */
 static void store_forward(const work *k, const convolve_tensors *t)
 {
@@ -121,6 +145,8 @@ static void store_forward(const work *k, const convolve_tensors *t)
             value = 0;
         store(k, t->y, i, value);
     }
+    if (k->s->flags & RN_OPF_STATS)
+        store_statistics(k, t);
 }
 
 static void store_data(const work *k, const convolve_tensors *t)

@@ -8,6 +8,7 @@
 /* Addresses of a plan's tensors; NULL where it has none. */
 typedef struct convolve_tensors {
     void *x, *w, *y, *bias, *residual;
+    void *totals, *squares; /* f32 per output channel */
 } convolve_tensors;
 
 /* 0, or -1 when the host has no memory for it. */

@@ -62,7 +62,8 @@ static int accesses_are_right(const execution *e)
     const rni_dnn_shape *const s = &e->shape;
     const convolve_tensors *const t = &e->tensors;
     const uint64_t x = bytes_of(s, rni_dnn_input_count(s)), w = bytes_of(s, rni_dnn_filter_count(s)),
-                   y = bytes_of(s, rni_dnn_output_count(s)), bias = bytes_of(s, s->out[0]);
+                   y = bytes_of(s, rni_dnn_output_count(s)), bias = bytes_of(s, s->out[0]),
+                   channels = (uint64_t)s->out[0] * sizeof(float);
     const int sum = s->flags & RN_OPF_ACCUMULATE ? RNI_SIM_READ | RNI_SIM_WRITE : RNI_SIM_WRITE;
     const int forward = s->kind == RN_OP_CONV_FORWARD, data = s->kind == RN_OP_CONV_BACKWARD_DATA;
     int right = rni_sim_access(t->x, x, data ? sum : RNI_SIM_READ, data ? "cuDNN: dx" : "cuDNN: x");
@@ -72,6 +73,10 @@ static int accesses_are_right(const execution *e)
         right &= rni_sim_access(t->bias, bias, RNI_SIM_READ, "cuDNN: bias");
     if (t->residual)
         right &= rni_sim_access(t->residual, y, RNI_SIM_READ, "cuDNN: residual");
+    if (s->flags & RN_OPF_STATS) {
+        right &= rni_sim_access(t->totals, channels, RNI_SIM_WRITE, "cuDNN: sums of y");
+        right &= rni_sim_access(t->squares, channels, RNI_SIM_WRITE, "cuDNN: sums of y^2");
+    }
     if (e->workspace_bytes)
         right &= rni_sim_access(e->workspace, e->workspace_bytes, RNI_SIM_WRITE, "cuDNN: workspace");
     return right;
@@ -102,6 +107,10 @@ static void **tensor_of(convolve_tensors *t, int64_t name)
         return &t->bias;
     case RNI_DNN_RESIDUAL:
         return &t->residual;
+    case RNI_DNN_TOTALS:
+        return &t->totals;
+    case RNI_DNN_SQUARES:
+        return &t->squares;
     default:
         return NULL;
     }
@@ -110,7 +119,8 @@ static void **tensor_of(convolve_tensors *t, int64_t name)
 /* Every tensor of the graph exactly once, aligned as its descriptor says. */
 static rn_status gather(const rni_dnn_plan *plan, const rni_dnn_operand *operands, int32_t count, convolve_tensors *t)
 {
-    const int epilogue = rni_dnn_has_epilogue(&plan->shape), add = (plan->shape.flags & RN_OPF_ADD) != 0;
+    const int epilogue = rni_dnn_has_epilogue(&plan->shape), add = (plan->shape.flags & RN_OPF_ADD) != 0,
+              stats = (plan->shape.flags & RN_OPF_STATS) != 0;
     for (int32_t i = 0; i < count; i++) {
         void **const at = tensor_of(t, operands[i].uid);
         if (!at || *at)
@@ -121,7 +131,8 @@ static rn_status gather(const rni_dnn_plan *plan, const rni_dnn_operand *operand
                             operands[i].pointer);
         *at = operands[i].pointer;
     }
-    if (!t->x || !t->w || !t->y || !t->bias != !epilogue || !t->residual != !add)
+    if (!t->x || !t->w || !t->y || !t->bias != !epilogue || !t->residual != !add ||
+        !t->totals != !stats || !t->squares != !stats)
         return rni_fail(RN_E_INTERNAL, "cuDNN: %d tensors are not those of the graph", (int)count);
     return RN_OK;
 }
