@@ -130,6 +130,24 @@ __global__ void __launch_bounds__(RNI_THREADS)
     rni_bn_affine(sources, c, &factors[FACTOR_SCALE * channels + c], &factors[FACTOR_SHIFT * channels + c]);
 }
 
+/* Of a row of floats per channel, those of the block's channels go to shared memory: each is read once. */
+template <int V>
+__device__ __forceinline__ void share_columns(const float *from, int64_t channels, float *shared)
+{
+    const uint32_t width = blockDim.x * V, thread = threadIdx.y * blockDim.x + threadIdx.x;
+    const int64_t first = (int64_t)blockIdx.x * width;
+    for (uint32_t j = thread; j < width && first + j < channels; j += blockDim.x * blockDim.y)
+        shared[j] = from[first + j];
+}
+
+template <int V>
+__device__ __forceinline__ void take_columns(float (&to)[V], const float *shared)
+{
+    UNROLL
+    for (int v = 0; v < V; v++)
+        to[v] = shared[threadIdx.x * V + v];
+}
+
 /* What dx does with the residual's gradient. */
 enum { DRES_NONE, DRES_WRITE, DRES_ADD };
 
@@ -139,8 +157,14 @@ __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_bn_backward_dx(const T *dy, const T *x, const T *y, T *dx, T *dres, int32_t dres_mode, const float *mean,
                               const float *factors, int64_t rows, int64_t channels)
 {
-    constexpr int ROWS = dx_rows<V>;
+    constexpr int ROWS = dx_rows<V>, WIDTH = V * RNI_BLOCK_VECTORS, USED = FROM_X ? FACTORS : FACTOR_SCALE;
+    RN_SHARED(float, shared, (USED + 1) * WIDTH);
     const int64_t column = rni_column<V>(), step = (int64_t)gridDim.y * blockDim.y;
+    UNROLL
+    for (int f = 0; f < USED; f++)
+        share_columns<V>(factors + f * channels, channels, shared + f * WIDTH);
+    share_columns<V>(mean, channels, shared + USED * WIDTH);
+    __syncthreads();
     if (column >= channels)
         return;
     rni_masked_rows<T, V, FROM_X> in;
@@ -149,13 +173,13 @@ __global__ void __launch_bounds__(RNI_THREADS)
     in.x = x + column;
     in.y = y ? y + column : nullptr;
     in.channels = channels;
-    rni_load_floats<V>(in.mean, mean + column);
-    rni_load_floats<V>(a, factors + FACTOR_A * channels + column);
-    rni_load_floats<V>(b, factors + FACTOR_B * channels + column);
-    rni_load_floats<V>(c, factors + FACTOR_C * channels + column);
+    take_columns<V>(in.mean, shared + USED * WIDTH);
+    take_columns<V>(a, shared + FACTOR_A * WIDTH);
+    take_columns<V>(b, shared + FACTOR_B * WIDTH);
+    take_columns<V>(c, shared + FACTOR_C * WIDTH);
     if (FROM_X) {
-        rni_load_floats<V>(in.scale, factors + FACTOR_SCALE * channels + column);
-        rni_load_floats<V>(in.shift, factors + FACTOR_SHIFT * channels + column);
+        take_columns<V>(in.scale, shared + FACTOR_SCALE * WIDTH);
+        take_columns<V>(in.shift, shared + FACTOR_SHIFT * WIDTH);
     }
     ROLLED
     for (int64_t r = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; r < rows; r += ROWS * step) {

@@ -10,10 +10,7 @@ typedef struct st_traffic {
     int ops;
 } st_traffic;
 
-/*
- * Each op reads its inputs and writes its outputs once; what is added to is read as well, and batch normalisation's
- * backward pass reads its inputs twice. FLOPs are those of convolutions and products.
- */
+/* As lib/program/traffic.h counts, for the largest batch. */
 st_traffic st_traffic_of(const rn_plan *plan);
 
 #endif

@@ -160,7 +160,11 @@ RN_API rn_status rn_plan_metrics(rn_plan *p, rn_metrics *out, int32_t reset);
 /** What the plan needs, known without running. */
 RN_API rn_status rn_plan_memory(const rn_plan *p, rn_memory *out);
 
-/** Writes the program: each op with its layer path, inputs, outputs, sizes and places. */
+/**
+ * Writes the program: each op with its layer path, inputs, outputs, sizes and places. Of each part of it, and of a train
+ * step, the bytes that must be moved and the nominal floating-point operations, with the largest batch: every op reads its
+ * operands and writes its results once. Normalisation's gradient reads twice. FLOPs are those of convolutions and products.
+ */
 RN_API rn_status rn_plan_describe(const rn_plan *p, rn_write_fn write, void *user);
 
 /**

@@ -6,6 +6,7 @@
 #include "graph/graph.h"
 #include "plan/plan.h"
 #include "plan/profile.h"
+#include "program/traffic.h"
 
 struct rn_plan {
     atomic_int references;
@@ -68,6 +69,11 @@ rn_status rni_plan_clear_metrics(rn_plan *p, size_t at, size_t bytes);
 /* run.c: the ops of sections first..last, timed when profiling. */
 rn_status rni_plan_run_sections(rn_plan *p, rn_run *run, int first, int last);
 rn_status rni_plan_run_ops(rn_plan *p, rn_run *run, uint32_t first, uint32_t count);
+
+/* report.c: what a section's ops must move and compute at least with the largest batch; and a train step, zeroing of gradients
+   included. */
+rni_traffic rni_plan_section_traffic(const rn_plan *p, int section);
+rni_traffic rni_plan_step_traffic(const rn_plan *p);
 
 /* report.c: a text goes to the caller, and then its memory. */
 rn_status rni_plan_give_text(rni_text *text, rn_write_fn write, void *user);

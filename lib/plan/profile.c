@@ -126,51 +126,20 @@ static rn_status read_all(rni_profile *profile, double *seconds)
     return RN_OK;
 }
 
-/* Nominal floating-point operations of one image: taps in the padding count. */
-static double op_flops(const rni_program *prog, const rn_op *op)
-{
-    if (op->kind == RN_OP_CONV_FORWARD || op->kind == RN_OP_CONV_BACKWARD_DATA ||
-        op->kind == RN_OP_CONV_BACKWARD_FILTER) {
-        const rn_conv_params *const c = op->params;
-        return 2.0 * (double)(c->out_channels * c->out_height * c->out_width) *
-               (double)(c->in_channels / c->groups * c->kernel[0] * c->kernel[1]);
-    }
-    if (op->kind == RN_OP_LINEAR || op->kind == RN_OP_LINEAR_BACKWARD_DATA)
-        return 2.0 * (double)(prog->values[op->in[1]].dims[0] * prog->values[op->in[1]].dims[1]);
-    if (op->kind == RN_OP_LINEAR_BACKWARD_FILTER)
-        return 2.0 * (double)(prog->values[op->out[0]].dims[0] * prog->values[op->out[0]].dims[1]);
-    return 0;
-}
-
-/* Bytes of all operands for a run of n of max images. */
-static double op_bytes(const rn_plan *p, const rn_op *op, double share)
-{
-    double bytes = 0;
-    for (uint32_t k = 0; k < op->num_in + op->num_out; k++) {
-        const uint32_t index = k < op->num_in ? op->in[k] : op->out[k - op->num_in];
-        if (index != RN_NO_VALUE) {
-            const rn_value *const v = &p->low.p.values[index];
-            bytes += (double)v->bytes * (v->batch_axis == 0 ? share : 1.0);
-        }
-    }
-    return bytes;
-}
-
 static void add_row(rni_text *text, const rn_plan *p, uint32_t i, double all)
 {
     const rn_op *const op = &p->low.p.ops[i];
     const op_time *const t = &p->profile->times[i];
     const double per_call = t->seconds / (double)t->calls, images = (double)t->images / (double)t->calls;
-    const double flops = op_flops(&p->low.p, op) * images;
-    const double bytes = op_bytes(p, op, images / (double)p->max_batch);
+    const rni_traffic least = rni_op_traffic(&p->low.p, op, images / (double)p->max_batch);
     char name[80] = "";
     snprintf(name, sizeof name, "%s%s%s%s%s", rni_op_name(op->kind), op->flags & RN_OPF_ADD ? "+add" : "",
              op->flags & RN_OPF_RELU ? "+relu" : "", op->flags & RN_OPF_STATS ? "+stats" : "",
              op->flags & RN_OPF_ACCUMULATE ? "+acc" : "");
     rni_text_append(text, "%-32s %-28s %7llu %10.4f %6.2f%% %10.1f %8.1f\n", name, op->path,
                     (unsigned long long)t->calls, per_call * 1e3, 100 * t->seconds / all,
-                    flops > 0 && per_call > 0 ? flops / per_call * 1e-9 : 0.0,
-                    per_call > 0 ? bytes / per_call * 1e-9 : 0.0);
+                    per_call > 0 ? least.flops / per_call * 1e-9 : 0.0,
+                    per_call > 0 ? least.bytes / per_call * 1e-9 : 0.0);
 }
 
 rn_status rn_plan_set_profiling(rn_plan *p, int32_t on)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs as text. */
 #include "plan/internal.h"
+#include "train/segments.h"
 
 static const char *const role_names[RN_ROLE_COUNT] = {
     "x",  "target", "y", "dy", "dx", "input", "arena", "param", "grad", "buffer", "state", "derived", "metrics",
@@ -64,6 +65,35 @@ rn_status rni_plan_give_text(rni_text *text, rn_write_fn write, void *user)
     return status;
 }
 
+rni_traffic rni_plan_section_traffic(const rn_plan *p, int section)
+{
+    rni_traffic sum = {0, 0};
+    for (uint32_t i = p->first[section]; i < p->first[section + 1]; i++) {
+        const rni_traffic op = rni_op_traffic(&p->low.p, &p->low.p.ops[i], 1.0);
+        sum.bytes += op.bytes;
+        sum.flops += op.flops;
+    }
+    return sum;
+}
+
+rni_traffic rni_plan_step_traffic(const rn_plan *p)
+{
+    static const int sections[] = {RNI_SECTION_PREPARE, RNI_SECTION_INPUT,    RNI_SECTION_FORWARD,
+                                   RNI_SECTION_LOSS,    RNI_SECTION_BACKWARD, RNI_SECTION_UPDATE};
+    rni_traffic sum = {(double)rni_parameter_bytes(p->model), 0};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        const rni_traffic section = rni_plan_section_traffic(p, sections[i]);
+        sum.bytes += section.bytes;
+        sum.flops += section.flops;
+    }
+    return sum;
+}
+
+static void add_traffic(rni_text *text, const char *what, rni_traffic t)
+{
+    rni_text_append(text, "%s: at least %.0f bytes moved, %.0f floating-point operations\n", what, t.bytes, t.flops);
+}
+
 rn_status rn_plan_describe(const rn_plan *p, rn_write_fn write, void *user)
 {
     rn_memory memory = RN_MEMORY_INIT;
@@ -77,10 +107,12 @@ rn_status rn_plan_describe(const rn_plan *p, rn_write_fn write, void *user)
     rni_text_append(&text, "arena %llu bytes (lower bound %llu), derived weights %llu, total %llu\n",
                     (unsigned long long)memory.arena, (unsigned long long)memory.lower_bound,
                     (unsigned long long)memory.derived, (unsigned long long)memory.total);
+    if (p->loss && p->optimizer)
+        add_traffic(&text, "a train step", rni_plan_step_traffic(p));
     for (int s = 0; s < RNI_SECTION_COUNT; s++) {
         if (p->first[s] == p->first[s + 1])
             continue;
-        rni_text_append(&text, "%s\n", section_names[s]);
+        add_traffic(&text, section_names[s], rni_plan_section_traffic(p, s));
         for (uint32_t i = p->first[s]; i < p->first[s + 1]; i++)
             add_op(&text, &p->low.p, i);
     }

@@ -1,17 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Some training steps over the simulated module, for traffic.py to count kernels and bytes (RNI_SIM_STATISTICS).
+ * Some training steps over the simulated module, for traffic.py to count kernels and bytes (RNI_SIM_STATISTICS). With 0 steps
+ * the program is made, and what it must move and compute at least is printed.
  *   step_traffic MODULE NET BATCH SIDE f32|bf16 STEPS
  */
 #include "simulated.h"
 
 static sim_training training = {.accumulate = 1};
 
+static rn_status print(void *user, const char *text, size_t length)
+{
+    (void)user;
+    fwrite(text, 1, length, stdout);
+    return RN_OK;
+}
+
 START_TEST(train)
 {
     sim_outcome outcome;
-    sim_train_alone(&training, &outcome);
-    sim_outcome_free(&outcome);
+    rn_device *dev = NULL;
+    sim_parts parts;
+    if (training.steps > 0) {
+        sim_train_alone(&training, &outcome);
+        sim_outcome_free(&outcome);
+        return;
+    }
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(sim_begin(dev, &training, &parts));
+    ck_ok(rn_plan_describe(parts.plan, print, NULL));
+    sim_end(&parts);
+    rn_context_release(ctx);
 }
 END_TEST
 

@@ -542,6 +542,7 @@ START_TEST(memory_and_reports)
     ck_ok(rn_plan_describe(p, support_write, &text));
     ck_assert_ptr_nonnull(strstr(text.data, "bn_apply+add+relu [block2.bn2]"));
     ck_assert_ptr_nonnull(strstr(text.data, "sgd"));
+    ck_assert_ptr_nonnull(strstr(text.data, "\na train step: at least "));
     ck_fails(rn_plan_profile(p, support_write, &text), RN_E_STATE, "rn_plan_set_profiling()");
     ck_ok(rn_plan_set_profiling(p, 1));
     rn_tensor *x = support_tensor(cpu, 4, image, 1), *labels = support_labels(cpu, BATCH, 10);

@@ -8,6 +8,7 @@
 #include "report.h"
 #include "shadow.h"
 #include "shared.h"
+#include "statistics.h"
 #include "touch.h"
 #include <cstring>
 #include <sys/mman.h>
@@ -223,6 +224,7 @@ int rni_sim_access(const void *address, size_t bytes, int mode, const char *who)
         report("%s: reads device memory that nobody wrote: %s", who, describe_address((uintptr_t)address + undefined));
     if (mode & RNI_SIM_WRITE)
         mark_defined(address, bytes);
+    count_other(who, 0, mode & RNI_SIM_READ ? bytes : 0, mode & RNI_SIM_WRITE ? bytes : 0);
     return 1;
 }
 

@@ -8,6 +8,7 @@
 #include "memory.h"
 #include "pinned.h"
 #include "report.h"
+#include "statistics.h"
 #include "stream.h"
 #include <cstring>
 
@@ -109,6 +110,7 @@ struct Fill : Work {
         unlock_memory();
         memset(to, value, bytes);
         mark_defined(to, bytes);
+        count_other("fill", 1, 0, bytes);
         return cudaSuccess;
     }
 };

@@ -39,6 +39,16 @@ void count_launch(const Launch &launch)
     traffic = {};
 }
 
+void count_other(const char *name, uint64_t launches, uint64_t read, uint64_t written)
+{
+    if (!file())
+        return;
+    Sum &sum = sums[name];
+    sum.launches += launches;
+    sum.traffic.read += read;
+    sum.traffic.written += written;
+}
+
 void write_statistics()
 {
     FILE *const f = file() ? fopen(file(), "a") : nullptr;

@@ -5,6 +5,7 @@
 #include "memory.h"
 #include "report.h"
 #include "settings.h"
+#include "statistics.h"
 #include <set>
 
 namespace sim
@@ -185,6 +186,7 @@ struct CalledWork : Work {
     cudaError_t run(uint64_t) override
     {
         unlock_memory();
+        count_other("library", 1, 0, 0);
         const cudaError_t error = work(argument.data());
         check_guards();
         return error;
