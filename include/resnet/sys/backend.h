@@ -334,7 +334,7 @@ typedef struct rn_op_info {
     uint64_t workspace;   /**< bytes it needs while it runs */
     uint64_t out_bytes;   /**< RN_OP_PACK: bytes of the packed value */
     int32_t in_place;     /**< index of the input that out[0] may share memory with, or -1 */
-    int32_t reserved;
+    int32_t one_packing;  /**< RN_OP_PACK: 1 when BACKWARD_DATA makes no difference, so that one serves both directions */
 } rn_op_info;
 
 typedef struct rn_program_desc {
