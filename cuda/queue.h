@@ -31,6 +31,7 @@ typedef struct rni_cuda_queue {
     cudaStream_t side; /* with capture: the second lane of a graph */
     rni_cuda_mailbox *mailbox; /* on the device */
     rni_cuda_mailbox *seen; /* pinned: the mailbox as last looked at */
+    int32_t *counters; /* on the device: rni_cuda_call::counters */
     rni_scalar_ring scalars;
     rni_single_op single[RNI_SINGLE_OPS];
     int32_t num_single;
