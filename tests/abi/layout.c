@@ -450,12 +450,14 @@ FIELD(rn_op, path, 56, 8);
 FIELD(rn_op, workspace, 64, 4);
 FIELD(rn_op, reserved, 68, 4);
 
-SIZE(rn_op_info, 32);
+SIZE(rn_op_info, 40);
 FIELD(rn_op_info, struct_size, 0, 8);
 FIELD(rn_op_info, workspace, 8, 8);
 FIELD(rn_op_info, out_bytes, 16, 8);
 FIELD(rn_op_info, in_place, 24, 4);
-FIELD(rn_op_info, reserved, 28, 4);
+FIELD(rn_op_info, one_packing, 28, 4);
+FIELD(rn_op_info, late, 32, 4);
+FIELD(rn_op_info, reserved, 36, 4);
 
 SIZE(rn_program_desc, 32);
 FIELD(rn_program_desc, struct_size, 0, 8);

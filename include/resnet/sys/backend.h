@@ -335,6 +335,9 @@ typedef struct rn_op_info {
     uint64_t out_bytes;   /**< RN_OP_PACK: bytes of the packed value */
     int32_t in_place;     /**< index of the input that out[0] may share memory with, or -1 */
     int32_t one_packing;  /**< RN_OP_PACK: 1 when BACKWARD_DATA makes no difference, so that one serves both directions */
+    /** for so many ops after this one nothing else is put into its operands' memory, so that they may run beside it; 0: none */
+    int32_t late;
+    int32_t reserved;
 } rn_op_info;
 
 typedef struct rn_program_desc {
