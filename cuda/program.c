@@ -243,7 +243,7 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
     delist(program);
     rni_graphs_clear(&program->graphs);
     rni_steps_release(&program->steps);
-    rni_cuda_free(&opened->device, program->side_workspace);
+    rni_cuda_free(&opened->device, program->lane_workspace[1]);
     pthread_mutex_unlock(&opened->lock);
     free_program(program);
 }

@@ -39,8 +39,8 @@ struct rni_cuda_program {
     int32_t groups; /* of optimizers: so many rates are read */
     rni_graphs graphs;
     void *lanes; /* what captures note of ops: rni_lanes_bytes() */
-    void *side_workspace; /* of the ops in the second lane of graphs (lanes.h); NULL: none yet */
-    uint64_t side_bytes;
+    void *lane_workspace[RNI_LANES]; /* of the other lanes of graphs (lanes.h), one block; NULL: none yet */
+    uint64_t lane_bytes; /* of each */
     rni_cuda_queue *queue; /* the last one it ran in */
     rni_cuda_program *next;
 };

@@ -88,8 +88,9 @@ void rni_cuda_queue_destroy(rni_cuda_queue *queue)
         cudaStreamDestroy(queue->stream);
     if (queue->capture)
         cudaStreamDestroy(queue->capture);
-    if (queue->side)
-        cudaStreamDestroy(queue->side);
+    for (int lane = 1; lane < RNI_LANES; lane++)
+        if (queue->aside[lane])
+            cudaStreamDestroy(queue->aside[lane]);
     cudaGetLastError();
     pthread_mutex_destroy(&queue->waiting);
     host->free(host->host, queue, sizeof *queue, 16);

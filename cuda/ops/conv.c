@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "dnn/conv.h"
 #include "kernels/kernels.h"
+#include "lanes.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_f32.h"
 #include "ops/conv_stats.h"
@@ -32,15 +33,16 @@ static const rn_value *image_of(const rn_op *op, const rn_value *values)
 
 static rni_direct direct_of(const rni_cuda_device *device, const rn_op *op, const rn_value *values, int64_t images)
 {
-    return (rni_direct){params_of(op), image_of(op, values)->dtype, device->processors, images,
-                        device->workspace_limit, 0};
+    return (rni_direct){params_of(op), image_of(op, values)->dtype, device->processors,
+                        images,        device->workspace_limit,     0};
 }
 
 /* The module's f32 kernels, where they may serve instead of cuDNN and can. */
 static int may_be_own(const rni_cuda_device *device, const rn_op *op, const rn_value *values)
 {
     const rni_direct d = direct_of(device, op, values, image_of(op, values)->dims[0]);
-    return device->own_f32 && d.dtype == RN_F32 && !(op->flags & RN_OPF_STATS) && rni_direct_tile(&d, op->kind) != RNI_DIRECT_GENERAL;
+    return device->own_f32 && d.dtype == RN_F32 && !(op->flags & RN_OPF_STATS) &&
+           rni_direct_tile(&d, op->kind) != RNI_DIRECT_GENERAL;
 }
 
 /* What is measured beside cuDNN's plans. */
@@ -51,7 +53,8 @@ typedef struct own_way {
     uint32_t flags;
 } own_way;
 
-static cudaError_t run_own_way(const rni_dnn_rival *rival, cudaStream_t stream, const rni_dnn_operands *o, void *workspace)
+static cudaError_t run_own_way(const rni_dnn_rival *rival, cudaStream_t stream, const rni_dnn_operands *o,
+                               void *workspace)
 {
     const own_way *const own = (const own_way *)(const void *)rival;
     const int32_t accumulate = (own->flags & RN_OPF_ACCUMULATE) != 0;
@@ -274,6 +277,7 @@ static rn_status filter_query(rni_cuda_device *device, const rn_op *op, const rn
     RNI_TRY(rni_ops_check_conv_backward_filter(op, values));
     RNI_TRY(rni_direct_check(op));
     const rni_direct most = direct_of(device, op, values, image_of(op, values)->dims[0]);
+    info->late = device->overlap && rni_lanes_aside(op, values) ? RNI_LANES_LATE : 0;
     return query_workspace(device, op, values, rni_direct_filter_workspace(&most), info);
 }
 
@@ -318,7 +322,9 @@ static rn_status filter_run(const rni_cuda_call *c)
     return rni_cuda_launched(c, rni_direct_backward_filter(&d, &most, c->stream, x, dy, dw, rni_part_of(c, 0)));
 }
 
-const rni_cuda_driver rni_cuda_conv_forward = {.query = forward_query, .prepare = prepare, .release = release, .run = forward_run};
-const rni_cuda_driver rni_cuda_conv_backward_data = {.query = data_query, .prepare = prepare, .release = release, .run = data_run};
+const rni_cuda_driver rni_cuda_conv_forward = {
+    .query = forward_query, .prepare = prepare, .release = release, .run = forward_run};
+const rni_cuda_driver rni_cuda_conv_backward_data = {
+    .query = data_query, .prepare = prepare, .release = release, .run = data_run};
 const rni_cuda_driver rni_cuda_conv_backward_filter = {
     .query = filter_query, .prepare = prepare, .release = release, .run = filter_run, .leaves = filter_leaves};
