@@ -17,7 +17,8 @@ typedef rni_vector<float, 4> rni_float4;
  * Rows x columns, of which each thread has ThreadRows `down` apart, and ThreadColumns in quads that are 4 * `across`
  * apart.
  */
-template <int Rows, int Columns, int ThreadRows, int ThreadColumns, int Depth> struct rni_block {
+template <int Rows, int Columns, int ThreadRows, int ThreadColumns, int Depth>
+struct rni_block {
     static constexpr int rows = Rows, columns = Columns, depth = Depth;
     static constexpr int thread_rows = ThreadRows, thread_columns = ThreadColumns;
     static constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
@@ -29,45 +30,52 @@ template <int Rows, int Columns, int ThreadRows, int ThreadColumns, int Depth> s
     static constexpr int row_vectors = Rows * Depth / 4 / threads;
     static constexpr int column_vectors = (Columns * Depth / 4 + threads - 1) / threads;
     static constexpr int blocks = 512 / threads; /* of a processor, with 128 registers a thread */
-    static_assert(across >= 4 && down % 8 == 0, "a warp reads 8 rows at most, and a thread's have their terms at the same places");
+    static_assert(across >= 4 && down % 8 == 0,
+                  "a warp reads 8 rows at most, and a thread's have their terms at the same places");
     static_assert(threads / quads % 8 == 0, "so have those that it fills");
     static_assert(Rows * Depth / 4 % threads == 0 && threads % 32 == 0, "every thread loads as many rows");
 };
 
 /* A thread's first row and column: of a wide tile a warp has 4 x 8 threads. */
-template <class Block> __device__ __forceinline__ int rni_block_row()
+template <class Block>
+__device__ __forceinline__ int rni_block_row()
 {
     constexpr int across = Block::across < 8 ? Block::across : 8, warps = Block::across / across;
     const int lane = (int)threadIdx.x % (32 * warps);
     return (int)threadIdx.x / (32 * warps) * (32 / across) + lane % 32 / across;
 }
 
-template <class Block> __device__ __forceinline__ int rni_block_column()
+template <class Block>
+__device__ __forceinline__ int rni_block_column()
 {
     constexpr int across = Block::across < 8 ? Block::across : 8, warps = Block::across / across;
     return ((int)threadIdx.x / 32 % warps * across + (int)threadIdx.x % across) * 4;
 }
 
 /* Where a row's first 4 terms lie; those from k on, a multiple of 4, lie at this ^ k, also from the second buffer on. */
-template <class Block> __device__ __forceinline__ int rni_block_place(int row)
+template <class Block>
+__device__ __forceinline__ int rni_block_place(int row)
 {
     static_assert(Block::buffer % Block::depth == 0, "^ leaves alone which row and buffer it is");
     return row * Block::depth + row / (32 / Block::depth) % Block::quads * 4;
 }
 
 /* A thread's vector i of the rows: which row, from which term on. */
-template <class Block> __device__ __forceinline__ int rni_block_load_row(int i)
+template <class Block>
+__device__ __forceinline__ int rni_block_load_row(int i)
 {
     return (int)threadIdx.x / Block::quads + i * (Block::threads / Block::quads);
 }
 
-template <class Block> __device__ __forceinline__ int rni_block_load_term()
+template <class Block>
+__device__ __forceinline__ int rni_block_load_term()
 {
     return (int)threadIdx.x % Block::quads * 4;
 }
 
 /* All vectors of a thread go to the same place in their rows. */
-template <class Block> __device__ __forceinline__ void rni_block_store_row(float *buffer, int i, const rni_float4 &v)
+template <class Block>
+__device__ __forceinline__ void rni_block_store_row(float *buffer, int i, const rni_float4 &v)
 {
     const int place = rni_block_place<Block>(rni_block_load_row<Block>(0)) ^ rni_block_load_term<Block>();
     rni_store_vector<float, 4>(buffer + place + i * (Block::threads / Block::quads) * Block::depth, v);
@@ -96,8 +104,9 @@ __device__ __forceinline__ void rni_block_multiply(const float *buffers, int now
             b[q] = rni_load_vector<float, 4>(columns + k * Block::column_pitch + q * Block::across * 4);
         UNROLL
         for (int i = 0; i < TR; i++)
-            UNROLL for (int j = 0; j < TC; j++)
-                sum[i][j] += a[i].v[k] * b[j / 4].v[j % 4];
+            UNROLL
+        for (int j = 0; j < TC; j++)
+            sum[i][j] += a[i].v[k] * b[j / 4].v[j % 4];
     }
 }
 

@@ -19,7 +19,8 @@ static cudaError_t launch_single(cudaStream_t stream, const rni_conv_shape &s, c
     const dim3 grid = rni_gather_grid<Block>((int64_t)s.images * s.out[0] * s.out[1], s.out_channels, 1);
     if (!grid.x)
         return cudaErrorInvalidConfiguration;
-    return RN_LAUNCH((rni_kernel_conv_single<Block>), grid, dim3(Block::threads), stream, s, x, w, bias, residual, y, relu);
+    return RN_LAUNCH((rni_kernel_conv_single<Block>), grid, dim3(Block::threads), stream, s, x, w, bias, residual, y,
+                     relu);
 }
 
 extern "C" cudaError_t rni_k_conv_forward_f32(cudaStream_t stream, int32_t block, const rni_conv_shape *shape,
