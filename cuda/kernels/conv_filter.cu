@@ -65,25 +65,6 @@ __device__ __forceinline__ int rni_filter_column(int j)
                                 : j * Block::across + rni_filter_across<Block>();
 }
 
-/* Adds the groups' sums to the first one's, in their order. */
-template <class Block>
-__device__ __forceinline__ void rni_filter_join(float *shared, float (&sum)[Block::thread_rows][Block::thread_columns])
-{
-    const int group = (int)threadIdx.x / Block::group_threads;
-    float *const own = shared + (int)threadIdx.x % Block::group_threads;
-    ROLLED
-    for (int g = 1; g < Block::groups; g++) {
-        UNROLL
-        for (int n = 0; group == g && n < Block::thread_rows * Block::thread_columns; n++)
-            own[n * Block::group_threads] = sum[n / Block::thread_columns][n % Block::thread_columns];
-        __syncthreads();
-        UNROLL
-        for (int n = 0; group == 0 && n < Block::thread_rows * Block::thread_columns; n++)
-            sum[n / Block::thread_columns][n % Block::thread_columns] += own[n * Block::group_threads];
-        __syncthreads();
-    }
-}
-
 /* The pixels of a filling, which the block's first threads keep in shared memory: one each, then how far the next are. */
 template <int Depth>
 struct rni_filter_spots {
@@ -169,7 +150,7 @@ __global__ void __launch_bounds__(Block::threads, Block::blocks)
     spots[0].begin(s, first_pixel);
     float sum[Block::thread_rows][Block::thread_columns] = {};
     rni_filter_sum<T, Block, V>(source, spots[0], buffers[0].v, windows, sum);
-    rni_filter_join<Block>(buffers[0].v, sum);
+    rni_block_join<Block>(buffers[0].v, sum);
     if ((int)threadIdx.x >= Block::group_threads)
         return;
     float *const out = sums + ((int64_t)share * s.out_channels + first_row) * terms + first_term;

@@ -164,7 +164,7 @@ __device__ __forceinline__ void rni_gather_sum(Source &source, int32_t terms, in
         for (int p = 0; p < Block::parts; p++) {
             if (left > 1)
                 part.load(source, p);
-            rni_block_multiply<Block>(buffers, now, p * Block::part_terms, sum);
+            rni_block_multiply<Block>(buffers, now, p, sum);
             if (left > 1)
                 part.store(source, p, buffers + other);
         }
@@ -228,6 +228,9 @@ __global__ void __launch_bounds__(Block::threads, Block::blocks)
     rni_gather_source<Way, Block> source = {s, from, w, pixels, taps, 0, 0, {}, {}};
     float sum[Block::thread_rows][Block::thread_columns] = {};
     rni_gather_sum<Block>(source, walk.taps[0] * walk.taps[1], first_column, buffers[0].v, sum);
+    rni_block_join<Block>(buffers[0].v, sum);
+    if (rni_block_group<Block>() > 0)
+        return;
     rni_gather_finish<Block>(sum, pixels, first_column, Way::columns(s), bias, residual, to, relu);
 }
 
@@ -236,7 +239,8 @@ __global__ void __launch_bounds__(Block::threads, Block::blocks)
     apply(0, rni_block<128, 128, 8, 8, 16>) apply(1, rni_block<128, 64, 8, 8, 16>)                                     \
         apply(2, rni_block<128, 32, 8, 8, 8>) apply(3, rni_block<256, 16, 8, 4, 16>)                                   \
             apply(4, rni_block<64, 64, 8, 4, 16>) apply(5, rni_block<64, 32, 8, 4, 16>)                                \
-                apply(6, rni_block<128, 16, 8, 4, 8>) apply(7, rni_block<32, 32, 4, 4, 16>)
+                apply(6, rni_block<128, 16, 8, 4, 8>) apply(7, rni_block<32, 32, 4, 4, 16>)                            \
+                    apply(8, rni_block<64, 64, 8, 4, 16, 2>) apply(9, rni_block<64, 32, 8, 8, 16, 4>)
 
 /* Blocks for the largest class of pixels, and classes; x = 0: more than a grid may have. */
 template <class Block>

@@ -14,7 +14,7 @@ typedef struct rni_f32_tile {
 } rni_f32_tile;
 
 /* By number of the kernels' launchers. */
-enum { RNI_F32_GATHER_TILES = 10, RNI_F32_FILTER_TILES = 6 };
+enum { RNI_F32_GATHER_TILES = 12, RNI_F32_FILTER_TILES = 6 };
 const rni_f32_tile *rni_f32_tiles(int32_t kind, int32_t *count);
 
 /* 1: tile `number` can compute it. kind: RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER. */
