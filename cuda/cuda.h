@@ -21,6 +21,7 @@ typedef struct rni_cuda_device {
     int32_t direct;          /* 1: convolutions and products by the module's own kernels only */
     int32_t own;             /* 1: convolutions by the module's own kernels where these are the faster ones */
     int32_t autotune;        /* 1: cuDNN's plans and the module's kernels are timed when plans are made */
+    int32_t overlap;         /* 1: in a graph gradients of filters run beside the rest */
     int32_t runtime_engines; /* 1: engines that cuDNN compiles when asked are welcome */
     int32_t fuse;            /* 1: convolutions deliver statistics where cuDNN has an engine for both */
     int32_t lost;            /* a sticky error: only closing is possible */
@@ -54,11 +55,15 @@ typedef struct rni_cuda_call {
     cudaStream_t stream;
     const rni_cuda_scalars *scalars; /* on the device */
     rni_cuda_mailbox *mailbox;       /* on the device */
+    int32_t *counters;               /* on the device: RNI_K_COUNTERS, zero between kernels (kernels/activations.h) */
     uint32_t ticket;                 /* names the op in the mailbox */
+    uint32_t num_ops;                /* 1, or of those that `together` named: ops from op on to run at once */
     const rn_op *op;
     const rn_value *values;
     const rn_run *run;               /* batch and base; scalars are to be read on the device */
-    void *state;                     /* what the driver's prepare made, or NULL */
+    void *state;                     /* what the driver's prepare, or prepare_together, made; or NULL */
+    void *leave;                     /* on the device, of driver.leaves() bytes; NULL: leaves nothing */
+    int32_t *left;                   /* with leave: set to 1 when the result is there */
     void *workspace;                 /* in place of the plan's, or NULL */
 } rni_cuda_call;
 
@@ -69,8 +74,19 @@ typedef struct rni_cuda_driver {
     /* Once per op of a program: what must not be made while running (plans, tables on the device). NULL: nothing. */
     rn_status (*prepare)(rni_cuda_device *device, const rn_op *op, const rn_value *values, void **state);
     void (*release)(rni_cuda_device *device, void *state); /* with prepare */
-    /* Enqueues the op. Never waits, never allocates; may run inside a stream capture. */
+    /* Enqueues the op, or num_ops of them. Never waits, never allocates; may run inside a stream capture. */
     rn_status (*run)(const rni_cuda_call *call);
+    /*
+     * How many of a program's `left` ops from the first on it runs at once, 1 at least. NULL: 1. Runs that begin behind the
+     * first or end before the last of them may come as well: of several with what prepare_together made for all, of
+     * one as an op alone.
+     */
+    uint32_t (*together)(const rn_op *ops, const rn_value *values, uint32_t left);
+    rn_status (*prepare_together)(rni_cuda_device *device, const rn_op *ops, const rn_value *values, uint32_t count,
+                                  void **state); /* NULL: nothing */
+    void (*release_together)(rni_cuda_device *device, void *state);
+    /* Bytes of a filter's gradient that run() leaves in call->leave for rni_k_filters_add(). NULL, 0: none. */
+    uint64_t (*leaves)(const rn_op *op, const rn_value *values, const void *state);
 } rni_cuda_driver;
 
 /* RN_OK, or a failure with CUDA's text; `what` is a verb phrase. Sticky errors mark the device lost. (device.c) */

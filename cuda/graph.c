@@ -98,7 +98,8 @@ static rn_status make_stream(rni_cuda_queue *queue, int first, cudaStream_t *str
 static rn_status start_capture(rni_cuda_queue *queue)
 {
     RNI_TRY(make_stream(queue, 1, &queue->capture));
-    RNI_TRY(make_stream(queue, 0, &queue->side));
+    for (int lane = 1; lane < RNI_LANES; lane++)
+        RNI_TRY(make_stream(queue, 0, &queue->aside[lane]));
     return rni_cuda_result(queue->device, cudaStreamBeginCapture(queue->capture, cudaStreamCaptureModeRelaxed),
                            "begin to capture a stream");
 }
@@ -109,7 +110,7 @@ static rn_status start_capture(rni_cuda_queue *queue)
  */
 static rn_status capture(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run, cudaGraph_t *graph)
 {
-    const int32_t overlap = program->opened->settings.overlap;
+    const int32_t overlap = program->opened->device.overlap;
     *graph = NULL;
     if (overlap)
         rni_lanes_prepare(program);

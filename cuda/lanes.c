@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "lanes.h"
 
-/* An op that needs more workspace stays in its lane: convolutions of that size fill a device. */
-enum { RNI_SIDE_WORKSPACE = 64 << 20 };
+/* Larger ones fill a device by themselves: multiply-adds of the convolution, and bytes of its workspace. */
+static const double most_products = 2.5e9;
+enum { MOST_WORKSPACE = 64 << 20 };
 
-static uint64_t workspace_of(const rn_program_desc *desc, const rn_op *op)
+static uint64_t workspace_of(const rn_op *op, const rn_value *values)
 {
-    return op->workspace == RN_NO_VALUE ? 0 : desc->values[op->workspace].bytes;
+    return op->workspace == RN_NO_VALUE ? 0 : values[op->workspace].bytes;
 }
 
-static int may_run_aside(const rn_program_desc *desc, const rn_op *op)
+static double products_of(const rn_op *op, const rn_value *values)
 {
-    return op->kind == RN_OP_CONV_BACKWARD_FILTER && workspace_of(desc, op) <= RNI_SIDE_WORKSPACE;
+    const rn_conv_params *const p = op->params;
+    const rn_value *const dy = &values[op->in[1]];
+    double n = (double)p->kernel[0] * (double)p->kernel[1] * (double)p->in_channels / (double)p->groups;
+    for (int32_t i = 0; i < dy->rank; i++)
+        n *= (double)dy->dims[i];
+    return n;
 }
 
-uint64_t rni_lanes_workspace(const rn_program_desc *desc)
+int rni_lanes_aside(const rn_op *op, const rn_value *values)
 {
-    uint64_t most = 0;
-    for (uint32_t i = 0; i < desc->num_ops; i++) {
-        const uint64_t bytes = workspace_of(desc, &desc->ops[i]);
-        if (may_run_aside(desc, &desc->ops[i]) && bytes > most)
-            most = bytes;
-    }
-    return most;
+    return op->kind == RN_OP_CONV_BACKWARD_FILTER && products_of(op, values) <= most_products &&
+           workspace_of(op, values) <= MOST_WORKSPACE;
 }
 
 typedef struct range {
@@ -38,77 +39,136 @@ static range range_of(const rn_program_desc *desc, const rn_run *run, uint32_t v
     return (range){from, from + v->bytes};
 }
 
-static int touch(range a, range b)
-{
-    return a.from < b.to && b.from < a.to;
-}
-
 static int touches_any(const rn_program_desc *desc, const rn_run *run, range written, const uint32_t *operands,
                        uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (touch(written, range_of(desc, run, operands[i])))
-            return 1;
-    return 0;
-}
-
-/* Whether `writer` writes what `other` reads, writes or, unless it is in the second lane, works in. */
-static int writes_into(const rn_program_desc *desc, const rn_run *run, const rn_op *writer, int writer_aside,
-                       const rn_op *other, int other_aside)
-{
-    for (uint32_t i = 0; i <= writer->num_out; i++) {
-        if (i == writer->num_out && writer_aside)
-            break;
-        const range written = range_of(desc, run, i < writer->num_out ? writer->out[i] : writer->workspace);
-        if (touches_any(desc, run, written, other->in, other->num_in) ||
-            touches_any(desc, run, written, other->out, other->num_out) ||
-            (!other_aside && touches_any(desc, run, written, &other->workspace, 1)))
+    for (uint32_t i = 0; i < count; i++) {
+        const range r = range_of(desc, run, operands[i]);
+        if (written.from < r.to && r.from < written.to)
             return 1;
     }
     return 0;
 }
 
-static int conflict(const rn_program_desc *desc, const rn_run *run, const rn_op *main, const rn_op *side)
+/* An op and where it runs: the plan's workspace is touched in the first lane only. */
+typedef struct placed_op {
+    const rn_op *op;
+    int aside;
+} placed_op;
+
+static int touches(const rn_program_desc *desc, const rn_run *run, range written, placed_op o)
 {
-    return writes_into(desc, run, main, 0, side, 1) || writes_into(desc, run, side, 1, main, 0);
+    return touches_any(desc, run, written, o.op->in, o.op->num_in) ||
+           touches_any(desc, run, written, o.op->out, o.op->num_out) ||
+           (!o.aside && touches_any(desc, run, written, &o.op->workspace, 1));
 }
 
-/* The last op of the other lane before op i that it has to follow, but not up to `seen`; -1: none. */
-static int64_t last_conflict(const rn_program_desc *desc, const rn_run *run, const rni_lane_step *steps, int64_t i,
-                             int64_t seen)
+static int writes_into(const rn_program_desc *desc, const rn_run *run, placed_op writer, placed_op other)
 {
-    const rn_op *const ops = desc->ops + run->first_op;
-    for (int64_t j = i - 1; j > seen; j--) {
-        if (steps[j].side == steps[i].side)
-            continue;
-        if (steps[i].side ? conflict(desc, run, &ops[j], &ops[i]) : conflict(desc, run, &ops[i], &ops[j]))
-            return j;
-    }
-    return -1;
+    for (uint32_t i = 0; i < writer.op->num_out; i++)
+        if (touches(desc, run, range_of(desc, run, writer.op->out[i]), other))
+            return 1;
+    return !writer.aside && touches(desc, run, range_of(desc, run, writer.op->workspace), other);
 }
 
-int32_t rni_lanes_arrange(const rn_program_desc *desc, const rn_run *run, uint64_t workspace, rni_lane_step *steps,
-                          int64_t *join)
+/* What is arranged so far. Ops aside are first held back, then under way until the first lane waits for them. */
+typedef struct arrangement {
+    const rn_program_desc *desc;
+    const rn_run *run;
+    rni_lane_step *steps;
+    uint32_t count;
+    uint32_t held[RNI_LANES_GROUP], num_held;
+    uint32_t under_way; /* of the steps, the first that may be */
+    int32_t join, next_lane;
+} arrangement;
+
+static placed_op op_at(const arrangement *a, uint32_t i, int aside)
 {
-    int64_t seen[RNI_LANES] = {-1, -1}; /* by lane: up to which op it follows the other one */
-    int64_t last = -1;
-    int32_t aside = 0;
-    for (int64_t i = 0; i < (int64_t)run->num_ops; i++) {
+    return (placed_op){&a->desc->ops[a->run->first_op + i], aside};
+}
+
+static int conflict(const arrangement *a, placed_op x, placed_op y)
+{
+    return writes_into(a->desc, a->run, x, y) || writes_into(a->desc, a->run, y, x);
+}
+
+static int meets_held(const arrangement *a, placed_op op)
+{
+    for (uint32_t k = 0; k < a->num_held; k++)
+        if (conflict(a, op, op_at(a, a->held[k], 1)))
+            return 1;
+    return 0;
+}
+
+static int meets_under_way(const arrangement *a, placed_op op)
+{
+    for (uint32_t k = a->under_way; k < a->count; k++)
+        if (a->steps[k].lane && conflict(a, op, op_at(a, a->steps[k].op, 1)))
+            return 1;
+    return 0;
+}
+
+static void add(arrangement *a, uint32_t op, int32_t lane, int32_t fork)
+{
+    a->steps[a->count++] = (rni_lane_step){.op = op, .lane = lane, .fork = fork, .join = a->join};
+    a->join = 0;
+}
+
+/* Those held back begin: in turn in the lanes. */
+static void begin(arrangement *a)
+{
+    for (uint32_t k = 0; k < a->num_held; k++)
+        add(a, a->held[k], 1 + a->next_lane++ % (RNI_LANES - 1), k == 0);
+    a->num_held = 0;
+}
+
+/* Before the next step the first lane waits for what is under way. */
+static void join(arrangement *a)
+{
+    a->join = 1;
+    a->under_way = a->count;
+}
+
+static void hold(arrangement *a, uint32_t i)
+{
+    if (meets_held(a, op_at(a, i, 1)))
+        begin(a);
+    if (meets_under_way(a, op_at(a, i, 1)))
+        join(a);
+    a->held[a->num_held++] = i;
+    if (a->num_held == RNI_LANES_GROUP)
+        begin(a);
+}
+
+/* An op of the first lane, with `together - 1` behind it. */
+static void keep(arrangement *a, uint32_t i, uint32_t together)
+{
+    int held = 0, under_way = 0;
+    for (uint32_t k = i; k < i + together; k++)
+        held |= meets_held(a, op_at(a, k, 0));
+    if (held)
+        begin(a);
+    for (uint32_t k = i; k < i + together; k++)
+        under_way |= meets_under_way(a, op_at(a, k, 0));
+    if (under_way)
+        join(a);
+    add(a, i, 0, 0);
+}
+
+uint32_t rni_lanes_arrange(const rn_program_desc *desc, const rni_cuda_step *plan, const rn_run *run,
+                           uint64_t workspace, rni_lane_step *steps)
+{
+    arrangement a = {.desc = desc, .run = run, .steps = steps};
+    uint32_t together = 1;
+    for (uint32_t i = 0; i < run->num_ops; i += together) {
         const rn_op *const op = &desc->ops[run->first_op + i];
-        const int side = may_run_aside(desc, op) && workspace_of(desc, op) <= workspace;
-        steps[i] = (rni_lane_step){.side = side, .after = -1};
-        steps[i].after = last_conflict(desc, run, steps, i, seen[side]);
-        if (steps[i].after >= 0) {
-            seen[side] = steps[i].after;
-            steps[steps[i].after].marked = 1;
-        }
-        if (side) {
-            aside++;
-            last = i;
-        }
+        const uint32_t most = run->num_ops - i;
+        together = plan && plan[run->first_op + i].together < most ? plan[run->first_op + i].together : plan ? most : 1;
+        if (rni_lanes_aside(op, desc->values) && workspace_of(op, desc->values) <= workspace)
+            hold(&a, i);
+        else
+            keep(&a, i, together);
     }
-    *join = last > seen[0] ? last : -1;
-    if (*join >= 0)
-        steps[*join].marked = 1;
-    return aside;
+    begin(&a);
+    return a.count;
 }

@@ -1,41 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two lanes for the ops of a run that is captured: gradients of filters run beside the rest, because nothing before the
- * optimizer waits for them. Small convolutions leave most of a device idle, and a captured graph tells it what may
- * run at once.
+ * Lanes for the ops of a run that is captured: gradients of filters run beside the rest and beside one another, because
+ * nothing before the optimizer waits for them. Small convolutions leave most of a device idle, and a captured graph
+ * tells it what may run at once. Lanes that wait for one another cost time, so some gradients begin together.
  */
 #ifndef RNI_CUDA_LANES_H
 #define RNI_CUDA_LANES_H
 
 #include "program.h"
 
-enum { RNI_LANES = 2 };
+/*
+ * Gradients that begin together, and for how many ops the operands of one keep their memory (rn_op_info::late): while
+ * it waits for the others, three ops for each of them, and while they run.
+ */
+enum { RNI_LANES_GROUP = 6, RNI_LANES_LATE = 3 * RNI_LANES_GROUP + 6 };
 
-/* Where an op runs, and what it waits for. */
 typedef struct rni_lane_step {
-    int32_t side; /* in the second lane */
-    int32_t marked; /* the other lane waits for its end */
-    int64_t after; /* the last op of the other lane that it has to follow; -1: none that its lane does not follow yet */
+    uint32_t op; /* of the run */
+    int32_t lane; /* 0: the first one */
+    int32_t fork; /* before it the other lanes wait for the first one */
+    int32_t join; /* before it the first lane waits for the other ones */
 } rni_lane_step;
 
-/*
- * The steps of a run's ops, [run->num_ops], in the order of the program. Two ops keep their order when one writes bytes
- * that the other touches; workspaces of the second lane are taken to be its own. Returns how many ops are in it;
- * `join` is the last of them that the first lane does not follow yet, or -1.
- */
-int32_t rni_lanes_arrange(const rn_program_desc *desc, const rn_run *run, uint64_t workspace, rni_lane_step *steps,
-                          int64_t *join);
+/* Whether an op may run in a lane of its own: it is small, and nobody waits for it soon. */
+int rni_lanes_aside(const rn_op *op, const rn_value *values);
 
-/* Bytes of workspace for the ops that may run in the second lane; 0 when there are none. */
-uint64_t rni_lanes_workspace(const rn_program_desc *desc);
+/*
+ * The steps of a run in the order in which they are enqueued; returns how many, at most run->num_ops. An op that shares a launch
+ * with the ones behind it (rni_cuda_step::together; plan NULL: none) is one step. Two ops keep their order when one
+ * writes bytes that the other touches; workspaces of all lanes but the first are taken to be their own, of so many bytes.
+ */
+uint32_t rni_lanes_arrange(const rn_program_desc *desc, const rni_cuda_step *plan, const rn_run *run,
+                           uint64_t workspace, rni_lane_step *steps);
 
 /* Bytes that a capture needs of the host, which the program has from its beginning. */
 size_t rni_lanes_bytes(const rn_program_desc *desc);
 
-/* Before a capture: memory for the second lane, unless the program has it. */
+/* Before a capture: memory for the other lanes, unless the program has it. */
 void rni_lanes_prepare(rni_cuda_program *program);
 
-/* Enqueues the run's ops in the stream that the queue captures, and in its second one. */
+/* Enqueues the run's ops in the streams that the queue captures. */
 rn_status rni_lanes_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run);
 
 #endif

@@ -5,56 +5,8 @@
 #include "dnn/conv.h"
 #include "lanes.h"
 #include "memory.h"
-#include "ops/drivers.h"
 #include "ops/rules.h"
 #include <string.h>
-
-/* By kind. */
-static const rni_cuda_driver *const drivers[RN_OP_COUNT_] = {
-    [RN_OP_CONVERT] = &rni_cuda_convert,
-    [RN_OP_FILL] = &rni_cuda_fill,
-    [RN_OP_PACK] = &rni_cuda_pack,
-    [RN_OP_CONV_FORWARD] = &rni_cuda_conv_forward,
-    [RN_OP_CONV_BACKWARD_DATA] = &rni_cuda_conv_backward_data,
-    [RN_OP_CONV_BACKWARD_FILTER] = &rni_cuda_conv_backward_filter,
-    [RN_OP_BIAS_GRAD] = &rni_cuda_bias_grad,
-    [RN_OP_BN_STATS] = &rni_cuda_bn_stats,
-    [RN_OP_BN_RUNNING] = &rni_cuda_bn_running,
-    [RN_OP_BN_APPLY] = &rni_cuda_bn_apply,
-    [RN_OP_BN_BACKWARD] = &rni_cuda_bn_backward,
-    [RN_OP_BN_FOLD] = &rni_cuda_bn_fold,
-    [RN_OP_SCALE_SHIFT] = &rni_cuda_scale_shift,
-    [RN_OP_RELU] = &rni_cuda_relu,
-    [RN_OP_RELU_BACKWARD] = &rni_cuda_relu_backward,
-    [RN_OP_ADD] = &rni_cuda_add,
-    [RN_OP_ACCUMULATE] = &rni_cuda_accumulate,
-    [RN_OP_MAXPOOL] = &rni_cuda_maxpool,
-    [RN_OP_MAXPOOL_BACKWARD] = &rni_cuda_maxpool_backward,
-    [RN_OP_AVGPOOL] = &rni_cuda_avgpool,
-    [RN_OP_AVGPOOL_BACKWARD] = &rni_cuda_avgpool_backward,
-    [RN_OP_GLOBAL_AVGPOOL] = &rni_cuda_avgpool,
-    [RN_OP_GLOBAL_AVGPOOL_BACKWARD] = &rni_cuda_avgpool_backward,
-    [RN_OP_LINEAR] = &rni_cuda_linear,
-    [RN_OP_LINEAR_BACKWARD_DATA] = &rni_cuda_linear_backward_data,
-    [RN_OP_LINEAR_BACKWARD_FILTER] = &rni_cuda_linear_backward_filter,
-    [RN_OP_SOFTMAX] = &rni_cuda_softmax,
-    [RN_OP_SOFTMAX_BACKWARD] = &rni_cuda_softmax_backward,
-    [RN_OP_DROPOUT] = &rni_cuda_dropout,
-    [RN_OP_DROPOUT_BACKWARD] = &rni_cuda_dropout,
-    [RN_OP_PAD_SHORTCUT] = &rni_cuda_pad_shortcut,
-    [RN_OP_PAD_SHORTCUT_BACKWARD] = &rni_cuda_pad_shortcut_backward,
-    [RN_OP_CROSS_ENTROPY] = &rni_cuda_cross_entropy,
-    [RN_OP_SOFT_CROSS_ENTROPY] = &rni_cuda_soft_cross_entropy,
-    [RN_OP_MSE] = &rni_cuda_mse,
-    [RN_OP_GRAD_NORM] = &rni_cuda_grad_norm,
-    [RN_OP_GRAD_CLIP] = &rni_cuda_grad_clip,
-    [RN_OP_SGD] = &rni_cuda_sgd,
-    [RN_OP_ADAM] = &rni_cuda_adam,
-    [RN_OP_LERP] = &rni_cuda_lerp,
-    [RN_OP_AUGMENT] = &rni_cuda_augment,
-    [RN_OP_GRAD_UNSCALE] = &rni_cuda_grad_unscale,
-    [RN_OP_LOSS_SCALE] = &rni_cuda_loss_scale,
-};
 
 rn_status rni_cuda_launched(const rni_cuda_call *call, cudaError_t error)
 {
@@ -110,7 +62,7 @@ static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value 
     RNI_TRY(rni_ops_check(op, values, info));
     RNI_TRY(check_dtypes(device, op, values, 0));
     RNI_TRY(check_dtypes(device, op, values, 1));
-    const rni_cuda_driver *const driver = drivers[op->kind];
+    const rni_cuda_driver *const driver = rni_cuda_driver_of(op->kind);
     if (!driver)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "the CUDA module has no kernels of this kind");
     RNI_TRY(open_libraries(device, op->kind));
@@ -148,28 +100,36 @@ static int32_t groups_of(const rn_op *op)
     return groups;
 }
 
-static rn_status run_one(rni_cuda_queue *queue, cudaStream_t stream, const rn_op *op, const rn_value *values,
-                         const rn_run *run, uint32_t ticket, void *state, void *workspace)
+/* What all ops of a run share. */
+static rni_cuda_call call_of(rni_cuda_queue *queue, cudaStream_t stream, const rn_value *values, const rn_run *run,
+                             uint32_t ticket)
 {
-    const rni_cuda_call call = {
+    return (rni_cuda_call){
         .device = queue->device,
         .stream = stream,
         .scalars = queue->scalars.on_device,
         .mailbox = queue->mailbox,
+        .counters = queue->counters,
         .ticket = ticket,
-        .op = op,
+        .num_ops = 1,
         .values = values,
         .run = run,
-        .state = state,
-        .workspace = workspace,
     };
-    return drivers[op->kind]->run(&call);
+}
+
+static rn_status run_one(rni_cuda_queue *queue, const rn_op *op, const rn_value *values, const rn_run *run,
+                         uint32_t ticket, void *state)
+{
+    rni_cuda_call call = call_of(queue, queue->stream, values, run, ticket);
+    call.op = op;
+    call.state = state;
+    return rni_cuda_driver_of(op->kind)->run(&call);
 }
 
 static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_value *values, const rn_run *run,
                            void **state)
 {
-    const rni_cuda_driver *const driver = drivers[op->kind];
+    const rni_cuda_driver *const driver = rni_cuda_driver_of(op->kind);
     const int reports = op->kind == RN_OP_CROSS_ENTROPY;
     if (driver->prepare)
         RNI_TRY(driver->prepare(queue->device, op, values, state));
@@ -177,7 +137,7 @@ static rn_status run_alone(rni_cuda_queue *queue, const rn_op *op, const rn_valu
     if (op->kind != RN_OP_AUGMENT) /* reads none: the next step's need not be written again for it */
         RNI_TRY(rni_cuda_scalars_write(queue, run, groups_of(op)));
     const uint32_t ticket = reports ? rni_cuda_queue_ticket(queue, op) : 0;
-    return run_one(queue, queue->stream, op, values, run, ticket, *state, NULL);
+    return run_one(queue, op, values, run, ticket, *state);
 }
 
 rn_status rni_cuda_op_run(rni_cuda_device *device, rni_cuda_queue *queue, const rn_op *op, const rn_value *values,
@@ -194,45 +154,23 @@ rn_status rni_cuda_op_run(rni_cuda_device *device, rni_cuda_queue *queue, const 
     if (status == RN_OK)
         status = rni_cuda_queue_collect(queue);
     pthread_mutex_lock(lock);
-    drivers[op->kind]->release(device, state);
+    rni_cuda_driver_of(op->kind)->release(device, state);
     pthread_mutex_unlock(lock);
     return status;
 }
 
-static rn_status prepare_ops(rni_cuda_program *program)
+static void count_groups(rni_cuda_program *program)
 {
-    const rn_program_desc *const desc = program->desc;
-    for (uint32_t i = 0; i < desc->num_ops; i++) {
-        const rn_op *const op = &desc->ops[i];
-        const rni_cuda_driver *const driver = drivers[op->kind];
-        const int32_t groups = groups_of(op);
+    for (uint32_t i = 0; i < program->desc->num_ops; i++) {
+        const int32_t groups = groups_of(&program->desc->ops[i]);
         if (program->groups < groups)
             program->groups = groups;
-        if (driver->prepare)
-            RNI_TRY(driver->prepare(&program->opened->device, op, desc->values, &program->states[i]));
     }
-    return RN_OK;
-}
-
-static void release_ops(rni_cuda_program *program)
-{
-    const rn_program_desc *const desc = program->desc;
-    for (uint32_t i = 0; i < desc->num_ops; i++)
-        if (program->states[i])
-            drivers[desc->ops[i].kind]->release(&program->opened->device, program->states[i]);
-}
-
-/* Of a program's list of states; allocators do not give out nothing. */
-static size_t states_bytes(const rn_program_desc *desc)
-{
-    return (size_t)(desc->num_ops ? desc->num_ops : 1) * sizeof(void *);
 }
 
 static void free_program(rni_cuda_program *program)
 {
     const rn_host_api *const host = program->opened->device.host;
-    if (program->states)
-        host->free(host->host, program->states, states_bytes(program->desc), 16);
     if (program->lanes)
         host->free(host->host, program->lanes, rni_lanes_bytes(program->desc), 16);
     host->free(host->host, program, sizeof *program, 16);
@@ -241,7 +179,6 @@ static void free_program(rni_cuda_program *program)
 static rn_status make_program(rni_cuda_opened *opened, const rn_program_desc *desc, rni_cuda_program **out)
 {
     const rn_host_api *const host = opened->device.host;
-    const size_t states = states_bytes(desc);
     rni_cuda_program *const program = host->alloc(host->host, sizeof *program, 16);
     if (!program)
         return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", sizeof *program);
@@ -249,13 +186,12 @@ static rn_status make_program(rni_cuda_opened *opened, const rn_program_desc *de
     program->opened = opened;
     program->desc = desc;
     program->graphs.off = !opened->settings.graphs;
-    program->states = host->alloc(host->host, states, 16);
     program->lanes = host->alloc(host->host, rni_lanes_bytes(desc), 16);
-    if (!program->states || !program->lanes) {
+    if (!program->lanes) {
         free_program(program);
-        return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", states + rni_lanes_bytes(desc));
+        return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", rni_lanes_bytes(desc));
     }
-    memset(program->states, 0, states);
+    count_groups(program);
     *out = program;
     return RN_OK;
 }
@@ -286,11 +222,9 @@ rn_status rni_cuda_program_create(rni_cuda_device *device, const rn_program_desc
     RNI_TRY(rni_cuda_enter(device));
     RNI_TRY(make_program(opened, desc, &program));
     pthread_mutex_lock(&opened->lock);
-    const rn_status status = prepare_ops(program);
+    const rn_status status = rni_steps_make(device, desc, &program->steps);
     if (status == RN_OK)
         enlist(program);
-    else
-        release_ops(program);
     pthread_mutex_unlock(&opened->lock);
     if (status == RN_OK)
         *out = program;
@@ -308,26 +242,23 @@ void rni_cuda_program_destroy(rni_cuda_program *program)
     pthread_mutex_lock(&opened->lock);
     delist(program);
     rni_graphs_clear(&program->graphs);
-    release_ops(program);
-    rni_cuda_free(&opened->device, program->side_workspace);
+    rni_steps_release(&program->steps);
+    rni_cuda_free(&opened->device, program->lane_workspace[1]);
     pthread_mutex_unlock(&opened->lock);
     free_program(program);
 }
 
-rn_status rni_cuda_program_enqueue_op(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
-                                      const rn_run *run, uint32_t i, void *workspace)
+rni_cuda_call rni_cuda_program_call(const rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
+                                    const rn_run *run)
 {
-    const rn_program_desc *const desc = program->desc;
-    return run_one(queue, stream, &desc->ops[i], desc->values, run, program->first_ticket + i, program->states[i],
-                   workspace);
+    return call_of(queue, stream, program->desc->values, run, program->first_ticket);
 }
 
 rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
                                    const rn_run *run)
 {
-    for (uint32_t i = run->first_op; i < run->first_op + run->num_ops; i++)
-        RNI_TRY(rni_cuda_program_enqueue_op(program, queue, stream, run, i, NULL));
-    return RN_OK;
+    const rni_cuda_call call = rni_cuda_program_call(program, queue, stream, run);
+    return rni_steps_run(&program->steps, &call);
 }
 
 rn_status rni_cuda_program_run(rni_cuda_program *program, rni_cuda_queue *queue, const rn_run *run)

@@ -5,6 +5,7 @@
 
 #include "device.h"
 #include "queue.h"
+#include "steps.h"
 
 /* What a captured graph depends on. */
 typedef struct rni_graph_key {
@@ -33,13 +34,13 @@ typedef struct rni_graphs {
 struct rni_cuda_program {
     rni_cuda_opened *opened;
     const rn_program_desc *desc;
-    void **states; /* one an op, of its driver */
+    rni_cuda_steps steps;
     uint32_t first_ticket;
     int32_t groups; /* of optimizers: so many rates are read */
     rni_graphs graphs;
     void *lanes; /* what captures note of ops: rni_lanes_bytes() */
-    void *side_workspace; /* of the ops in the second lane of graphs (lanes.h); NULL: none yet */
-    uint64_t side_bytes;
+    void *lane_workspace[RNI_LANES]; /* of the other lanes of graphs (lanes.h), one block; NULL: none yet */
+    uint64_t lane_bytes; /* of each */
     rni_cuda_queue *queue; /* the last one it ran in */
     rni_cuda_program *next;
 };
@@ -54,9 +55,9 @@ void rni_cuda_program_destroy(rni_cuda_program *program);
 /* Enqueues the run's ops one by one in a stream: the queue's, or the one that is captured. */
 rn_status rni_cuda_program_enqueue(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
                                    const rn_run *run);
-/* One op of it; `workspace` in place of the one that the plan gave it, unless NULL. */
-rn_status rni_cuda_program_enqueue_op(rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
-                                      const rn_run *run, uint32_t i, void *workspace);
+/* What all ops of a run share; the ticket is that of the program's first op. */
+rni_cuda_call rni_cuda_program_call(const rni_cuda_program *program, rni_cuda_queue *queue, cudaStream_t stream,
+                                    const rn_run *run);
 /* The path of an op of a living program; "?" when there is none. Under the device's lock. */
 const char *rni_cuda_program_path(const rni_cuda_opened *opened, uint32_t ticket);
 /* The queue goes: programs forget what they captured of it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues: making, waiting, and turning what kernels report into a fault with a path. */
 #include "queue.h"
+#include "kernels/activations.h"
 #include "memory.h"
 #include "program.h"
 #include <stdio.h>
@@ -20,13 +21,19 @@ rn_status rni_cuda_queue_create(rni_cuda_device *device, rni_cuda_queue **out)
     return RN_OK;
 }
 
-static rn_status make_mailbox(rni_cuda_queue *queue)
+enum { COUNTER_BYTES = RNI_K_COUNTERS * sizeof(int32_t) };
+
+static rn_status make_memory(rni_cuda_queue *queue)
 {
     rni_cuda_device *const device = queue->device;
     void *memory;
     if (!queue->mailbox) {
         RNI_TRY(rni_cuda_alloc(device, sizeof *queue->mailbox, &memory));
         queue->mailbox = memory;
+    }
+    if (!queue->counters) {
+        RNI_TRY(rni_cuda_alloc(device, COUNTER_BYTES, &memory));
+        queue->counters = memory;
     }
     if (!queue->seen) {
         RNI_TRY(rni_cuda_result(device, cudaMallocHost(&memory, sizeof *queue->seen), "allocate pinned memory"));
@@ -41,9 +48,11 @@ static rn_status start(rni_cuda_queue *queue)
     cudaStream_t stream;
     if (queue->stream)
         return RN_OK;
-    RNI_TRY(make_mailbox(queue));
+    RNI_TRY(make_memory(queue));
     RNI_TRY(rni_cuda_result(device, cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "make a stream"));
-    const cudaError_t error = cudaMemsetAsync(queue->mailbox, 0, sizeof *queue->mailbox, stream);
+    cudaError_t error = cudaMemsetAsync(queue->mailbox, 0, sizeof *queue->mailbox, stream);
+    if (error == cudaSuccess)
+        error = cudaMemsetAsync(queue->counters, 0, COUNTER_BYTES, stream);
     if (error != cudaSuccess) {
         cudaStreamDestroy(stream);
         return rni_cuda_result(device, error, "fill memory");
@@ -72,14 +81,16 @@ void rni_cuda_queue_destroy(rni_cuda_queue *queue)
     rni_cuda_programs_forget(queue);
     rni_cuda_scalars_release(queue);
     rni_cuda_free(queue->device, queue->mailbox);
+    rni_cuda_free(queue->device, queue->counters);
     if (queue->seen)
         cudaFreeHost(queue->seen);
     if (queue->stream)
         cudaStreamDestroy(queue->stream);
     if (queue->capture)
         cudaStreamDestroy(queue->capture);
-    if (queue->side)
-        cudaStreamDestroy(queue->side);
+    for (int lane = 1; lane < RNI_LANES; lane++)
+        if (queue->aside[lane])
+            cudaStreamDestroy(queue->aside[lane]);
     cudaGetLastError();
     pthread_mutex_destroy(&queue->waiting);
     host->free(host->host, queue, sizeof *queue, 16);

@@ -17,6 +17,9 @@ typedef struct rni_scalar_ring {
     const rni_cuda_scalars *last;
 } rni_scalar_ring;
 
+/* Streams that are captured as one graph: what may run at once (lanes.h). */
+enum { RNI_LANES = 5 };
+
 /* Ops that ran alone and may report: a ticket and the path, which may not outlive the call. */
 enum { RNI_SINGLE_OPS = 16, RNI_PATH_TEXT = 120 };
 typedef struct rni_single_op {
@@ -28,9 +31,10 @@ typedef struct rni_cuda_queue {
     rni_cuda_device *device;
     cudaStream_t stream; /* NULL: not used yet */
     cudaStream_t capture; /* only for capturing: copies of other threads are never part of a graph; NULL: none yet */
-    cudaStream_t side; /* with capture: the second lane of a graph */
+    cudaStream_t aside[RNI_LANES]; /* with capture: the other lanes of a graph, from 1 on */
     rni_cuda_mailbox *mailbox; /* on the device */
     rni_cuda_mailbox *seen; /* pinned: the mailbox as last looked at */
+    int32_t *counters; /* on the device: rni_cuda_call::counters */
     rni_scalar_ring scalars;
     rni_single_op single[RNI_SINGLE_OPS];
     int32_t num_single;

@@ -11,22 +11,31 @@ extern "C" {
 
 /* Per-channel sums and batch normalisation (bn_*.cu, bias_grad.cu): activations are [rows][channels]. */
 
+/*
+ * Counters of the sums' kernels: zero whenever none runs; one for every column of blocks, which is enough for so many
+ * channels.
+ */
+enum { RNI_K_COUNTERS = 4096, RNI_K_MOST_CHANNELS = RNI_K_COUNTERS * 32 };
+
 /* Bytes of the partial results of `sums` sums per channel; they grow with the rows. */
 uint64_t rni_k_partial_bytes(int32_t processors, int64_t rows, int64_t channels, int32_t sums);
 
 typedef struct rni_k_stats {
     const void *x;
     float *mean, *var, *partial; /* partial: rni_k_partial_bytes() of RNI_K_STATS_SUMS */
+    float *running_mean, *running_var; /* NULL: these and what follows stay */
+    int64_t *batches;
+    double momentum, unbiased; /* unbiased: what the biased variance is multiplied by */
+    double inverse; /* of rows; the launcher's */
     int64_t rows, channels;
+    int32_t *counters;
     int32_t dtype, processors;
 } rni_k_stats;
 enum { RNI_K_STATS_SUMS = 3 };
+/* Mean and variance of x, and from them the running ones. */
 cudaError_t rni_k_bn_stats(cudaStream_t stream, const rni_k_stats *s);
-
-/* unbiased: what the biased variance is multiplied by. */
-cudaError_t rni_k_bn_running(cudaStream_t stream, const float *mean, const float *var, float *running_mean,
-                             float *running_var, int64_t *batches, int64_t channels, double momentum, double unbiased,
-                             int32_t cumulative);
+/* The running ones alone. cumulative: the weight of the k-th update is 1/k. */
+cudaError_t rni_k_bn_running(cudaStream_t stream, const rni_k_stats *s, int32_t cumulative);
 
 /* y = x scale + shift (+ residual) (ReLU); scale NULL: batch normalisation's, with gamma and beta or NULL. y may be x. */
 typedef struct rni_k_affine {
@@ -49,6 +58,7 @@ typedef struct rni_k_bn_backward {
     void *dx, *dres;
     float *dgamma, *dbeta;
     float *workspace; /* rni_k_bn_backward_bytes() */
+    int32_t *counters;
     double eps;
     int64_t rows, channels;
     int32_t from_x; /* the mask is made from x */
@@ -58,8 +68,14 @@ cudaError_t rni_k_bn_backward_all(cudaStream_t stream, const rni_k_bn_backward *
 uint64_t rni_k_bn_backward_bytes(int32_t processors, int64_t rows, int64_t channels);
 
 /* db += sum of dy. partial: rni_k_partial_bytes() of one sum. */
-cudaError_t rni_k_bias_grad(cudaStream_t stream, const void *dy, float *db, float *partial, int64_t rows,
-                            int64_t channels, int32_t processors, int32_t dtype);
+typedef struct rni_k_bias {
+    const void *dy;
+    float *db, *partial;
+    int32_t *counters;
+    int64_t rows, channels;
+    int32_t dtype, processors;
+} rni_k_bias;
+cudaError_t rni_k_bias_grad(cudaStream_t stream, const rni_k_bias *b);
 
 /* Flat arrays (elementwise.cu). y may be a or b. */
 enum {
@@ -83,6 +99,9 @@ typedef struct rni_k_pool {
 cudaError_t rni_k_maxpool(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p);
 cudaError_t rni_k_maxpool_backward(cudaStream_t stream, const void *dy, const void *x, const void *y, void *dx,
                                    const rni_k_pool *p);
+/* maxpool_tiles.cu: whole vectors of channels in windows three wide; what rni_k_maxpool_backward() leaves to it. */
+int rni_maxpool_tiles_serve(const rni_k_pool *p);
+cudaError_t rni_k_maxpool_tiles(cudaStream_t stream, const void *dy, const void *x, void *dx, const rni_k_pool *p);
 cudaError_t rni_k_avgpool(cudaStream_t stream, const void *x, void *y, const rni_k_pool *p);
 cudaError_t rni_k_avgpool_backward(cudaStream_t stream, const void *dy, void *dx, const rni_k_pool *p);
 

@@ -83,7 +83,7 @@ template <class T, int V>
 __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_global_avgpool(const T *x, T *y, int64_t images, int32_t pixels, int64_t channels)
 {
-    RN_SHARED(float, shared, V *RNI_THREADS);
+    RN_SHARED(float, shared, (rni_sum_shared<V, 1>));
     const int64_t column = rni_column<V>();
     const float factor = 1.0f / (float)pixels;
     for (int64_t image = blockIdx.y; image < images; image += gridDim.y) {

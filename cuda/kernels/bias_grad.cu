@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Gradients of biases: sums over all but channels, added to what is there. */
-#include "kernels/columns.h"
 #include "kernels/activations.h"
+#include "kernels/finish.h"
 
 template <class T, int V>
 struct rni_bias_terms {
@@ -24,60 +24,70 @@ struct rni_bias_terms {
     }
 };
 
+template <int V>
+struct rni_bias_chunks {
+    static constexpr int F = rni_finish_width<V>;
+    const float *partial;
+    int64_t channels;
+
+    __device__ __forceinline__ void start(int64_t column)
+    {
+        partial += column;
+    }
+
+    __device__ __forceinline__ void add(uint32_t i, double (&sum)[1][F]) const
+    {
+        float part[F];
+        rni_load_floats<F>(part, partial + (int64_t)i * channels);
+        UNROLL
+        for (int k = 0; k < F; k++)
+            sum[0][k] += (double)part[k];
+    }
+};
+
 template <class T, int V>
-__global__ void __launch_bounds__(RNI_THREADS)
-    rni_kernel_bias_sums(const T *dy, float *partial, int64_t rows, int64_t channels, int64_t chunk)
+__global__ void __launch_bounds__(RNI_THREADS) rni_kernel_bias_sums(const T *dy, rni_k_bias b, int64_t chunk)
 {
-    RN_SHARED(float, shared, V *RNI_THREADS);
-    const int64_t first = blockIdx.y * chunk, left = rows - first, column = rni_column<V>();
+    RN_SHARED(float, shared, (rni_sum_shared<V, 1>));
+    RN_SHARED(double, finish, (rni_finish_shared<V, 1>));
+    const int64_t first = blockIdx.y * chunk, left = b.rows - first, column = rni_column<V>();
     float sum[1][V];
     rni_zero(sum);
-    if (column < channels) {
-        const rni_bias_terms<T, V> terms = {dy + first * channels + column, channels};
+    if (column < b.channels) {
+        const rni_bias_terms<T, V> terms = {dy + first * b.channels + column, b.channels};
         rni_sum_rows<V, 1>(terms, (int32_t)(left < chunk ? left : chunk), sum);
     }
     rni_sum_threads<V, 1>(sum, shared);
-    if (column < channels && threadIdx.y == 0)
-        rni_store_floats<V>(partial + blockIdx.y * channels + column, sum[0]);
-}
-
-__global__ void __launch_bounds__(RNI_THREADS)
-    rni_kernel_bias_finish(const float *partial, uint32_t chunks, int64_t channels, float *db)
-{
-    RN_SHARED(double, shared, RNI_THREADS);
-    const int64_t c = (int64_t)blockIdx.x * RNI_FINISH_CHANNELS + threadIdx.x;
-    double own = 0.0;
-    for (uint32_t i = threadIdx.y; c < channels && i < chunks; i += RNI_FINISH_LANES)
-        own += (double)partial[(int64_t)i * channels + c];
-    const double sum = rni_sum_lanes(own, shared);
-    if (c < channels && threadIdx.y == 0)
-        db[c] = (float)((double)db[c] + sum);
+    if (column < b.channels && threadIdx.y == 0)
+        rni_store_floats<V>(b.partial + blockIdx.y * b.channels + column, sum[0]);
+    if (!rni_last_of_column(b.counters))
+        return;
+    const uint32_t thread = threadIdx.y * blockDim.x + threadIdx.x;
+    const int64_t c = rni_finish_channel<V>(thread, b.channels);
+    const float before = c >= 0 ? b.db[c] : 0.0f;
+    rni_bias_chunks<V> parts = {b.partial, b.channels};
+    const double *const totals = rni_finish_columns<V, 1>(parts, gridDim.y, b.channels, finish);
+    if (c >= 0)
+        b.db[c] = (float)((double)before + totals[thread]);
 }
 
 template <class T, int V>
-static cudaError_t bias(cudaStream_t stream, const void *dy, float *db, float *partial, int64_t rows, int64_t channels,
-                        int32_t processors)
+static cudaError_t bias(cudaStream_t stream, const rni_k_bias *b)
 {
-    const rni_columns columns = rni_columns_of(channels, V);
-    const rni_chunks chunks = rni_chunks_of(columns, processors, rows);
-    const cudaError_t error = RN_LAUNCH((rni_kernel_bias_sums<T, V>), dim3(columns.blocks, chunks.count), columns.block,
-                                        stream, static_cast<const T *>(dy), partial, rows, channels, chunks.rows);
-    if (error != cudaSuccess)
-        return error;
-    return RN_LAUNCH(rni_kernel_bias_finish, rni_finish_grid(channels), rni_finish_block(), stream, partial,
-                     chunks.count, channels, db);
+    const rni_columns columns = rni_sum_columns_of(b->channels, V);
+    const rni_chunks chunks = rni_chunks_of(columns, b->processors, b->rows);
+    return RN_LAUNCH((rni_kernel_bias_sums<T, V>), dim3(columns.blocks, chunks.count), columns.block, stream,
+                     static_cast<const T *>(b->dy), *b, chunks.rows);
 }
 
 template <class T>
-static cudaError_t bias_of(cudaStream_t stream, const void *dy, float *db, float *partial, int64_t rows,
-                           int64_t channels, int32_t processors)
+static cudaError_t bias_of(cudaStream_t stream, const rni_k_bias *b)
 {
-    const bool fits = channels % rni_lanes<T>() == 0 && rni_aligned(dy, partial);
-    return RNI_BY_WIDTH(T, fits, bias, stream, dy, db, partial, rows, channels, processors);
+    const bool fits = b->channels % rni_lanes<T>() == 0 && rni_aligned(b->dy, b->partial);
+    return RNI_BY_WIDTH(T, fits, bias, stream, b);
 }
 
-cudaError_t rni_k_bias_grad(cudaStream_t stream, const void *dy, float *db, float *partial, int64_t rows,
-                            int64_t channels, int32_t processors, int32_t dtype)
+cudaError_t rni_k_bias_grad(cudaStream_t stream, const rni_k_bias *b)
 {
-    return RNI_BY_TYPE(dtype, bias_of, stream, dy, db, partial, rows, channels, processors);
+    return RNI_BY_TYPE(b->dtype, bias_of, stream, b);
 }

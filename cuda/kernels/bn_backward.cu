@@ -2,12 +2,13 @@
 /*
  * Batch normalisation, backward (Ioffe, Szegedy 2015): with g the masked gradient, d = x - mean, r = 1/sqrt(var + eps),
  *   dbeta = sum g, dgamma = r sum(g d), dx = gamma r (g - sum(g)/n - d r^2 sum(g d)/n).
- * One kernel sums, one finishes the sums, one writes dx. Where mean and var are constants (frozen), dx = gamma r g.
+ * One kernel sums, one writes dx. Where mean and var are constants (frozen), dx = gamma r g.
  */
 #include "kernels/bn_affine.h"
 #include "kernels/activations.h"
+#include "kernels/finish.h"
 
-/* What dx needs per channel, left by the second kernel: dx = a g + (b d + c); y is x scale + shift. */
+/* What dx needs per channel, left by the first kernel: dx = a g + (b d + c); y is x scale + shift. */
 enum { FACTOR_A, FACTOR_B, FACTOR_C, FACTOR_SCALE, FACTOR_SHIFT, FACTORS };
 enum { BACKWARD_SUMS = 2 };
 
@@ -68,66 +69,115 @@ struct rni_backward_terms : rni_masked_rows<T, V, FROM_X> {
     }
 };
 
+/* What becomes of the sums. */
+struct rni_backward_end {
+    rni_bn_sources sources;
+    float *dgamma, *dbeta, *factors, *partial;
+    double eps, inverse; /* inverse: of the number of rows */
+    int64_t rows, channels;
+    int32_t *counters;
+    int32_t frozen;
+};
+
+/* What a channel's factors are made of, but for the sums: read before these are known. */
+struct rni_backward_channel {
+    float var, gamma, dgamma, dbeta;
+};
+
+__device__ __forceinline__ rni_backward_channel rni_backward_read(const rni_backward_end &e, int64_t c)
+{
+    return {e.sources.var[c], e.sources.gamma ? e.sources.gamma[c] : 1.0f, e.dgamma ? e.dgamma[c] : 0.0f,
+            e.dbeta ? e.dbeta[c] : 0.0f};
+}
+
+/* Adds to the gradients of gamma and beta of a channel, and leaves its factors. */
+__device__ __forceinline__ void rni_backward_factors(const rni_backward_end &e, const rni_backward_channel &from,
+                                                     int64_t c, double s1, double s2)
+{
+    const double r = 1.0 / sqrt((double)from.var + e.eps), k = (double)from.gamma * r;
+    float *const factors = e.factors + c;
+    if (e.dgamma)
+        e.dgamma[c] = (float)((double)from.dgamma + s2 * r);
+    if (e.dbeta)
+        e.dbeta[c] = (float)((double)from.dbeta + s1);
+    factors[FACTOR_A * e.channels] = (float)k;
+    factors[FACTOR_B * e.channels] = e.frozen ? 0.0f : (float)(-k * r * r * s2 * e.inverse);
+    factors[FACTOR_C * e.channels] = e.frozen ? 0.0f : (float)(-k * s1 * e.inverse);
+    rni_bn_affine(e.sources, c, &factors[FACTOR_SCALE * e.channels], &factors[FACTOR_SHIFT * e.channels]);
+}
+
+template <int V>
+struct rni_backward_chunks {
+    static constexpr int F = rni_finish_width<V>;
+    const float *partial;
+    int64_t channels;
+
+    __device__ __forceinline__ void start(int64_t column)
+    {
+        partial += column;
+    }
+
+    __device__ __forceinline__ void add(uint32_t i, double (&sum)[BACKWARD_SUMS][F]) const
+    {
+        const float *const from = partial + (int64_t)i * BACKWARD_SUMS * channels;
+        float s1[F], s2[F];
+        rni_load_floats<F>(s1, from);
+        rni_load_floats<F>(s2, from + channels);
+        UNROLL
+        for (int k = 0; k < F; k++) {
+            sum[0][k] += (double)s1[k];
+            sum[1][k] += (double)s2[k];
+        }
+    }
+};
+
 template <class T, int V, bool FROM_X>
 __global__ void __launch_bounds__(RNI_THREADS)
-    rni_kernel_bn_backward_sums(const T *dy, const T *x, const T *y, T *masked, rni_bn_sources sources, float *partial,
-                                int64_t rows, int64_t channels, int64_t chunk)
+    rni_kernel_bn_backward_sums(const T *dy, const T *x, const T *y, T *masked, rni_backward_end e, int64_t chunk)
 {
-    RN_SHARED(float, shared, BACKWARD_SUMS *V *RNI_THREADS);
-    const int64_t first = blockIdx.y * chunk, left = rows - first, column = rni_column<V>();
-    const int64_t at = first * channels + column;
+    RN_SHARED(float, shared, (rni_sum_shared<V, BACKWARD_SUMS>));
+    RN_SHARED(double, finish, (rni_finish_shared<V, BACKWARD_SUMS>));
+    const int64_t first = blockIdx.y * chunk, left = e.rows - first, column = rni_column<V>();
+    const int64_t at = first * e.channels + column;
     rni_backward_terms<T, V, FROM_X> terms;
     float sum[BACKWARD_SUMS][V];
     rni_zero(sum);
     if (FROM_X) {
-        rni_bn_affine_columns<V>(sources, channels, shared, terms.scale, terms.shift);
+        rni_bn_affine_columns<V>(e.sources, e.channels, shared, terms.scale, terms.shift);
         __syncthreads(); /* shared is about to hold sums */
     }
-    if (column < channels) {
+    if (column < e.channels) {
         terms.dy = dy + at;
         terms.x = x + at;
         terms.y = y ? y + at : nullptr;
         terms.out = masked ? masked + at : nullptr;
-        terms.channels = channels;
-        rni_load_floats<V>(terms.mean, sources.mean + column);
+        terms.channels = e.channels;
+        rni_load_floats<V>(terms.mean, e.sources.mean + column);
         rni_sum_rows<V, BACKWARD_SUMS>(terms, (int32_t)(left < chunk ? left : chunk), sum);
     }
     rni_sum_threads<V, BACKWARD_SUMS>(sum, shared);
-    if (column < channels && threadIdx.y == 0) {
-        float *const out = partial + blockIdx.y * BACKWARD_SUMS * channels + column;
+    if (column < e.channels && threadIdx.y == 0) {
+        float *const out = e.partial + blockIdx.y * BACKWARD_SUMS * e.channels + column;
         rni_store_floats<V>(out, sum[0]);
-        rni_store_floats<V>(out + channels, sum[1]);
+        rni_store_floats<V>(out + e.channels, sum[1]);
     }
+    if (!rni_last_of_column(e.counters))
+        return;
+    const uint32_t thread = threadIdx.y * blockDim.x + threadIdx.x;
+    const int64_t c = rni_finish_channel<V>(thread, e.channels);
+    const rni_backward_channel from = c >= 0 ? rni_backward_read(e, c) : rni_backward_channel{};
+    rni_backward_chunks<V> parts = {e.partial, e.channels};
+    const double *const totals = rni_finish_columns<V, BACKWARD_SUMS>(parts, gridDim.y, e.channels, finish);
+    if (c >= 0)
+        rni_backward_factors(e, from, c, totals[thread], totals[RNI_FINISH_CHANNELS + thread]);
 }
 
-/* Adds to the gradients of gamma and beta, and leaves the factors. */
-__global__ void __launch_bounds__(RNI_THREADS)
-    rni_kernel_bn_backward_finish(const float *partial, uint32_t chunks, rni_bn_sources sources, double eps,
-                                  float *dgamma, float *dbeta, float *factors, int64_t rows, int64_t channels,
-                                  int32_t frozen)
+/* The factors where nothing else is wanted of the sums: everything is constant. */
+__global__ void __launch_bounds__(RNI_THREADS) rni_kernel_bn_backward_factors(rni_backward_end e)
 {
-    RN_SHARED(double, shared, RNI_THREADS);
-    const int64_t c = (int64_t)blockIdx.x * RNI_FINISH_CHANNELS + threadIdx.x;
-    const uint32_t count = c < channels ? chunks : 0;
-    double own1 = 0.0, own2 = 0.0;
-    UNROLL_SOME
-    for (uint32_t i = threadIdx.y; i < count; i += RNI_FINISH_LANES) {
-        const float *const p = partial + (int64_t)i * BACKWARD_SUMS * channels + c;
-        own1 += (double)p[0];
-        own2 += (double)p[channels];
-    }
-    const double s1 = rni_sum_lanes(own1, shared), s2 = rni_sum_lanes(own2, shared), n = (double)rows;
-    if (c >= channels || threadIdx.y != 0)
-        return;
-    const double r = 1.0 / sqrt((double)sources.var[c] + eps), k = (sources.gamma ? (double)sources.gamma[c] : 1.0) * r;
-    if (dgamma)
-        dgamma[c] = (float)((double)dgamma[c] + s2 * r);
-    if (dbeta)
-        dbeta[c] = (float)((double)dbeta[c] + s1);
-    factors[FACTOR_A * channels + c] = (float)k;
-    factors[FACTOR_B * channels + c] = frozen ? 0.0f : (float)(-k * r * r * s2 / n);
-    factors[FACTOR_C * channels + c] = frozen ? 0.0f : (float)(-k * s1 / n);
-    rni_bn_affine(sources, c, &factors[FACTOR_SCALE * channels + c], &factors[FACTOR_SHIFT * channels + c]);
+    const int64_t c = (int64_t)blockIdx.x * RNI_THREADS + threadIdx.x;
+    if (c < e.channels)
+        rni_backward_factors(e, rni_backward_read(e, c), c, 0.0, 0.0);
 }
 
 /* Of a row of floats per channel, those of the block's channels go to shared memory: each is read once. */
@@ -220,27 +270,44 @@ static bool needs_sums(const rni_k_bn_backward *b)
     return !b->frozen || b->dgamma || b->dbeta;
 }
 
-static rni_bn_sources sources_of(const rni_k_bn_backward *b)
+static rni_backward_end end_of(const rni_k_bn_backward *b)
 {
-    return {nullptr, nullptr, b->mean, b->var, b->gamma, b->beta, (float)b->eps};
+    rni_backward_end e = {};
+    e.sources = {nullptr, nullptr, b->mean, b->var, b->gamma, b->beta, (float)b->eps};
+    e.dgamma = b->dgamma;
+    e.dbeta = b->dbeta;
+    e.factors = b->workspace;
+    e.partial = b->workspace + FACTORS * b->channels;
+    e.eps = b->eps;
+    e.inverse = 1.0 / (double)b->rows;
+    e.rows = b->rows;
+    e.channels = b->channels;
+    e.counters = b->counters;
+    e.frozen = b->frozen;
+    return e;
 }
 
-/* With a residual the first kernel leaves g in its place: what the third then reads instead of dy and y. */
+/* With a residual the first kernel leaves g in its place: what the second then reads instead of dy and y. */
 static bool sums_write_residual(const rni_k_bn_backward *b)
 {
     return needs_sums(b) && b->dres && !b->accumulate;
 }
 
 template <class T, int V, bool FROM_X>
-static cudaError_t sums(cudaStream_t stream, const rni_k_bn_backward *b, uint32_t *count)
+static cudaError_t sums(cudaStream_t stream, const rni_k_bn_backward *b)
 {
-    const rni_columns columns = rni_columns_of(b->channels, V);
+    const rni_columns columns = rni_sum_columns_of(b->channels, V);
     const rni_chunks chunks = rni_chunks_of(columns, b->processors, b->rows);
     T *const masked = sums_write_residual(b) ? static_cast<T *>(b->dres) : nullptr;
-    *count = chunks.count;
     return RN_LAUNCH((rni_kernel_bn_backward_sums<T, V, FROM_X>), dim3(columns.blocks, chunks.count), columns.block,
                      stream, static_cast<const T *>(b->dy), static_cast<const T *>(b->x), static_cast<const T *>(b->y),
-                     masked, sources_of(b), b->workspace + FACTORS * b->channels, b->rows, b->channels, chunks.rows);
+                     masked, end_of(b), chunks.rows);
+}
+
+static cudaError_t factors(cudaStream_t stream, const rni_k_bn_backward *b)
+{
+    const dim3 grid((uint32_t)((b->channels + RNI_THREADS - 1) / RNI_THREADS));
+    return RN_LAUNCH(rni_kernel_bn_backward_factors, grid, dim3(RNI_THREADS), stream, end_of(b));
 }
 
 template <class T, int V, bool FROM_X>
@@ -259,14 +326,9 @@ static cudaError_t dx(cudaStream_t stream, const rni_k_bn_backward *b)
 template <class T, int V>
 static cudaError_t backward(cudaStream_t stream, const rni_k_bn_backward *b)
 {
-    uint32_t chunks = 0;
-    cudaError_t error = cudaSuccess;
-    if (needs_sums(b))
-        error = b->from_x ? sums<T, V, true>(stream, b, &chunks) : sums<T, V, false>(stream, b, &chunks);
-    if (error == cudaSuccess)
-        error = RN_LAUNCH(rni_kernel_bn_backward_finish, rni_finish_grid(b->channels), rni_finish_block(), stream,
-                          b->workspace + FACTORS * b->channels, chunks, sources_of(b), b->eps, b->dgamma, b->dbeta,
-                          b->workspace, b->rows, b->channels, b->frozen);
+    const cudaError_t error = !needs_sums(b) ? factors(stream, b)
+                              : b->from_x    ? sums<T, V, true>(stream, b)
+                                             : sums<T, V, false>(stream, b);
     if (error != cudaSuccess)
         return error;
     return b->from_x ? dx<T, V, true>(stream, b) : dx<T, V, false>(stream, b);

@@ -3,8 +3,8 @@
  * Threads over a matrix [rows][channels]: threadIdx.x walks vectors of channels and threadIdx.y rows, so that a thread
  * keeps its channels and divides nothing. blockIdx.x is a block of channels, blockIdx.y one of rows.
  *
- * Sums over rows are taken in two stages: each block sums a chunk of rows, in f32, and leaves a partial result; a second
- * kernel adds the chunks up in double. The chunks follow from the sizes alone: the bits do not depend on the order of
+ * Sums over rows are taken in two stages: each block sums a chunk of rows, in f32, and leaves a partial result; the chunks
+ * are then added up in double (finish.h). The chunks follow from the sizes alone: the bits do not depend on the order of
  * blocks.
  */
 #ifndef RNI_CUDA_COLUMNS_H
@@ -16,12 +16,11 @@ enum {
     RNI_THREADS = 256,
     RNI_BLOCK_VECTORS = 64, /* of channels, in a block at most */
     RNI_THREAD_ROWS = 8, /* at least, before the rows are cut into more chunks */
+    RNI_LEAST_ROWS = 2, /* the same where there are few blocks */
     RNI_LOOP_ROWS = 16, /* the same without sums: what a thread reads per channel is small beside them */
     RNI_BLOCKS_PER_PROCESSOR = 4,
     RNI_FEWEST_BLOCKS = 2, /* per processor, where there are rows for them: with fewer it waits for memory */
-    RNI_SEGMENT = 64, /* a thread's rows that go into one f32 sum */
-    RNI_FINISH_CHANNELS = 8, /* of a block of the second stage */
-    RNI_FINISH_LANES = 32 /* threads per channel there */
+    RNI_SEGMENT = 64 /* a thread's rows that go into one f32 sum */
 };
 
 /* The arrangement of threads for a number of channels. */
@@ -30,11 +29,16 @@ struct rni_columns {
     uint32_t blocks; /* of channels */
 };
 
-static inline rni_columns rni_columns_of(int64_t channels, int lanes)
+static inline rni_columns rni_columns_of_at_most(int64_t channels, int lanes, int64_t most)
 {
-    const int64_t vectors = channels / lanes, blocks = (vectors + RNI_BLOCK_VECTORS - 1) / RNI_BLOCK_VECTORS;
+    const int64_t vectors = channels / lanes, blocks = (vectors + most - 1) / most;
     const uint32_t width = (uint32_t)((vectors + blocks - 1) / blocks);
     return {dim3(width, RNI_THREADS / width), (uint32_t)blocks};
+}
+
+static inline rni_columns rni_columns_of(int64_t channels, int lanes)
+{
+    return rni_columns_of_at_most(channels, lanes, RNI_BLOCK_VECTORS);
 }
 
 /* How rows are cut for a sum. */
@@ -43,11 +47,24 @@ struct rni_chunks {
     uint32_t count;
 };
 
-/* Most chunks for so many rows; grows with the rows. */
+/* Blocks of rows where a thread takes so many. */
+static inline int64_t rni_blocks_of(const rni_columns &c, int64_t rows, int64_t of_thread)
+{
+    const int64_t step = c.block.y * of_thread;
+    return (rows + step - 1) / step;
+}
+
+/*
+ * Most chunks for so many rows; grows with the rows. Threads take RNI_THREAD_ROWS, fewer where that would leave processors
+ * idle.
+ */
 static inline int64_t rni_most_chunks(const rni_columns &c, int32_t processors, int64_t rows)
 {
-    const int64_t fill = (int64_t)processors * RNI_BLOCKS_PER_PROCESSOR / c.blocks, least = RNI_THREAD_ROWS * c.block.y;
-    const int64_t most = fill < 1 ? 1 : fill > 65535 ? 65535 : fill, wanted = (rows + least - 1) / least;
+    const int64_t fill = (int64_t)processors * RNI_BLOCKS_PER_PROCESSOR / c.blocks;
+    const int64_t fewest = ((int64_t)processors * RNI_FEWEST_BLOCKS + c.blocks - 1) / c.blocks;
+    const int64_t most = fill < 1 ? 1 : fill > 65535 ? 65535 : fill;
+    const int64_t loops = rni_blocks_of(c, rows, RNI_THREAD_ROWS), steps = rni_blocks_of(c, rows, RNI_LEAST_ROWS);
+    const int64_t relaxed = fewest < steps ? fewest : steps, wanted = loops > relaxed ? loops : relaxed;
     return wanted < most ? wanted : most;
 }
 
@@ -56,13 +73,6 @@ static inline rni_chunks rni_chunks_of(const rni_columns &c, int32_t processors,
     const int64_t count = rni_most_chunks(c, processors, rows);
     const int64_t even = (rows + count - 1) / count, per = (even + c.block.y - 1) / c.block.y * c.block.y;
     return {per, (uint32_t)((rows + per - 1) / per)};
-}
-
-/* Blocks of rows where a thread takes so many. */
-static inline int64_t rni_blocks_of(const rni_columns &c, int64_t rows, int64_t of_thread)
-{
-    const int64_t step = c.block.y * of_thread;
-    return (rows + step - 1) / step;
 }
 
 /*
@@ -116,55 +126,53 @@ __device__ __forceinline__ void rni_sum_rows(const Term &term, int32_t rows, flo
     }
 }
 
-/* The sums of all threads of a column; valid where threadIdx.y is 0. shared: N * V * RNI_THREADS. */
+/* Floats that rni_sum_threads() shares. */
+template <int V, int N>
+constexpr int rni_sum_shared = N *V *(RNI_THREADS + RNI_BLOCK_VECTORS) + RNI_THREADS;
+
+/*
+ * The sums of all threads of a column; valid where threadIdx.y is 0. Every thread leaves its own; then each adds up some
+ * rows of one sum, and the first ones what that makes. All threads of the block come here.
+ */
 template <int V, int N>
 __device__ __forceinline__ void rni_sum_threads(float (&sum)[N][V], float *shared)
 {
-    const uint32_t thread = threadIdx.y * blockDim.x + threadIdx.x;
-    uint32_t half = 1;
+    const uint32_t width = blockDim.x, threads = width * blockDim.y, thread = threadIdx.y * width + threadIdx.x;
+    const uint32_t pitch = RNI_THREADS + width; /* neighbours in one step are neighbours modulo 32 */
+    const uint32_t sums = N * V * width, parts = threads < 2 * sums ? 1 : threads / sums;
+    float *const part = shared + N * V * (RNI_THREADS + RNI_BLOCK_VECTORS);
     UNROLL
     for (int n = 0; n < N * V; n++)
-        shared[n * RNI_THREADS + thread] = sum[n / V][n % V];
-    while (2 * half < blockDim.y)
-        half *= 2;
-    for (; half > 0; half /= 2) {
-        __syncthreads();
-        if (threadIdx.y < half && threadIdx.y + half < blockDim.y) {
+        shared[n * pitch + thread] = sum[n / V][n % V];
+    __syncthreads();
+    if (parts == 1) {
+        for (uint32_t y = 1; y < blockDim.y && threadIdx.y == 0; y++) {
             UNROLL
             for (int n = 0; n < N * V; n++)
-                shared[n * RNI_THREADS + thread] += shared[n * RNI_THREADS + thread + half * blockDim.x];
+                sum[n / V][n % V] += shared[n * pitch + y * width + threadIdx.x];
         }
+        return;
     }
+    const uint32_t own = thread % sums;
+    const float *const from = shared + own / width * pitch + own % width;
+    float total = 0.0f;
+    UNROLL_SOME
+    for (uint32_t y = thread / sums; y < blockDim.y && thread < parts * sums; y += parts)
+        total += from[y * width];
+    part[thread] = total;
+    __syncthreads();
+    if (thread < sums) {
+        UNROLL_SOME
+        for (uint32_t k = 1; k < parts; k++)
+            total += part[k * sums + thread];
+        part[thread] = total; /* nobody else reads it before */
+    }
+    __syncthreads();
     if (threadIdx.y == 0) {
         UNROLL
         for (int n = 0; n < N * V; n++)
-            sum[n / V][n % V] = shared[n * RNI_THREADS + thread];
+            sum[n / V][n % V] = part[n * width + threadIdx.x];
     }
-}
-
-/* Second stage: the sum of a channel's lanes, for all of them. shared: RNI_THREADS. */
-__device__ __forceinline__ double rni_sum_lanes(double own, double *shared)
-{
-    const uint32_t thread = threadIdx.y * RNI_FINISH_CHANNELS + threadIdx.x;
-    __syncthreads(); /* the last sum has been read */
-    shared[thread] = own;
-    for (uint32_t half = RNI_FINISH_LANES / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (threadIdx.y < half)
-            shared[thread] += shared[thread + half * RNI_FINISH_CHANNELS];
-    }
-    __syncthreads();
-    return shared[threadIdx.x];
-}
-
-static inline dim3 rni_finish_block()
-{
-    return dim3(RNI_FINISH_CHANNELS, RNI_FINISH_LANES);
-}
-
-static inline dim3 rni_finish_grid(int64_t channels)
-{
-    return dim3((uint32_t)((channels + RNI_FINISH_CHANNELS - 1) / RNI_FINISH_CHANNELS));
 }
 
 #endif

@@ -56,6 +56,34 @@ cudaError_t rni_k_filter_pack(cudaStream_t stream, int32_t dtype, const float *w
 cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, const void *filters, int32_t count, float *dw,
                              int64_t out_channels, int32_t in_channels, int32_t taps);
 
+/*
+ * filters.cu: many filters at once, from a list on the device. One part is what one op has: `filters` of so many channels and
+ * taps. A block takes block_filters of them, or block_channels of one; no more than RNI_FILTERS_ELEMENTS. Behind the
+ * last part is one with the number of all blocks.
+ */
+enum { RNI_FILTERS_ELEMENTS = 4096 };
+#define RNI_FILTERS_NO_SCALE UINT64_MAX
+typedef struct rni_filters_part {
+    uint64_t plain, packed, scale; /* bytes from the arrays' beginnings; scale: NO_SCALE for none */
+    uint32_t filters, channels, taps;
+    uint32_t block_filters, block_channels;
+    uint32_t first_block;
+} rni_filters_part;
+
+/* Some blocks of a list. */
+typedef struct rni_filters_run {
+    const rni_filters_part *parts;
+    uint32_t count; /* of parts, without the one behind the last */
+    uint32_t first_block, blocks;
+} rni_filters_run;
+
+/* O,I,taps in f32 to O,taps,I of `dtype`, times scale[o] where there is one. */
+cudaError_t rni_k_filters_pack(cudaStream_t stream, int32_t dtype, const rni_filters_run *run, const void *plain,
+                               const void *scales, void *packed);
+/* O,I,taps in f32 += O,taps,I of `dtype`. */
+cudaError_t rni_k_filters_add(cudaStream_t stream, int32_t dtype, const rni_filters_run *run, const void *packed,
+                              void *plain);
+
 /* A row-major product C[m, n] = or += op(A) op(B): see rni_blas_product. A and B of one type, C f32 or that. */
 typedef struct rni_product {
     int64_t m, n, lda, ldb, ldc;

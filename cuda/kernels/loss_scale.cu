@@ -62,6 +62,7 @@ __global__ void rni_kernel_loss_scale(rn_loss_scale_params p, rn_step_metrics *m
         metrics->loss_scale = fmax(metrics->loss_scale * p.backoff, p.least);
         metrics->good_steps = 0;
         metrics->skipped++;
+        metrics->uncounted += p.host_counts;
     } else if (++metrics->good_steps >= p.interval) {
         metrics->loss_scale = fmin(metrics->loss_scale * p.growth, p.most);
         metrics->good_steps = 0;

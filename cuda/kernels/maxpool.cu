@@ -157,6 +157,8 @@ static cudaError_t backward_of(cudaStream_t stream, const void *dy, const void *
                                const rni_k_pool *p)
 {
     const bool fits = p->channels % rni_lanes<T>() == 0 && rni_aligned(dy, x, y, dx);
+    if (fits && rni_maxpool_tiles_serve(p))
+        return rni_k_maxpool_tiles(stream, dy, x, dx, p);
     return RNI_BY_WIDTH(T, fits, backward, stream, dy, x, y, dx, p);
 }
 

@@ -6,6 +6,12 @@
 #include "kernels/kernels.h"
 #include "kernels/update.h"
 
+/* Without updates that were skipped after the host had counted them. */
+__device__ __forceinline__ int64_t rni_update_number(const rni_cuda_scalars *scalars, const rn_step_metrics *metrics)
+{
+    return scalars->optimizer_step - metrics->uncounted;
+}
+
 /* base to a whole power. */
 __device__ __forceinline__ double rni_update_power(double base, int64_t exponent)
 {
@@ -138,7 +144,7 @@ __global__ void __launch_bounds__(RNI_UPDATE_THREADS)
         return;
     const rni_update_part part = parts[blockIdx.x];
     const rni_sgd_step step = {grads, params, momentum, (float)scalars->lr[part.group], (float)part.weight_decay, k,
-                               scalars->optimizer_step <= 1};
+                               rni_update_number(scalars, metrics) <= 1};
     rni_update_each(step, (int64_t)part.offset, part.count);
 }
 
@@ -190,8 +196,9 @@ __global__ void __launch_bounds__(RNI_UPDATE_THREADS)
     const rni_update_part part = parts[blockIdx.x];
     const double lr = scalars->lr[part.group];
     if (threadIdx.x == 0) {
-        common[0] = (float)(lr / (1 - rni_update_power(k.beta1, scalars->optimizer_step)));
-        common[1] = (float)(1 / sqrt(1 - rni_update_power(k.beta2, scalars->optimizer_step)));
+        const int64_t number = rni_update_number(scalars, metrics);
+        common[0] = (float)(lr / (1 - rni_update_power(k.beta1, number)));
+        common[1] = (float)(1 / sqrt(1 - rni_update_power(k.beta2, number)));
     }
     __syncthreads();
     const rni_adam_step step = {grads,

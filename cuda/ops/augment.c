@@ -53,4 +53,4 @@ static rn_status run(const rni_cuda_call *c)
     return rni_cuda_launched(c, rni_k_augment_rows(c->stream, &a));
 }
 
-const rni_cuda_driver rni_cuda_augment = {query, NULL, NULL, run};
+const rni_cuda_driver rni_cuda_augment = {.query = query, .run = run};

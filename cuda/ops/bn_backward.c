@@ -9,6 +9,7 @@ static rn_status query(rni_cuda_device *device, const rn_op *op, const rn_value 
 {
     const rn_value *const x = &values[op->in[0]];
     RNI_TRY(rni_ops_check_bn_backward(op, values));
+    RNI_TRY(rni_cuda_check_sums(op, x));
     info->workspace = rni_k_bn_backward_bytes(device->processors, rni_cuda_most_rows(x), x->dims[1]);
     return RN_OK;
 }
@@ -32,6 +33,7 @@ static rn_status run(const rni_cuda_call *c)
         .dgamma = rni_cuda_out(c, 1),
         .dbeta = rni_cuda_out(c, 2),
         .workspace = rni_cuda_workspace(c),
+        .counters = c->counters,
         .eps = p->eps,
         .rows = rni_cuda_rows(c, x),
         .channels = x->dims[1],

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Convolutions: cuDNN's where it has a plan and the module's f32 kernels are not faster, else the module's own. Filters are
- * O,H,W,I in both.
+ * O,H,W,I in both (pack.c).
  */
 #include "base/error.h"
 #include "dnn/conv.h"
 #include "kernels/kernels.h"
+#include "lanes.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_f32.h"
 #include "ops/conv_rival.h"
@@ -25,28 +26,6 @@ static const rn_conv_params *params_of(const rn_op *op)
     return op->params;
 }
 
-static int64_t taps_of(const rn_conv_params *p)
-{
-    return p->kernel[0] * p->kernel[1];
-}
-
-static uint64_t filter_bytes(const rn_conv_params *p, int32_t dtype)
-{
-    return (uint64_t)(p->out_channels * (p->in_channels / p->groups) * taps_of(p)) * rn_dtype_size((rn_dtype)dtype);
-}
-
-static rn_status check_direct(const rn_op *op)
-{
-    const rn_conv_params *const p = params_of(op);
-    if (rni_direct_serves(p))
-        return RN_OK;
-    return rni_ops_refuse(op, RN_E_UNSUPPORTED,
-                          "at most 2^30 pixels of an image and elements of a filter expected, got %lld x %lld pixels and "
-                          "filters of %lld x %lld by %lld channels",
-                          (long long)p->in_height, (long long)p->in_width, (long long)p->kernel[0],
-                          (long long)p->kernel[1], (long long)(p->in_channels / p->groups));
-}
-
 /* The image whose dims[0] is the batch. */
 static const rn_value *image_of(const rn_op *op, const rn_value *values)
 {
@@ -55,8 +34,8 @@ static const rn_value *image_of(const rn_op *op, const rn_value *values)
 
 static rni_direct direct_of(const rni_cuda_device *device, const rn_op *op, const rn_value *values, int64_t images)
 {
-    return (rni_direct){params_of(op), image_of(op, values)->dtype, device->processors, images,
-                        device->workspace_limit, 0};
+    return (rni_direct){params_of(op), image_of(op, values)->dtype, device->processors,
+                        images,        device->workspace_limit,     0};
 }
 
 /* The module's kernels with tiles, where they may serve instead of cuDNN and can. */
@@ -111,7 +90,7 @@ static rn_status find_forward(rni_cuda_device *device, const rn_op *op, const rn
 /* One tap: O,H,W,I is OIHW, so what cuDNN adds to is the op's dw itself. */
 static int adds_itself(const rn_conv_params *p, int32_t dtype)
 {
-    return dtype == RN_F32 && taps_of(p) == 1;
+    return dtype == RN_F32 && rni_filter_taps(p) == 1;
 }
 
 static rn_status find_filter(rni_cuda_device *device, const rn_op *op, const rn_value *values,
@@ -123,7 +102,7 @@ static rn_status find_filter(rni_cuda_device *device, const rn_op *op, const rn_
     uint64_t conv = 0, total = 0;
     RNI_TRY(find(device, &problem, out ? &out->conv : NULL, &conv));
     if (!itself)
-        rni_part(&total, filter_bytes(p, dtype));
+        rni_part(&total, rni_filter_bytes(p, dtype));
     rni_part(&total, conv);
     if (workspace)
         *workspace = total;
@@ -195,7 +174,7 @@ static rn_status query_workspace(rni_cuda_device *device, const rn_op *op, const
 static rn_status forward_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     RNI_TRY(rni_ops_check_conv_forward(op, values, info));
-    RNI_TRY(check_direct(op));
+    RNI_TRY(rni_direct_check(op));
     if (op->flags & RN_OPF_STATS)
         return rni_conv_stats_query(device, op, values, info);
     return query_workspace(device, op, values, 0, info);
@@ -248,7 +227,7 @@ static rn_status forward_run(const rni_cuda_call *c)
 static rn_status data_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     RNI_TRY(rni_ops_check_conv_backward_data(op, values));
-    RNI_TRY(check_direct(op));
+    RNI_TRY(rni_direct_check(op));
     return query_workspace(device, op, values, 0, info);
 }
 
@@ -271,8 +250,9 @@ static rn_status data_run(const rni_cuda_call *c)
 static rn_status filter_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     RNI_TRY(rni_ops_check_conv_backward_filter(op, values));
-    RNI_TRY(check_direct(op));
+    RNI_TRY(rni_direct_check(op));
     const rni_direct most = direct_of(device, op, values, image_of(op, values)->dims[0]);
+    info->late = device->overlap && rni_lanes_aside(op, values) ? RNI_LANES_LATE : 0;
     return query_workspace(device, op, values, rni_direct_filter_workspace(&most), info);
 }
 
@@ -283,13 +263,24 @@ static rn_status filter_dnn(const rni_cuda_call *c, const conv_state *s, const v
     const int32_t dtype = image_of(c->op, c->values)->dtype;
     uint64_t total = 0;
     const int32_t itself = adds_itself(p, dtype);
-    void *const made = itself ? dw : rni_part_of(c, rni_part(&total, filter_bytes(p, dtype)));
+    void *made = itself ? dw : rni_part_of(c, rni_part(&total, rni_filter_bytes(p, dtype)));
+    if (c->leave)
+        made = c->leave;
     const rni_dnn_operands operands = {.x = (void *)x, .w = made, .y = (void *)dy};
     RNI_TRY(rni_dnn_conv_run(s->conv, c->stream, c->run->batch, &operands, rni_part_of(c, total)));
-    if (itself)
+    if (c->leave)
+        *c->left = 1;
+    if (itself || c->leave)
         return RN_OK;
     return rni_cuda_launched(c, rni_k_filter_add(c->stream, dtype, made, 1, dw, p->out_channels,
-                                                 (int32_t)(p->in_channels / p->groups), (int32_t)taps_of(p)));
+                                                 (int32_t)(p->in_channels / p->groups), rni_filter_taps(p)));
+}
+
+/* What cuDNN makes, when it does not add itself. */
+static uint64_t filter_leaves(const rn_op *op, const rn_value *values, const void *state)
+{
+    const int32_t dtype = image_of(op, values)->dtype;
+    return state && !adds_itself(params_of(op), dtype) ? rni_filter_bytes(params_of(op), dtype) : 0;
 }
 
 static rn_status filter_run(const rni_cuda_call *c)
@@ -306,24 +297,9 @@ static rn_status filter_run(const rni_cuda_call *c)
     return rni_cuda_launched(c, rni_direct_backward_filter(&d, &most, c->stream, x, dy, dw, rni_part_of(c, 0)));
 }
 
-static rn_status pack_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    (void)device;
-    RNI_TRY(rni_ops_check_pack(op, values));
-    RNI_TRY(check_direct(op));
-    info->out_bytes = filter_bytes(params_of(op), values[op->out[0]].dtype);
-    return RN_OK;
-}
-
-static rn_status pack_run(const rni_cuda_call *c)
-{
-    const rn_conv_params *const p = params_of(c->op);
-    return rni_cuda_launched(c, rni_k_filter_pack(c->stream, rni_cuda_out_value(c, 0)->dtype, rni_cuda_in(c, 0),
-                                                  rni_cuda_in(c, 1), rni_cuda_out(c, 0), p->out_channels,
-                                                  (int32_t)(p->in_channels / p->groups), (int32_t)taps_of(p)));
-}
-
-const rni_cuda_driver rni_cuda_pack = {pack_query, NULL, NULL, pack_run};
-const rni_cuda_driver rni_cuda_conv_forward = {forward_query, prepare, release, forward_run};
-const rni_cuda_driver rni_cuda_conv_backward_data = {data_query, prepare, release, data_run};
-const rni_cuda_driver rni_cuda_conv_backward_filter = {filter_query, prepare, release, filter_run};
+const rni_cuda_driver rni_cuda_conv_forward = {
+    .query = forward_query, .prepare = prepare, .release = release, .run = forward_run};
+const rni_cuda_driver rni_cuda_conv_backward_data = {
+    .query = data_query, .prepare = prepare, .release = release, .run = data_run};
+const rni_cuda_driver rni_cuda_conv_backward_filter = {
+    .query = filter_query, .prepare = prepare, .release = release, .run = filter_run, .leaves = filter_leaves};

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/conv_direct.h"
+#include "base/error.h"
 #include "kernels/kernels.h"
 #include "ops/conv_f32.h"
+#include "ops/operands.h"
 
 /* Kernels count pixels and terms of sums in 32 bits, some a little beyond the last. */
 #define MOST_PIXELS (INT64_C(1) << 30)
@@ -44,6 +46,18 @@ int rni_direct_serves(const rn_conv_params *p)
     const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
     return in_pixels(p) <= MOST_PIXELS && out_pixels(p) <= MOST_PIXELS && taps <= MOST_PIXELS &&
            channels / p->groups <= MOST_PIXELS / taps;
+}
+
+rn_status rni_direct_check(const rn_op *op)
+{
+    const rn_conv_params *const p = op->params;
+    if (rni_direct_serves(p))
+        return RN_OK;
+    return rni_ops_refuse(op, RN_E_UNSUPPORTED,
+                          "at most 2^30 pixels of an image and elements of a filter expected, got %lld x %lld pixels and "
+                          "filters of %lld x %lld by %lld channels",
+                          (long long)p->in_height, (long long)p->in_width, (long long)p->kernel[0],
+                          (long long)p->kernel[1], (long long)(p->in_channels / p->groups));
 }
 
 static rni_conv_shape shape_of(const rn_conv_params *p, int64_t images)

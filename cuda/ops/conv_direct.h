@@ -21,6 +21,21 @@ int32_t rni_direct_tile(const rni_direct *d, int32_t kind);
 /* 0: sizes are beyond what the kernels count with. */
 int rni_direct_serves(const rn_conv_params *params);
 
+/* RN_E_UNSUPPORTED with the limits for an op that they are too large for. */
+rn_status rni_direct_check(const rn_op *op);
+
+static inline int32_t rni_filter_taps(const rn_conv_params *p)
+{
+    return (int32_t)(p->kernel[0] * p->kernel[1]);
+}
+
+/* All filters, in either order. */
+static inline uint64_t rni_filter_bytes(const rn_conv_params *p, int32_t dtype)
+{
+    return (uint64_t)(p->out_channels * (p->in_channels / p->groups) * p->kernel[0] * p->kernel[1]) *
+           rn_dtype_size((rn_dtype)dtype);
+}
+
 /* relu: as well. bias, residual: NULL for none. y may be the residual. */
 cudaError_t rni_direct_forward(const rni_direct *d, cudaStream_t stream, const void *x, const void *w,
                                const float *bias, const void *residual, void *y, int32_t relu);

@@ -79,6 +79,7 @@ rn_status rni_conv_stats_apart(const rni_cuda_call *c)
         .rows = rni_cuda_rows(c, y),
         .channels = y->dims[1],
         .dtype = y->dtype,
+        .counters = c->counters,
         .processors = c->device->processors,
     };
     return rni_cuda_launched(c, rni_k_bn_stats(c->stream, &s));

@@ -53,5 +53,5 @@ static rn_status fill_run(const rni_cuda_call *c)
                            "zero values");
 }
 
-const rni_cuda_driver rni_cuda_convert = {query, NULL, NULL, run};
-const rni_cuda_driver rni_cuda_fill = {NULL, NULL, NULL, fill_run};
+const rni_cuda_driver rni_cuda_convert = {.query = query, .run = run};
+const rni_cuda_driver rni_cuda_fill = {.run = fill_run};

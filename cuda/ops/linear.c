@@ -146,6 +146,6 @@ static rn_status filter_run(const rni_cuda_call *c)
     return multiply(c, &p);
 }
 
-const rni_cuda_driver rni_cuda_linear = {query, NULL, NULL, forward_run};
-const rni_cuda_driver rni_cuda_linear_backward_data = {query, NULL, NULL, data_run};
-const rni_cuda_driver rni_cuda_linear_backward_filter = {query, NULL, NULL, filter_run};
+const rni_cuda_driver rni_cuda_linear = {.query = query, .run = forward_run};
+const rni_cuda_driver rni_cuda_linear_backward_data = {.query = query, .run = data_run};
+const rni_cuda_driver rni_cuda_linear_backward_filter = {.query = query, .run = filter_run};

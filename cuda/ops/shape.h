@@ -4,6 +4,7 @@
 #define RNI_CUDA_SHAPE_H
 
 #include "cuda.h"
+#include "kernels/activations.h"
 #include "ops/rules.h"
 
 /* Elements of a value at its largest. */
@@ -31,6 +32,15 @@ static inline rn_status rni_cuda_check_image(const rn_op *op, const char *side, 
 {
     if (v->dims[2] > INT32_MAX || v->dims[3] > INT32_MAX || v->dims[2] * v->dims[3] > INT32_MAX / 2)
         return rni_ops_refuse(op, RN_E_UNSUPPORTED, "%s 0: images of more than 2^30 pixels", side);
+    return RN_OK;
+}
+
+/* Sums per channel count their columns of blocks. */
+static inline rn_status rni_cuda_check_sums(const rn_op *op, const rn_value *v)
+{
+    if (v->dims[1] > RNI_K_MOST_CHANNELS)
+        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "at most %d channels expected, got %lld", (int)RNI_K_MOST_CHANNELS,
+                              (long long)v->dims[1]);
     return RN_OK;
 }
 

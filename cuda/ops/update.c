@@ -187,10 +187,10 @@ static rn_status lerp_run(const rni_cuda_call *c)
                  : RN_OK;
 }
 
-const rni_cuda_driver rni_cuda_grad_norm = {query, prepare, release, norm_run};
-const rni_cuda_driver rni_cuda_grad_clip = {query, prepare, release, clip_run};
-const rni_cuda_driver rni_cuda_sgd = {query, prepare, release, sgd_run};
-const rni_cuda_driver rni_cuda_adam = {query, prepare, release, adam_run};
-const rni_cuda_driver rni_cuda_grad_unscale = {query, prepare, release, unscale_run};
-const rni_cuda_driver rni_cuda_loss_scale = {query, NULL, NULL, loss_scale_run};
-const rni_cuda_driver rni_cuda_lerp = {query, NULL, NULL, lerp_run};
+const rni_cuda_driver rni_cuda_grad_norm = {.query = query, .prepare = prepare, .release = release, .run = norm_run};
+const rni_cuda_driver rni_cuda_grad_clip = {.query = query, .prepare = prepare, .release = release, .run = clip_run};
+const rni_cuda_driver rni_cuda_sgd = {.query = query, .prepare = prepare, .release = release, .run = sgd_run};
+const rni_cuda_driver rni_cuda_adam = {.query = query, .prepare = prepare, .release = release, .run = adam_run};
+const rni_cuda_driver rni_cuda_grad_unscale = {.query = query, .prepare = prepare, .release = release, .run = unscale_run};
+const rni_cuda_driver rni_cuda_loss_scale = {.query = query, .run = loss_scale_run};
+const rni_cuda_driver rni_cuda_lerp = {.query = query, .run = lerp_run};

@@ -57,8 +57,8 @@ static void describe(const paper_convolution *c, rn_dtype dtype, char text[160])
 }
 
 /*
- * What a sum begins with when it adds to its output: so much that a beta of 0, or an output that is rounded before it is
- * added, cannot hide in the bound.
+ * What a sum begins with when it adds to its output: so much that a beta of 0, or a sum that the module's kernel rounds before
+ * it is added, cannot hide in the bound.
  */
 static void make_loud(oc_case *c)
 {
@@ -87,9 +87,10 @@ static void judge(comparison *m, const oc_case *c, rn_dtype dtype, int way, cons
                   const oc_result *expected, const oc_result *scale, tally *y)
 {
     char message[300], where[160];
-    const double worst = check_worst(c, dtype, got, expected, scale);
+    const checker *const k = &m->ways[way];
+    const double worst = check_worst(k, c, dtype, got, expected, scale);
     describe(m->convolution, dtype, where);
-    if (!check_within(c, dtype, got, expected, scale, message))
+    if (!check_within(k, c, dtype, got, expected, scale, message))
         st_fail(m->t, "%s: %s: %s", where, way_names[way], message);
     if (worst > y->worst[way]) {
         y->worst[way] = worst;
@@ -215,6 +216,7 @@ static void tell(comparison *m, const st_device *d)
 static int open_way(comparison *m, const st_device *d, int way)
 {
     checker *const k = &m->ways[way];
+    k->rounds_terms = way == CUDNN;
     setenv("RN_CUDA_DIRECT", way == OWN ? "1" : "0", 1);
     const int opened = checker_open(k, d->backend, d->index);
     unsetenv("RN_CUDA_DIRECT");

@@ -98,9 +98,9 @@ static void judge(const comparison *m, const oc_case *c, const oc_result got[WAY
     }
     for (int way = 0; way < WAYS; way++) {
         double *const worst = &m->y->worst[m->offset][way], *const variance = &m->y->variance[m->offset][way];
-        *worst = fmax(*worst, check_worst(c, m->dtype, &got[way], &expected, &scale));
+        *worst = fmax(*worst, check_worst(&m->k, c, m->dtype, &got[way], &expected, &scale));
         *variance = fmax(*variance, worst_variance(c, &got[way]));
-        if (!check_within(c, m->dtype, &got[way], &expected, &scale, message))
+        if (!check_within(&m->k, c, m->dtype, &got[way], &expected, &scale, message))
             tell_failure(m, names[way], message);
     }
     oc_result_free(&expected);

@@ -167,11 +167,18 @@ static rn_status loss_scale_run(const rni_cpu_call *c)
         m->loss_scale = fmax(m->loss_scale * p->backoff, p->least);
         m->good_steps = 0;
         m->skipped++;
+        m->uncounted += p->host_counts;
     } else if (++m->good_steps >= p->interval) {
         m->loss_scale = fmin(m->loss_scale * p->growth, p->most);
         m->good_steps = 0;
     }
     return RN_OK;
+}
+
+/* Without those that were skipped after the host had counted them. */
+static int64_t update_number(const rni_cpu_call *c)
+{
+    return c->run->optimizer_step - ((const rn_step_metrics *)rni_cpu_in(c, 1))->uncounted;
 }
 
 static void sgd_part(update_task *t, const rn_segment *segment, size_t first, size_t count, double *sum)
@@ -182,7 +189,7 @@ static void sgd_part(update_task *t, const rn_segment *segment, size_t first, si
                        .momentum = p->momentum,
                        .dampening = p->dampening,
                        .nesterov = p->nesterov,
-                       .first = t->call->run->optimizer_step <= 1};
+                       .first = update_number(t->call) <= 1};
     (void)sum;
     t->call->kernels->update.sgd(&s, t->params + first, t->grads + first, t->state ? t->state + first : NULL, count);
 }
@@ -226,7 +233,7 @@ static void adam_chunk(void *arg, size_t index)
 static rn_status adam_run(const rni_cpu_call *c)
 {
     const rn_adam_params *const p = c->op->params;
-    const double step = (double)c->run->optimizer_step;
+    const double step = (double)update_number(c);
     update_task t = {.call = c, .segments = p->segments, .num_segments = (size_t)p->num_segments};
     t.grads = rni_cpu_in(c, 0);
     t.params = rni_cpu_out(c, 0);

@@ -163,6 +163,28 @@ static rn_status param_gradient(autodiff *ad, uint32_t param, uint32_t *grad)
     return reserve_pending(ad);
 }
 
+/* The packed form that the forward convolution reads, where the device packs one way for both directions. */
+static uint32_t packed_already(const autodiff *ad, const rn_op *conv)
+{
+    const uint32_t producer = rni_graph_producer(ad->low, conv->in[1]);
+    rn_op_info info;
+    if (producer == RN_NO_VALUE)
+        return RN_NO_VALUE;
+    const rn_op *const pack = &ad->low->p.ops[producer];
+    const int usable = pack->kind == RN_OP_PACK && pack->in[1] == RN_NO_VALUE &&
+                       rni_graph_ask(ad->low, pack, &info) == RN_OK && info.one_packing;
+    return usable ? conv->in[1] : RN_NO_VALUE;
+}
+
+static rn_status pack_backward(autodiff *ad, uint32_t weight, const rn_op *conv, uint32_t *packed)
+{
+    *packed = packed_already(ad, conv);
+    if (*packed != RN_NO_VALUE)
+        return RN_OK;
+    RNI_TRY(rni_lower_pack(ad->low, weight, RN_NO_VALUE, conv->params, RN_OPF_BACKWARD_DATA, conv->path, packed));
+    return reserve_pending(ad);
+}
+
 /* in: x, packed, bias */
 static rn_status diff_conv(autodiff *ad, const rn_op *op, uint32_t dy)
 {
@@ -179,8 +201,7 @@ static rn_status diff_conv(autodiff *ad, const rn_op *op, uint32_t dy)
     RNI_TRY(open_slot(ad, op->in[0], 1, &dx));
     if (dx.target == RN_NO_VALUE)
         return RN_OK;
-    RNI_TRY(rni_lower_pack(ad->low, weight, RN_NO_VALUE, op->params, RN_OPF_BACKWARD_DATA, op->path, &packed));
-    RNI_TRY(reserve_pending(ad));
+    RNI_TRY(pack_backward(ad, weight, op, &packed));
     const uint32_t in[2] = {dy, packed};
     RNI_TRY(append(ad, RN_OP_CONV_BACKWARD_DATA, dx.accumulate ? RN_OPF_ACCUMULATE : 0, in, 2, &dx.value, 1, op));
     return close_slot(ad, &dx, op->path);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory: every root value in the arena is a block that is alive from the op that writes it first to the op that uses
- * it last; blocks alive together must not overlap. Blocks are placed one by one into the lowest gap that fits; several
- * orders are tried and the smallest result is kept. No result can be below the most bytes alive at one op.
+ * it last, or some ops longer where the device may run that op beside others; blocks alive together must not overlap.
+ * Blocks are placed one by one into the lowest gap that fits; several orders are tried and the smallest result is kept.
+ * No result can be below the most bytes alive at one op.
  */
 #include "graph/graph.h"
 #include <stdlib.h>
@@ -22,6 +23,7 @@ typedef struct placing {
     uint32_t num_blocks;
     uint32_t *block_of; /* per value; RN_NO_VALUE: none yet */
     block **order, **placed; /* placed: sorted by offset */
+    rn_op_info *infos; /* of the ops */
 } placing;
 
 static uint64_t align_up(uint64_t bytes)
@@ -29,8 +31,8 @@ static uint64_t align_up(uint64_t bytes)
     return (bytes + PLACE_ALIGN - 1) / PLACE_ALIGN * PLACE_ALIGN;
 }
 
-/* Extends the life of the block behind a value to op i. */
-static void use(placing *pl, uint32_t value, uint32_t i)
+/* Extends the life of the block behind a value from op i to op `last`. */
+static void use(placing *pl, uint32_t value, uint32_t i, uint32_t last)
 {
     const rni_program *const p = &pl->low->p;
     if (value == RN_NO_VALUE || p->values[value].role != RN_ROLE_ARENA)
@@ -40,7 +42,8 @@ static void use(placing *pl, uint32_t value, uint32_t i)
         pl->block_of[root] = pl->num_blocks;
         pl->blocks[pl->num_blocks++] = (block){root, i, i, align_up(p->values[root].bytes), 0, 0};
     }
-    pl->blocks[pl->block_of[root]].last = i;
+    block *const b = &pl->blocks[pl->block_of[root]];
+    b->last = last > b->last ? last : b->last;
 }
 
 static void find_lives(placing *pl)
@@ -48,11 +51,12 @@ static void find_lives(placing *pl)
     const rni_program *const p = &pl->low->p;
     for (uint32_t i = 0; i < p->num_ops; i++) {
         const rn_op *const op = &p->ops[i];
+        const uint32_t late = (uint32_t)pl->infos[i].late, last = late < p->num_ops - i ? i + late : p->num_ops - 1;
         for (uint32_t k = 0; k < op->num_in; k++)
-            use(pl, op->in[k], i);
+            use(pl, op->in[k], i, last);
         for (uint32_t k = 0; k < op->num_out; k++)
-            use(pl, op->out[k], i);
-        use(pl, op->workspace, i);
+            use(pl, op->out[k], i, last);
+        use(pl, op->workspace, i, i);
     }
 }
 
@@ -60,27 +64,25 @@ static void find_lives(placing *pl)
  * An op that may write its output over an input joins both blocks, when the input ends there, the output begins
  * there and both have the same size.
  */
-static rn_status join_in_place(placing *pl, uint32_t i)
+static void join_in_place(placing *pl, uint32_t i)
 {
     rni_program *const p = &pl->low->p;
     const rn_op *const op = &p->ops[i];
-    rn_op_info info;
-    RNI_TRY(rni_graph_ask(pl->low, op, &info));
-    if (info.in_place < 0 || (uint32_t)info.in_place >= op->num_in || (op->flags & RN_OPF_ACCUMULATE))
-        return RN_OK;
-    const uint32_t in = op->in[info.in_place], out = op->out[0];
+    const int32_t in_place = pl->infos[i].in_place;
+    if (in_place < 0 || (uint32_t)in_place >= op->num_in || (op->flags & RN_OPF_ACCUMULATE))
+        return;
+    const uint32_t in = op->in[in_place], out = op->out[0];
     if (in == RN_NO_VALUE || p->values[in].role != RN_ROLE_ARENA || p->values[out].role != RN_ROLE_ARENA)
-        return RN_OK;
+        return;
     const uint32_t from = pl->block_of[p->root[in]], to = pl->block_of[p->root[out]];
     block *const a = &pl->blocks[from], *const b = &pl->blocks[to];
     if (from == to || a->last != i || b->first != i || a->bytes != b->bytes)
-        return RN_OK;
+        return;
     a->last = b->last;
     b->bytes = 0;
     for (uint32_t v = 0; v < p->num_values; v++)
         if (pl->block_of[v] == to)
             pl->block_of[v] = from;
-    return RN_OK;
 }
 
 static uint64_t most_alive(const placing *pl)
@@ -194,9 +196,12 @@ static void write_offsets(placing *pl, rni_placement *out)
 
 static rn_status place(placing *pl, rni_placement *out)
 {
+    const uint32_t ops = pl->low->p.num_ops;
+    for (uint32_t i = 0; i < ops; i++)
+        RNI_TRY(rni_graph_ask(pl->low, &pl->low->p.ops[i], &pl->infos[i]));
     find_lives(pl);
-    for (uint32_t i = 0; i < pl->low->p.num_ops; i++)
-        RNI_TRY(join_in_place(pl, i));
+    for (uint32_t i = 0; i < ops; i++)
+        join_in_place(pl, i);
     for (uint32_t i = 0; i < pl->num_blocks; i++)
         pl->order[i] = &pl->blocks[i];
     out->lower_bound = most_alive(pl);
@@ -209,14 +214,16 @@ rn_status rni_graph_place(rni_lowering *low, rni_placement *out)
 {
     const rn_allocator *const allocator = low->p.allocator;
     const uint32_t n = low->p.num_values + 1;
+    const uint32_t ops = low->p.num_ops + 1;
     placing pl = {.low = low};
     rn_status status = RN_OK;
     pl.blocks = rni_calloc(allocator, n, sizeof *pl.blocks);
     pl.block_of = rni_alloc(allocator, n * sizeof *pl.block_of);
     pl.order = rni_calloc(allocator, n, sizeof *pl.order);
     pl.placed = rni_calloc(allocator, n, sizeof *pl.placed);
-    if (!pl.blocks || !pl.block_of || !pl.order || !pl.placed) {
-        status = rni_nomem("placing values", n * sizeof *pl.blocks);
+    pl.infos = rni_calloc(allocator, ops, sizeof *pl.infos);
+    if (!pl.blocks || !pl.block_of || !pl.order || !pl.placed || !pl.infos) {
+        status = rni_nomem("placing values", n * sizeof *pl.blocks + ops * sizeof *pl.infos);
     } else {
         memset(pl.block_of, 0xff, n * sizeof *pl.block_of);
         status = place(&pl, out);
@@ -225,5 +232,6 @@ rn_status rni_graph_place(rni_lowering *low, rni_placement *out)
     rni_free(allocator, pl.block_of);
     rni_free(allocator, pl.order);
     rni_free(allocator, pl.placed);
+    rni_free(allocator, pl.infos);
     return status;
 }

@@ -51,6 +51,7 @@ rn_loss_scale_params rni_plan_loss_scaling(const rn_plan *p)
         .least = LEAST,
         .most = MOST,
         .interval = o->loss_scale_interval,
+        .host_counts = !p->dev->info.host_memory,
     };
 }
 

@@ -15,7 +15,13 @@ rn_status rni_plan_clear_metrics(rn_plan *p, size_t at, size_t bytes)
 static rn_status read_metrics(rn_plan *p, rn_step_metrics *out)
 {
     RNI_TRY(rni_device_wait(p->dev));
-    return p->dev->backend->copy_out(p->dev->dev, p->dev->queue, out, p->metrics_storage->data, sizeof *out);
+    RNI_TRY(p->dev->backend->copy_out(p->dev->dev, p->dev->queue, out, p->metrics_storage->data, sizeof *out));
+    if (!p->scales || !out->uncounted)
+        return RN_OK;
+    /* Now the host learns which of the updates that it counted were skipped. */
+    p->optimizer->steps -= out->uncounted;
+    out->uncounted = 0;
+    return rni_plan_clear_metrics(p, offsetof(rn_step_metrics, uncounted), sizeof out->uncounted);
 }
 
 /* The mark of a running accumulation stays: it decides about the update. So does the loss scale. */

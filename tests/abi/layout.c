@@ -415,12 +415,14 @@ SIZE(rn_augment_params, 16);
 FIELD(rn_augment_params, num_steps, 0, 8);
 FIELD(rn_augment_params, steps, 8, 8);
 
-SIZE(rn_loss_scale_params, 40);
+SIZE(rn_loss_scale_params, 48);
 FIELD(rn_loss_scale_params, growth, 0, 8);
 FIELD(rn_loss_scale_params, backoff, 8, 8);
 FIELD(rn_loss_scale_params, least, 16, 8);
 FIELD(rn_loss_scale_params, most, 24, 8);
 FIELD(rn_loss_scale_params, interval, 32, 8);
+FIELD(rn_loss_scale_params, host_counts, 40, 4);
+FIELD(rn_loss_scale_params, reserved, 44, 4);
 
 SIZE(rn_step_metrics, 96); /* first released: at least 64 */
 FIELD(rn_step_metrics, loss_sum, 0, 8);
@@ -434,7 +436,7 @@ FIELD(rn_step_metrics, step_nonfinite, 56, 8);
 FIELD(rn_step_metrics, loss_scale, 64, 8);
 FIELD(rn_step_metrics, good_steps, 72, 8);
 FIELD(rn_step_metrics, skipped, 80, 8);
-FIELD(rn_step_metrics, reserved, 88, 8);
+FIELD(rn_step_metrics, uncounted, 88, 8);
 
 SIZE(rn_op, 72);
 FIELD(rn_op, struct_size, 0, 8);
@@ -450,12 +452,14 @@ FIELD(rn_op, path, 56, 8);
 FIELD(rn_op, workspace, 64, 4);
 FIELD(rn_op, reserved, 68, 4);
 
-SIZE(rn_op_info, 32);
+SIZE(rn_op_info, 40);
 FIELD(rn_op_info, struct_size, 0, 8);
 FIELD(rn_op_info, workspace, 8, 8);
 FIELD(rn_op_info, out_bytes, 16, 8);
 FIELD(rn_op_info, in_place, 24, 4);
-FIELD(rn_op_info, reserved, 28, 4);
+FIELD(rn_op_info, one_packing, 28, 4);
+FIELD(rn_op_info, late, 32, 4);
+FIELD(rn_op_info, reserved, 36, 4);
 
 SIZE(rn_program_desc, 32);
 FIELD(rn_program_desc, struct_size, 0, 8);

@@ -152,24 +152,27 @@ static int may_round_again(const rn_op *op)
 }
 
 /* Like the case, with as much room as that takes. */
-static oc_case with_room(const oc_case *c)
+static oc_case with_room(const checker *k, const oc_case *c)
 {
+    const rn_op *const op = &c->ops[c->num_ops - 1];
     oc_case loose = *c;
-    loose.rounds_again += may_round_again(&c->ops[c->num_ops - 1]);
+    loose.rounds_again += may_round_again(op);
+    loose.rounds_term =
+        k->rounds_terms && op->kind == RN_OP_CONV_BACKWARD_DATA && (op->flags & RN_OPF_ACCUMULATE) != 0;
     return loose;
 }
 
-int check_within(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+int check_within(const checker *k, const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
                  const oc_result *scale, char message[300])
 {
-    const oc_case loose = with_room(c);
+    const oc_case loose = with_room(k, c);
     return oc_compare(&loose, dtype, got, expected, scale, message);
 }
 
-double check_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
-                   const oc_result *scale)
+double check_worst(const checker *k, const oc_case *c, rn_dtype dtype, const oc_result *got,
+                   const oc_result *expected, const oc_result *scale)
 {
-    const oc_case loose = with_room(c);
+    const oc_case loose = with_room(k, c);
     return oc_worst(&loose, dtype, got, expected, scale);
 }
 
@@ -198,7 +201,7 @@ static void check_dtype(checker *k, const oc_case *c, int which, const oc_result
     t->ran[which] += outcome != OC_UNSUPPORTED;
     t->unsupported[which] += outcome == OC_UNSUPPORTED;
     int wrong = outcome == OC_FAILED || missing ||
-                (outcome == OC_OK && !check_within(c, dtypes[which], &got, expected, scale, message));
+                (outcome == OC_OK && !check_within(k, c, dtypes[which], &got, expected, scale, message));
     if (outcome == OC_OK && !wrong)
         wrong = !same_other_ways(k, c, dtypes[which], &got, message) ||
                 !same_in_any_order(k, c, dtypes[which], &got, message);

@@ -14,6 +14,7 @@ typedef struct checker {
     oc_host *host;
     oc_machine reference, machine;
     void (*simulator)(const char *setting, int64_t value); /* a simulated device's; NULL: a real one */
+    int rounds_terms; /* 1: in bf16 a convolution's data gradient is rounded before it is added: cuDNN's engines do so */
     int most; /* failures after which check_all() ends; 0: it goes on */
     int failures; /* each has printed a line that begins with "FAILED" */
     int ran, unsupported; /* cases, each dtype counted by itself */
@@ -41,10 +42,10 @@ void check_all(checker *k);
 /* How operands are made: for bf16 and f16 as they can hold them, so that f64 computes with the same. */
 oc_options check_options_of(rn_dtype dtype);
 /* oc_compare() and oc_worst(), where bf16 and f16 may round once more than it must. */
-int check_within(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
+int check_within(const checker *k, const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
                  const oc_result *scale, char message[300]);
-double check_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_result *expected,
-                   const oc_result *scale);
+double check_worst(const checker *k, const oc_case *c, rn_dtype dtype, const oc_result *got,
+                   const oc_result *expected, const oc_result *scale);
 /* What a case gives in f64 from the operands that a run in `dtype` has, and on absolute ones: the scale of its bound. */
 int check_reference(const checker *k, const oc_case *c, rn_dtype dtype, oc_result *expected, oc_result *scale,
                     char message[300]);

@@ -104,6 +104,7 @@ int main(int argc, char **argv)
     if (k.failures || !checker_open(&k, backend, s.device))
         return 1;
     find_simulator(&k, module);
+    k.rounds_terms = module && !(getenv("RN_CUDA_DIRECT") && strcmp(getenv("RN_CUDA_DIRECT"), "1") == 0);
     check(&k);
     checker_close(&k);
     if (module)

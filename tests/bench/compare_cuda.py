@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True
 CASES = {f"{arch}_b{batch}_{dtype}": {"arch": arch, "batch": batch, "dtype": dtype}
          for arch, batches in (("tutorial", (100, 512)), ("cifar_resnet20", (128,)), ("cifar_resnet56", (128,)),
                                ("resnet50", (256,)))
-         for batch in batches for dtype in ("fp32", "bf16")}
+         for batch in batches for dtype in ("fp32", "bf16", "fp16")}
 
 
 def is_tutorial(case):
@@ -52,17 +52,21 @@ class Peer:
             self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=True, capturable=True)
         else:
             self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=case["dtype"] == "fp16")
         self.add("eager", self.model)
         if compiled:
             self.add("compiled", torch.compile(self.model))
 
     def add(self, name, network):
+        half = self.torch.float16 if self.case["dtype"] == "fp16" else self.torch.bfloat16
+
         def step():
             self.optimizer.zero_grad(set_to_none=True)
-            with self.torch.autocast("cuda", dtype=self.torch.bfloat16, enabled=self.case["dtype"] == "bf16"):
+            with self.torch.autocast("cuda", dtype=half, enabled=self.case["dtype"] != "fp32"):
                 loss = self.criterion(network(self.x), self.labels)
-            loss.backward()
-            self.optimizer.step()
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
 
         self.ways[name] = step
         self.ways[name + ", graph"] = self.capture(step)

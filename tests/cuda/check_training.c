@@ -168,7 +168,8 @@ START_TEST(loss_scale_moves_as_on_the_cpu)
     unsetenv("RN_CUDA_DIRECT");
     int grew = 0;
     for (int i = 0; i < overflowing.steps; i++) {
-        ck_assert_msg(gpu.scales[i] == cpu.scales[i], "step %d: scale %g, on the CPU %g", i, gpu.scales[i], cpu.scales[i]);
+        ck_assert_msg(gpu.scales[i] == cpu.scales[i], "step %d: scale %g, on the CPU %g", i, gpu.scales[i],
+                      cpu.scales[i]);
         grew += i > 0 && gpu.scales[i] > gpu.scales[i - 1];
     }
     ck_assert_int_eq(gpu.skipped, cpu.skipped);
@@ -192,6 +193,36 @@ START_TEST(loss_scale_in_streams_and_as_graphs)
     ck_assert_msg(graphs.skipped >= 4 && graphs.skipped <= last, "%d steps were skipped", (int)graphs.skipped);
     sim_outcome_free(&graphs);
     sim_outcome_free(&streams);
+    sim_settled();
+}
+END_TEST
+
+/* Adam's steps depend on their number. A host that never looks counts the skipped ones, the device does not. */
+START_TEST(skipped_updates_have_no_number)
+{
+    sim_training t = overflowing;
+    sim_outcome looking;
+    sim_parts parts;
+    rn_device *dev = NULL;
+    rn_metrics metrics = RN_METRICS_INIT;
+    t.adam = 1;
+    sim_train_alone(&t, &looking);
+    ck_assert_int_ge(looking.skipped, 4);
+    rn_context *const ctx = sim_device(&dev);
+    ck_ok(sim_begin(dev, &t, &parts));
+    for (int step = 0; step < t.steps; step++)
+        ck_ok(sim_step(dev, &t, &parts, step));
+    ck_assert_int_eq(rn_optimizer_steps(parts.optimizer), t.steps);
+    ck_ok(rn_plan_metrics(parts.plan, &metrics, 0));
+    ck_assert_int_eq(metrics.skipped, looking.skipped);
+    ck_assert_int_eq(rn_optimizer_steps(parts.optimizer), t.steps - metrics.skipped);
+    size_t count;
+    float *const first = sim_first_parameter(parts.model, &count);
+    ck_assert_mem_eq(first, looking.state, count * sizeof *first);
+    free(first);
+    sim_end(&parts);
+    rn_context_release(ctx);
+    sim_outcome_free(&looking);
     sim_settled();
 }
 END_TEST
@@ -242,9 +273,31 @@ START_TEST(the_same_bits_in_streams_and_as_graphs)
     for (int step = 0; step < 4; step++)
         ck_ok(sim_step(dev, &small, &parts, step));
     ck_assert_int_gt(sim.get("graphs"), 0);
+    ck_assert_int_ge(sim.get("graph_width"), 5); /* the rest, and gradients of filters in all other lanes */
     sim_end(&parts);
     rn_context_release(ctx);
     sim_outcome_free(&graphs);
+    sim_outcome_free(&streams);
+    sim_settled();
+}
+END_TEST
+
+/* So many layers that memory of gradients is used again while others of them are still on their way. */
+START_TEST(the_same_bits_of_a_deep_net_as_graph)
+{
+    static const sim_training deep = {
+        .net = "cifar_resnet32", .batch = 2, .side = 8, .steps = 3, .dtype = RN_F32, .accumulate = 1};
+    sim_outcome graphs, streams;
+    setenv("RN_CUDA_GRAPH", "0", 1);
+    sim_train_alone(&deep, &streams);
+    unsetenv("RN_CUDA_GRAPH");
+    for (int order = 1; order <= 2; order++) {
+        sim.set("order", order);
+        sim_train_alone(&deep, &graphs);
+        sim_same(&graphs, &streams, deep.steps, order == 1 ? "descending" : "random");
+        sim_outcome_free(&graphs);
+    }
+    sim.set("order", 0);
     sim_outcome_free(&streams);
     sim_settled();
 }
@@ -402,9 +455,11 @@ int main(int argc, char **argv)
         tutorial_f16,
         loss_scale_moves_as_on_the_cpu,
         loss_scale_in_streams_and_as_graphs,
+        skipped_updates_have_no_number,
         the_same_bits_again,
         the_same_bits_in_any_order_of_blocks,
         the_same_bits_in_streams_and_as_graphs,
+        the_same_bits_of_a_deep_net_as_graph,
         the_same_bits_when_capture_is_refused,
         the_same_bits_when_an_op_cannot_be_captured,
         copies_of_another_thread_during_a_capture,

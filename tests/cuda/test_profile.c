@@ -6,7 +6,7 @@
 #include "simulated.h"
 #include <time.h>
 
-static const sim_training small = {"tutorial", 2, 8, 3, 0, RN_F32, 1};
+static const sim_training small = {"tutorial", 2, 8, 3, 0, RN_F32, 1, 0, 0};
 
 static rn_status keep(void *user, const char *data, size_t length)
 {

@@ -258,7 +258,8 @@ static void *train(void *arg)
 
 START_TEST(two_trainings_at_once)
 {
-    static const sim_training both[] = {{"tutorial", 3, 8, 8, 0, RN_F32, 1}, {"tutorial", 2, 8, 8, 1, RN_F32, 2}};
+    static const sim_training both[] = {{"tutorial", 3, 8, 8, 0, RN_F32, 1, 0, 0},
+                                        {"tutorial", 2, 8, 8, 1, RN_F32, 2, 0, 0}};
     sim_outcome alone[2];
     rn_device *dev = NULL;
     pthread_t threads[2];

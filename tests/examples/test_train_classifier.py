@@ -363,6 +363,17 @@ class Resume(Case):
         again = self.run_it(*self.cifar, *self.flags, "--out", self.out, "--resume")
         self.assertEqual(again.stdout, done.stdout.splitlines()[-1] + "\n")
 
+    def test_fp16(self):
+        """The scale of the loss goes on, too."""
+        flags = [*self.cifar, "--batch", "40", "--limit-test", "20", "--dtype", "fp16", "--out"]
+        whole = self.folder / "whole-fp16"
+        self.run_it(*flags, whole, "--epochs", 2)
+        self.run_it(*flags, self.out, "--epochs", 1)
+        self.run_it(*flags, self.out, "--epochs", 2, "--resume")
+        self.assertEqual(self.history(), self.history(whole))
+        self.assertEqual(self.weights(), self.weights(whole))
+        self.fails(2, "--dtype: expected fp32, bf16 or fp16, got 'fp8'", *flags, self.out, "--dtype", "fp8")
+
     def test_more_epochs(self):
         flags = [*self.cifar, "--batch", "40", "--limit-test", "20", "--out"]
         whole = self.folder / "whole-tutorial"

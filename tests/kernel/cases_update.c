@@ -49,10 +49,12 @@ static void sgd_of(oc_case *c, oc_rng *rng, int64_t length, uint64_t num, int in
     *p = (rn_sgd_params){.momentum = index % 4 ? 0.9 : 0, .num_segments = num, .segments = c->segments};
     p->nesterov = index % 4 == 3;
     p->dampening = index % 4 == 2 ? 0.5 : 0;
-    c->run.optimizer_step = index % 3 == 2 ? 1 : 5;
+    const int64_t uncounted = index % 5 == 4 ? 3 : 0;
+    c->run.optimizer_step = uncounted + (index % 3 == 2 ? 1 : 5);
     oc_op(c, RN_OP_SGD, 0, sizeof *p);
     const uint32_t g = oc_vector(c, rng, RN_F32, length, OC_NORMAL), metrics = oc_metrics(c, rng);
     c->values[metrics].data[7] = index % 8 == 6; /* step_nonfinite: skipped */
+    c->values[metrics].data[11] = (double)uncounted;
     const uint32_t params = oc_vector(c, rng, RN_F32, length, OC_NORMAL);
     const uint32_t buf = p->momentum > 0 ? oc_vector(c, rng, RN_F32, length, OC_NORMAL) : RN_NO_VALUE;
     oc_in(c, g);
@@ -82,10 +84,10 @@ static int bench_sgd(oc_case *c, oc_rng *rng, int index)
     return 1;
 }
 
-static void adam_scales(oc_case *c, uint32_t g, uint32_t p, uint32_t state, uint64_t stride)
+static void adam_scales(oc_case *c, uint32_t g, uint32_t p, uint32_t state, uint64_t stride, int64_t uncounted)
 {
     const rn_adam_params *const a = &c->params.adam;
-    const double t = (double)c->run.optimizer_step, c1 = 1 - pow(a->beta1, t), c2 = 1 - pow(a->beta2, t);
+    const double t = (double)(c->run.optimizer_step - uncounted), c1 = 1 - pow(a->beta1, t), c2 = 1 - pow(a->beta2, t);
     double *const scale = oc_scale(c, p), *const moments = oc_scale(c, state);
     for (size_t i = 0; i < c->values[p].count; i++) {
         const double w = fabs(c->values[p].data[i]), d = fabs(c->values[g].data[i]) + 0.02 * w;
@@ -103,17 +105,19 @@ static void adam_of(oc_case *c, oc_rng *rng, int64_t length, uint64_t num, int i
     *p = (rn_adam_params){.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decoupled = index % 2, .num_segments = num};
     p->segments = c->segments;
     p->state_stride = (uint64_t)length;
-    c->run.optimizer_step = index % 3 == 2 ? 1 : 7;
+    const int64_t uncounted = index % 5 == 4 ? 3 : 0;
+    c->run.optimizer_step = uncounted + (index % 3 == 2 ? 1 : 7);
     oc_op(c, RN_OP_ADAM, 0, sizeof *p);
     const uint32_t g = oc_vector(c, rng, RN_F32, length, OC_NORMAL), metrics = oc_metrics(c, rng);
     c->values[metrics].data[7] = index % 8 == 6;
+    c->values[metrics].data[11] = (double)uncounted;
     const uint32_t params = oc_vector(c, rng, RN_F32, length, OC_NORMAL);
     const uint32_t state = oc_vector(c, rng, RN_F32, 2 * length, OC_POSITIVE);
     oc_in(c, g);
     oc_in(c, metrics);
     oc_out(c, params, OC_BOUND);
     oc_out(c, state, OC_BOUND);
-    adam_scales(c, g, params, state, p->state_stride);
+    adam_scales(c, g, params, state, p->state_stride, uncounted);
     c->bytes = 4.0 * (double)length * 7;
 }
 
@@ -219,7 +223,7 @@ static void make_unscale(oc_case *c, oc_rng *rng, int index)
 static void make_loss_scale(oc_case *c, oc_rng *rng, int index)
 {
     oc_begin(c, "loss_scale");
-    c->params.loss_scale = (rn_loss_scale_params){2, 0.5, 0x1p-24, 0x1p24, oc_range(rng, 1, 8)};
+    c->params.loss_scale = (rn_loss_scale_params){2, 0.5, 0x1p-24, 0x1p24, oc_range(rng, 1, 8), index % 3 == 0, 0};
     if (index % 5 == 4)
         c->params.loss_scale.growth = c->params.loss_scale.backoff = 1;
     oc_op(c, RN_OP_LOSS_SCALE, 0, sizeof(rn_loss_scale_params));

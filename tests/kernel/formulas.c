@@ -516,6 +516,11 @@ static void grad_clip(const formula *f)
             out(f, 0)[p->segments[s].offset + i] *= factor;
 }
 
+static double update_number(const formula *f)
+{
+    return (double)f->c->run.optimizer_step - in(f, 1)[11];
+}
+
 static void sgd(const formula *f)
 {
     const rn_sgd_params *const p = &f->c->params.sgd;
@@ -525,7 +530,7 @@ static void sgd(const formula *f)
             double g = in(f, 0)[i] + s->weight_decay * out(f, 0)[i];
             if (p->momentum > 0) {
                 double *const buf = &out(f, 1)[i];
-                *buf = f->c->run.optimizer_step == 1 ? g : p->momentum * *buf + (1 - p->dampening) * g;
+                *buf = update_number(f) == 1 ? g : p->momentum * *buf + (1 - p->dampening) * g;
                 g = p->nesterov ? g + p->momentum * *buf : *buf;
             }
             out(f, 0)[i] -= f->c->lr[s->group] * g;
@@ -536,7 +541,7 @@ static void sgd(const formula *f)
 static void adam(const formula *f)
 {
     const rn_adam_params *const p = &f->c->params.adam;
-    const double t = (double)f->c->run.optimizer_step;
+    const double t = update_number(f);
     for (uint64_t k = 0; in(f, 1)[7] == 0 && k < p->num_segments; k++) {
         const rn_segment *const s = &p->segments[k];
         const double lr = f->c->lr[s->group];
@@ -571,6 +576,7 @@ static void loss_scale(const formula *f)
     double *const m = out(f, 0), grown = m[8] * p->growth, less = m[8] * p->backoff;
     const int grows = m[7] == 0 && m[9] + 1 >= (double)p->interval;
     m[10] += m[7] != 0;
+    m[11] += m[7] != 0 && p->host_counts;
     m[9] = m[7] != 0 || grows ? 0 : m[9] + 1;
     if (m[7] != 0)
         m[8] = less < p->least ? p->least : less;

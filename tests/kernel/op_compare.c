@@ -23,26 +23,44 @@ static size_t used(const oc_value *v, int64_t batch)
     return v->v.batch_axis == 0 ? v->count / (size_t)v->v.dims[0] * (size_t)batch : v->count;
 }
 
-/* Sums of bf16 and f16 operands are f32; an output of these types is rounded once more. */
-static double tolerance(const oc_case *c, const oc_value *v, rn_dtype compute, double expected, double scale)
+/* An element that is compared: what it should be, and the scale of its bound. */
+typedef struct element {
+    const oc_value *v;
+    size_t index;
+    double expected, scale;
+} element;
+
+/* What was added to what the element held before the run. */
+static double term_of(const element *e, rn_dtype dtype)
 {
-    const rn_dtype dtype = oc_dtype_of(v, compute);
+    return fabs(e->expected - oc_stored(dtype, e->v->data[e->index]));
+}
+
+/*
+ * Sums of bf16 and f16 operands are f32; an output of these types is rounded once more. Where the term is rounded by itself,
+ * it is off by half a unit of its own size, and so are the errors of its sum, before it is added and the result rounded.
+ */
+static double tolerance(const oc_case *c, const element *e, rn_dtype compute)
+{
+    const rn_dtype dtype = oc_dtype_of(e->v, compute);
     const int single = dtype == RN_F32 || compute != RN_F64;
     const rounding half = rounding_of(compute), last = rounding_of(dtype);
     const double eps = single ? (double)FLT_EPSILON : DBL_EPSILON;
-    const double sums = c->factor * sqrt(c->terms) * eps * scale + (single ? (double)FLT_MIN : DBL_MIN);
-    const double again = c->rounds_again * (half.relative * scale + half.absolute);
-    return (sums + again) * (1 + last.relative) + last.relative * fabs(expected) + last.absolute;
+    const double sums = c->factor * sqrt(c->terms) * eps * e->scale + (single ? (double)FLT_MIN : DBL_MIN);
+    const double again = c->rounds_again * (half.relative * e->scale + half.absolute);
+    const double term = c->rounds_term ? last.relative * (term_of(e, dtype) + sums) + last.absolute : 0;
+    return (sums + again + term) * (1 + last.relative) + last.relative * fabs(e->expected) + last.absolute;
 }
 
-static int within(const oc_case *c, const oc_value *v, rn_dtype compute, double got, double expected, double scale)
+static int within(const oc_case *c, const element *e, rn_dtype compute, double got)
 {
+    const double expected = e->expected;
     if (isnan(expected) || isnan(got))
         return isnan(expected) && isnan(got);
-    const double kept = oc_stored(oc_dtype_of(v, compute), expected);
-    if (v->check == OC_EXACT || isinf(kept))
+    const double kept = oc_stored(oc_dtype_of(e->v, compute), expected);
+    if (e->v->check == OC_EXACT || isinf(kept))
         return got == kept;
-    return got == expected || fabs(got - expected) <= tolerance(c, v, compute, expected, scale);
+    return got == expected || fabs(got - expected) <= tolerance(c, e, compute);
 }
 
 /* Numbers that are counted are exact; the others are sums in double of what the compute type gave. */
@@ -77,11 +95,11 @@ int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_
         const double most = c->shared_scale ? largest(scale->data[i], used(v, c->run.batch)) : 0;
         for (size_t k = 0; k < used(v, c->run.batch); k++) {
             const double a = got->data[i][k], b = expected->data[i][k];
-            const double s = scale_of(v, dtype, scale->data[i], k, most);
-            if (v->check == OC_METRICS ? metric_within(k, a, b) : within(c, v, dtype, a, b, s))
+            const element e = {v, k, b, scale_of(v, dtype, scale->data[i], k, most)};
+            if (v->check == OC_METRICS ? metric_within(k, a, b) : within(c, &e, dtype, a))
                 continue;
             snprintf(message, 300, "value %u, element %zu of %zu: %.9g, expected %.9g, off by %.3g of %.3g allowed",
-                     (unsigned)i, k, v->count, a, b, fabs(a - b), tolerance(c, v, dtype, b, s));
+                     (unsigned)i, k, v->count, a, b, fabs(a - b), tolerance(c, &e, dtype));
             return 0;
         }
     }
@@ -89,11 +107,11 @@ int oc_compare(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc_
 }
 
 /* An error as a share of its bound. Never NaN, which fmax() would drop. */
-static double share_of(const oc_case *c, const oc_value *v, rn_dtype dtype, double got, double expected, double scale)
+static double share_of(const oc_case *c, const element *e, rn_dtype dtype, double got)
 {
     if (!isfinite(got))
-        return within(c, v, dtype, got, expected, scale) ? 0 : INFINITY;
-    const double share = fabs(got - expected) / tolerance(c, v, dtype, expected, scale);
+        return within(c, e, dtype, got) ? 0 : INFINITY;
+    const double share = fabs(got - e->expected) / tolerance(c, e, dtype);
     return isnan(share) ? INFINITY : share;
 }
 
@@ -107,8 +125,8 @@ double oc_worst(const oc_case *c, rn_dtype dtype, const oc_result *got, const oc
             continue;
         const double most = c->shared_scale ? largest(scale->data[i], used(v, c->run.batch)) : 0;
         for (size_t k = 0; k < used(v, c->run.batch); k++) {
-            worst = fmax(worst, share_of(c, v, dtype, got->data[i][k], expected->data[i][k],
-                                         scale_of(v, dtype, scale->data[i], k, most)));
+            const element e = {v, k, expected->data[i][k], scale_of(v, dtype, scale->data[i], k, most)};
+            worst = fmax(worst, share_of(c, &e, dtype, got->data[i][k]));
         }
     }
     return worst;

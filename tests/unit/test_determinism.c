@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The same bits for any number of threads, for any order of tasks, and for an image in any batch. */
 #include "../common/nets.h"
+#include "base/half.h"
 #include "support.h"
 
 enum { BATCH = 7, STEPS = 5, CLASSES = 10, MAX_BYTES = 1 << 21 };
@@ -15,7 +16,7 @@ typedef struct outcome {
 /* Of the tensors a plan of this type takes. */
 static rn_dtype host_dtype(rn_dtype compute)
 {
-    return compute == RN_BF16 ? RN_F32 : compute;
+    return rni_wide_dtype(compute);
 }
 
 static rn_tensor *images(rn_context *ctx, rn_dtype dtype, int64_t n, int64_t side, uint64_t seed)
@@ -152,6 +153,12 @@ START_TEST(training_in_bf16_with_threads)
 }
 END_TEST
 
+START_TEST(training_in_f16_with_threads)
+{
+    train_with_threads(RN_F16);
+}
+END_TEST
+
 START_TEST(training_in_double_with_threads)
 {
     rn_context_options options = RN_CONTEXT_OPTIONS_INIT;
@@ -231,9 +238,9 @@ static void infer_all(rn_dtype dtype, int32_t threads, float *logits)
 
 START_TEST(inference_in_any_batch)
 {
-    static const rn_dtype dtypes[] = {RN_F32, RN_BF16};
+    static const rn_dtype dtypes[] = {RN_F32, RN_BF16, RN_F16};
     float one[9 * CLASSES], more[9 * CLASSES];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         infer_all(dtypes[i], 1, one);
         for (int32_t threads = 2; threads <= 3; threads++) {
             infer_all(dtypes[i], threads, more);
@@ -250,6 +257,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, training_with_threads);
     tcase_add_test(tcase, training_in_bf16_with_threads);
+    tcase_add_test(tcase, training_in_f16_with_threads);
     tcase_add_test(tcase, training_in_double_with_threads);
     tcase_add_test(tcase, training_with_the_hosts_parallel_for);
     tcase_add_test(tcase, inference_in_any_batch);

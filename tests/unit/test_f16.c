@@ -53,8 +53,8 @@ static uint16_t nearest(float f, uint16_t below)
 static void expect(float f, uint16_t magnitude, uint16_t got, int level)
 {
     const uint16_t sign = signbit(f) ? 0x8000 : 0;
-    ck_assert_msg(got == (sign | magnitude), "level %d: %a is 0x%04x, expected 0x%04x", level, (double)f, got,
-                  sign | magnitude);
+    if (got != (sign | magnitude))
+        ck_abort_msg("level %d: %a is 0x%04x, expected 0x%04x", level, (double)f, got, sign | magnitude);
 }
 
 /* Every f32 that lies at, just beside or halfway between two f16, of both signs, and everything in between at random. */
@@ -82,14 +82,16 @@ START_TEST(rounding)
 {
     enum { EACH = 9, FINITE = 0x7c00 };
     static float values[2 * EACH * FINITE];
-    static uint16_t rounded[2 * EACH * FINITE];
+    static uint16_t rounded[2 * EACH * FINITE], expected[2 * EACH * FINITE];
     uint64_t random = 1;
     size_t count = 0;
     for (int below = 0; below < FINITE; below++) {
         const size_t n = neighbours((uint16_t)below, values + count, &random);
         ck_assert_uint_eq(n, EACH);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             values[count + n + i] = -values[count + i];
+            expected[count + i] = expected[count + n + i] = nearest(values[count + i], (uint16_t)below);
+        }
         count += 2 * n;
     }
     for (int32_t level = 0; level <= rni_cpu_usable_level(UINT32_MAX); level++) {
@@ -97,7 +99,7 @@ START_TEST(rounding)
         rni_kernels_init(&k, level);
         k.convert_f16.narrow(rounded, values, count - 3);
         for (size_t i = 0; i < count - 3; i++)
-            expect(values[i], nearest(values[i], (uint16_t)(i / (2 * EACH))), rounded[i], (int)level);
+            expect(values[i], expected[i], rounded[i], (int)level);
     }
 }
 END_TEST
@@ -131,14 +133,19 @@ START_TEST(beyond_the_range)
 }
 END_TEST
 
-/* Below 2^-26 and above 2^17 all are 0 or infinite: some are enough. */
+/*
+ * How many blocks of 2^16 floats a test moves on by: with an argument, all of those that are neither 0 nor infinite in f16.
+ * Without one some of them are looked at, in different places of each exponent's 128.
+ */
+static int all;
+
 static uint32_t after(uint32_t block)
 {
-    return block >> 7 < 101 || block >> 7 > 144 ? block + 61 : block + 1;
+    return all && block >> 7 >= 101 && block >> 7 <= 144 ? block + 1 : block + 61;
 }
 
-/* Every finite f32 of one sign, against double: rounding to a multiple of the spacing at its size. */
-START_TEST(every_float)
+/* Finite f32 of one sign, against double: rounding to a multiple of the spacing at its size. */
+START_TEST(floats)
 {
     struct rni_cpu_kernels k;
     enum { BLOCK = 1 << 16 };
@@ -164,15 +171,16 @@ START_TEST(every_float)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
+    all = argc > 1 && strcmp(argv[1], "all") == 0;
     Suite *suite = suite_create("f16");
     TCase *tcase = tcase_create("f16");
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, widening);
     tcase_add_test(tcase, rounding);
     tcase_add_test(tcase, beyond_the_range);
-    tcase_add_test(tcase, every_float);
+    tcase_add_test(tcase, floats);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -5,10 +5,11 @@
  * Both compute the same sums in another order and association, so each element differs by some roundings of its terms:
  * in double 1e-12 of a tensor's norm leaves room for some thousand, and 2e-7 for gradients and running statistics,
  * which are rounded to float (6e-8) in both. In float 1e-5 holds for single layers and blocks, where no ReLU's
- * input is near 0; nets are compared in double only. In bf16 (eps 2^-8) unfused plans also round what fused ones keep in
+ * input is near 0; nets are compared in double only. In bf16 (eps 2^-8) and f16 (an eighth of it) unfused plans also round what fused ones keep in
  * registers: 2 % of a norm.
  */
 #include "../common/nets.h"
+#include "base/half.h"
 #include "support.h"
 
 #include <math.h>
@@ -30,7 +31,7 @@ typedef struct pair {
 /* Of tensors outside of a plan. */
 static rn_dtype host_dtype(const pair *p)
 {
-    return p->dtype == RN_BF16 ? RN_F32 : p->dtype;
+    return rni_wide_dtype(p->dtype);
 }
 
 static rn_plan *make_plan(rn_model *m, int32_t mode, uint64_t flags, rn_dtype dtype, int32_t rank, const int64_t *dims)
@@ -111,7 +112,8 @@ static double norm(const rn_tensor *a, const rn_tensor *b)
 static void compare(const pair *p, const char *what, const rn_tensor *a, const rn_tensor *b, double floor)
 {
     ck_assert_int_eq(rn_tensor_count(a), rn_tensor_count(b));
-    double compute = p->dtype == RN_BF16 ? 2e-2 : p->dtype == RN_F32 ? 1e-5 : 1e-12, store = rn_tensor_dtype(a) == RN_F32 ? 2e-7 : 0;
+    const double compute = p->dtype == RN_BF16 ? 2e-2 : p->dtype == RN_F16 ? 2.5e-3 : p->dtype == RN_F32 ? 1e-5 : 1e-12;
+    const double store = rn_tensor_dtype(a) == RN_F32 ? 2e-7 : 0;
     double difference = norm(a, b), size = norm(b, NULL);
     ck_assert_msg(difference <= fmax(compute, store) * size + compute * floor, "%s, %s: differs by %.2e of %.2e",
                   p->name, what, difference, size);
@@ -185,6 +187,7 @@ START_TEST(layers_and_blocks)
         check_pair(ctx, net->name, net->build(ctx), net->rank, net->dims, RN_F64);
         check_pair(ctx, net->name, net->build(ctx), net->rank, net->dims, RN_F32);
         check_pair(ctx, net->name, net->build(ctx), net->rank, net->dims, RN_BF16);
+        check_pair(ctx, net->name, net->build(ctx), net->rank, net->dims, RN_F16);
     }
     rn_context_release(ctx);
 }

@@ -170,9 +170,12 @@ enum {
     RN_OP_GRAD_NORM,
     /** in: metrics. out: grads. params rn_segments, clip_norm: times min(1, clip_norm / (grad_norm + 1e-6)). */
     RN_OP_GRAD_CLIP,
-    /** in: grads, metrics. out: params, state. params rn_sgd_params then segments. Skipped when metrics.step_nonfinite. */
+    /**
+     * in: grads, metrics. out: params, state. params rn_sgd_params then segments. Skipped when metrics.step_nonfinite. It is
+     * update number run->optimizer_step - metrics.uncounted.
+     */
     RN_OP_SGD,
-    /** in: grads, metrics. out: params, state (m, then v). params rn_adam_params then segments. Skipped as SGD. */
+    /** in: grads, metrics. out: params, state (m, then v). params rn_adam_params then segments. Skipped and counted as SGD. */
     RN_OP_ADAM,
     /**
      * in: logits T [N,K], target T [N,K]. out and params as RN_OP_CROSS_ENTROPY: the sum over classes of -t log p with
@@ -202,7 +205,7 @@ enum {
     RN_OP_GRAD_UNSCALE,
     /**
      * out: metrics. params rn_loss_scale_params. After the update: step_nonfinite multiplies loss_scale by backoff, starts
-     * good_steps again and counts in skipped; else good_steps counts, and at `interval` loss_scale is multiplied by growth and
+     * good_steps again and counts in skipped, and in uncounted when params say so; else good_steps counts, and at `interval` loss_scale is multiplied by growth and
      * good_steps starts again. loss_scale stays within least and most.
      */
     RN_OP_LOSS_SCALE,
@@ -302,6 +305,8 @@ typedef struct rn_loss_scale_params {
     double growth, backoff; /**< both 1: the scale stays */
     double least, most;
     int64_t interval;
+    int32_t host_counts; /**< 1: the host counts updates before it knows whether they are skipped */
+    int32_t reserved;
 } rn_loss_scale_params;
 
 /** The metrics a program keeps on its device (role METRICS). */
@@ -312,7 +317,7 @@ typedef struct rn_step_metrics {
     double loss_scale;      /**< see RN_OP_LOSS_SCALE; 0 in a program without it */
     int64_t good_steps;     /**< updates since loss_scale changed */
     int64_t skipped;        /**< updates that were skipped */
-    int64_t reserved;
+    int64_t uncounted;      /**< those of them that rn_run::optimizer_step has counted: its host does not wait to learn of them */
 } rn_step_metrics;
 
 typedef struct rn_op {
@@ -334,6 +339,9 @@ typedef struct rn_op_info {
     uint64_t workspace;   /**< bytes it needs while it runs */
     uint64_t out_bytes;   /**< RN_OP_PACK: bytes of the packed value */
     int32_t in_place;     /**< index of the input that out[0] may share memory with, or -1 */
+    int32_t one_packing;  /**< RN_OP_PACK: 1 when BACKWARD_DATA makes no difference, so that one serves both directions */
+    /** for so many ops after this one nothing else is put into its operands' memory, so that they may run beside it; 0: none */
+    int32_t late;
     int32_t reserved;
 } rn_op_info;
 

@@ -66,7 +66,7 @@ typedef struct tally {
 static void sweep_one(rni_cuda_device *device, const rni_device_record *record, int dtype, const paper_convolution *c,
                       int64_t batch, tally *t)
 {
-    const rni_dnn_problem problem = {&c->params, c->kind, c->flags, dtypes[dtype].dtype, batch};
+    const rni_dnn_problem problem = {&c->params, c->kind, c->flags, dtypes[dtype].dtype, batch, NULL};
     sweep_row row;
     sweep_plan(device, &problem, &row);
     write_row(record, dtypes[dtype].name, c, batch, &row);
@@ -118,7 +118,8 @@ static int sweep_device(const rni_device_record *record, int dtype, const int64_
 static int sweep_tf32(void)
 {
     rni_cuda_device device;
-    const rni_dnn_problem problem = {&paper_convolutions[paper_count - 1].params, RN_OP_CONV_FORWARD, 0, RN_F32, 100};
+    const rni_dnn_problem problem = {
+        &paper_convolutions[paper_count - 1].params, RN_OP_CONV_FORWARD, 0, RN_F32, 100, NULL};
     sweep_row row = {0};
     for (int i = 0; i < rni_device_record_count; i++) {
         if (strcmp(rni_device_records[i].name, "a100") != 0 ||

@@ -28,7 +28,7 @@ static int is_ordinary(const paper_convolution *c)
 static void plan_one(rni_cuda_device *device, const rni_device_record *record, int32_t dtype,
                      const paper_convolution *c, int64_t batch, tally *t)
 {
-    const rni_dnn_problem problem = {&c->params, c->kind, c->flags, dtype, batch};
+    const rni_dnn_problem problem = {&c->params, c->kind, c->flags, dtype, batch, NULL};
     sweep_row row;
     sweep_plan(device, &problem, &row);
     t->asked++;
@@ -51,9 +51,9 @@ static int documented(const rni_device_record *record, int32_t dtype)
 
 static int judge(const rni_device_record *record, int32_t dtype, const tally *t)
 {
-    printf("%-8s %-4s %4d of %4d planned, %3d padded, %4d without workspace, up to %6.1f MiB\n",
-           record->name, rn_dtype_name((rn_dtype)dtype), t->planned, t->asked, t->padded,
-           t->no_workspace, (double)t->most / 1048576.0);
+    printf("%-8s %-4s %4d of %4d planned, %3d padded, %4d without workspace, up to %6.1f MiB\n", record->name,
+           rn_dtype_name((rn_dtype)dtype), t->planned, t->asked, t->padded, t->no_workspace,
+           (double)t->most / 1048576.0);
     if (t->wrong)
         return 1;
     if (documented(record, dtype) ? t->ordinary_missing == 0 : t->planned == 0)

@@ -15,7 +15,7 @@ BOTH = LOADS + STORES
 # First match counts.
 ACCESSES = [
     (r"rni_kernel_(flat|bn_apply|bn_backward_dx|finish_rows)<.*", BOTH),
-    (r"rni_kernel_(avgpool|maxpool|global_avgpool|pad_shortcut)(_backward)?<.*", BOTH),
+    (r"rni_kernel_(avgpool|maxpool|global_avgpool|pad_shortcut)(_backward|_tiles)?<.*", BOTH),
     (r"rni_kernel_(bn_stats|bias_sums|bn_backward_sums)<.*", LOADS),  # what they store is small
     (r"rni_kernel_convert<(\w+), \1, .*", BOTH),
     (r"rni_kernel_convert<float, .*", LOADS),  # four elements: 16 bytes on one side, 8 on the other
@@ -25,6 +25,8 @@ ACCESSES = [
     (r"rni_kernel_conv_(forward|backward_data|backward_filter)<.*", LOADS),
     (r"rni_kernel_(adam|sgd|lerp|grad_clip|grad_unscale)$", BOTH),
     (r"rni_kernel_pad_channels$", STORES),
+    (r"rni_kernel_filters_pack<.*", LOADS),
+    (r"rni_kernel_filters_add<.*", BOTH),
     (r"rni_kernel_augment<.*", STORES),  # what it loads are bytes
 ]
 
@@ -43,7 +45,7 @@ def is_vector(readable):
 def accesses(readable):
     """("LDG", "STG") or a part of it, of which the kernel must have some of 128 bits; None when nothing is said of it."""
     with_vectors = is_vector(readable)
-    if "<" in readable and not with_vectors:
+    if "<" in readable and not with_vectors and not readable.startswith("rni_kernel_filters_"):
         return ()
     return next((wanted for pattern, wanted in ACCESSES if re.match(pattern, readable)), None if with_vectors else ())
 

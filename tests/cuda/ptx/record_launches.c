@@ -229,6 +229,19 @@ static float *variances(int64_t count)
     return device;
 }
 
+/* Counters of blocks, zero. */
+static int32_t *counters(void)
+{
+    static const int32_t zeros[RNI_K_COUNTERS];
+    static int32_t *device;
+    if (device)
+        return device;
+    device = allocate(sizeof zeros);
+    check(cudaMemcpyAsync(device, zeros, sizeof zeros, cudaMemcpyDefault, NULL), "cudaMemcpyAsync");
+    check(cudaStreamSynchronize(NULL), "cudaStreamSynchronize");
+    return device;
+}
+
 static void bn_backward(int32_t dtype, int64_t channels, int32_t from_x)
 {
     const int64_t rows = 75, count = rows * channels;
@@ -244,6 +257,7 @@ static void bn_backward(int32_t dtype, int64_t channels, int32_t from_x)
                                  .dgamma = singles(channels),
                                  .dbeta = singles(channels),
                                  .workspace = singles((int64_t)(bytes + 3) / 4),
+                                 .counters = counters(),
                                  .eps = 1e-5,
                                  .rows = rows,
                                  .channels = channels,
@@ -251,6 +265,38 @@ static void bn_backward(int32_t dtype, int64_t channels, int32_t from_x)
                                  .dtype = dtype,
                                  .processors = PROCESSORS};
     check(rni_k_bn_backward_all(NULL, &b), "bn_backward");
+}
+
+/* Filters of one block each, of several, and some of several filters; in pairs and single channels. */
+static const rni_filters_part *filters(rni_filters_part *parts, uint32_t *blocks)
+{
+    static const uint32_t sizes[][5] = {{5, 32, 9, 5, 32}, {6, 3, 9, 4, 3}, {3, 24, 4, 1, 16}, {2, 33, 1, 2, 33}};
+    uint64_t at = 4;
+    parts[0].first_block = 0;
+    for (int i = 0; i < 4; i++) {
+        const uint32_t *const n = sizes[i];
+        const uint32_t count = (n[1] + n[4] - 1) / n[4] * ((n[0] + n[3] - 1) / n[3]), first = parts[i].first_block;
+        parts[i] = (rni_filters_part){at * 4, at * 4, i % 2 ? 0 : RNI_FILTERS_NO_SCALE, n[0], n[1], n[2], n[3], n[4], first};
+        parts[i + 1].first_block = first + count;
+        at += n[0] * n[1] * n[2];
+        at += i == 2 ? 1 : -at % 4;
+    }
+    *blocks = parts[4].first_block;
+    void *const device = allocate(5 * sizeof *parts);
+    check(cudaMemcpyAsync(device, parts, 5 * sizeof *parts, cudaMemcpyDefault, NULL), "cudaMemcpyAsync");
+    check(cudaStreamSynchronize(NULL), "cudaStreamSynchronize");
+    return device;
+}
+
+static void filter_lists(int32_t dtype)
+{
+    rni_filters_part parts[5] = {{0}};
+    rni_filters_run all = {.count = 4};
+    all.parts = filters(parts, &all.blocks);
+    const rni_filters_run some = {all.parts + 1, 2, parts[1].first_block, parts[3].first_block - parts[1].first_block};
+    check(rni_k_filters_pack(NULL, dtype, &all, singles(3000), singles(8), array(6000, dtype, 0)), "filters_pack");
+    check(rni_k_filters_pack(NULL, dtype, &some, singles(3000), singles(8), array(6000, dtype, 0)), "filters_pack");
+    check(rni_k_filters_add(NULL, dtype, &all, array(6000, dtype, 0), singles(3000)), "filters_add");
 }
 
 static void convolution(int32_t dtype)
@@ -333,6 +379,7 @@ int main(void)
             augment(dtype, i % 2, i / 2);
         pad_shortcut(dtype);
         convolution(dtype);
+        filter_lists(dtype);
         for (int64_t channels = 5; channels <= 16; channels += 11) {
             pool(dtype, channels);
             bn_backward(dtype, channels, 0);

@@ -5,6 +5,7 @@
 #include "device.h"
 #include "fiber.h"
 #include "memory.h"
+#include "order.h"
 #include "report.h"
 #include "shadow.h"
 #include "shared.h"
@@ -79,6 +80,7 @@ void begin_launch_accesses()
     }
     epochs.launch = ++epochs.now;
     epochs.halves = false;
+    begin_launch_order();
 }
 
 void begin_block_accesses()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "access.h"
 #include "fiber.h"
+#include "order.h"
 #include "report.h"
 
 int32_t simt::atomic_add(int32_t *to, int32_t value)
@@ -12,6 +13,7 @@ int32_t simt::atomic_add(int32_t *to, int32_t value)
     }
     if (sim::checking)
         sim::check_access(to, sizeof *to, sim::Access::ATOMIC, code);
+    sim::note_atomic(to);
     const int32_t old = *to;
     *to = (int32_t)((uint32_t)old + (uint32_t)value); /* wraps */
     return old;

@@ -41,6 +41,7 @@ RNI_SIM_EXPORT void rni_sim_set(const char *name, int64_t value);
 /* A setting, or a count; -1 when there is no such name. Counts:
  *   errors          reports made
  *   device_allocations, host_allocations, streams, events, graphs   now living
+ *   graph_width     the most nodes of a graph that could have run at once
  *   host_bytes      of pinned memory, now living
  *   launches        of kernels, done so far
  *   queued          work not yet done

@@ -99,12 +99,13 @@ static void walk(const work *k)
             }
 }
 
-/* With ACCUMULATE on top of what is there. */
+/* With ACCUMULATE on top of what is there; the sum is rounded by itself first, as cuDNN's engines do. */
 static void store(const work *k, void *to, int64_t at, double sum)
 {
-    if (k->s->flags & RN_OPF_ACCUMULATE)
-        sum += (double)narrow_load(to, at, k->s->dtype);
+    const double before = k->s->flags & RN_OPF_ACCUMULATE ? (double)narrow_load(to, at, k->s->dtype) : 0;
     narrow_store(to, at, k->s->dtype, sum);
+    if (k->s->flags & RN_OPF_ACCUMULATE)
+        narrow_store(to, at, k->s->dtype, before + (double)narrow_load(to, at, k->s->dtype));
 }
 
 /* Rows of a tile, which is summed in f32 before the tiles are. */

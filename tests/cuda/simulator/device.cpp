@@ -105,6 +105,7 @@ int64_t count_of(const char *name)
         {"streams", streams_living()},
         {"events", events_living()},
         {"graphs", graphs_living()},
+        {"graph_width", graph_width()},
         {"queued", work_queued()},
         {"launches", launches_done()},
         {"checking", checking},

@@ -21,6 +21,14 @@ namespace sim
 static std::set<CUgraph_st *> graphs;
 static std::set<CUgraphExec_st *> executables;
 
+/* The most nodes that could have run at once. */
+static int64_t widest;
+
+int64_t graph_width()
+{
+    return widest;
+}
+
 int64_t graphs_living()
 {
     return (int64_t)(graphs.size() + executables.size());
@@ -60,6 +68,8 @@ struct GraphWork : Work {
                 ready.push_back(i);
         }
         while (!ready.empty()) {
+            if ((int64_t)ready.size() > widest)
+                widest = (int64_t)ready.size();
             const size_t node = take(ready);
             if (const cudaError_t error = (*nodes)[node].work->run(given[node]))
                 return error;

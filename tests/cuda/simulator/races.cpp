@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Races: accesses of different threads to one place that nothing orders, one of them a write. */
 #include "fiber.h"
+#include "order.h"
 #include "report.h"
 #include "shadow.h"
 
@@ -37,7 +38,7 @@ static bool collides(Stamp s, uint64_t others, const Thread &self, bool is_share
     if (epoch_of(s) < epochs.launch)
         return false;
     if (epoch_of(s) < epochs.block)
-        return !is_shared; /* another block's: nothing orders blocks */
+        return !is_shared && !(others == ALONE && ordered_before(epoch_of(s))); /* another block's */
     if (others == BLOCKS)
         return true;
     if (epoch_of(s) != epochs.now)

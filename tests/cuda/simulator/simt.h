@@ -53,6 +53,7 @@ SIMT_API uint32_t ballot(uint32_t mask, bool vote, const Site *site);
 SIMT_API void *shared(Shared *key, const char *name, size_t bytes, size_t alignment);
 
 SIMT_API int32_t atomic_add(int32_t *to, int32_t value);
+SIMT_API void fence();
 
 /* One parameter of a kernel in its parameter block. */
 struct Parameter {
@@ -168,6 +169,7 @@ T shuffle(uint32_t mask, T v, int source, const Site *site)
         return &site;                                                                                                  \
     }())
 #define __syncthreads() simt::barrier(SIMT_SITE("__syncthreads"))
+#define __threadfence() simt::fence()
 #define __syncwarp(...) simt::warp_barrier(simt::mask_of(__VA_ARGS__), SIMT_SITE("__syncwarp"))
 #define SIMT_SHUFFLE(lane_of, mask, value, by, ...)                                                                    \
     simt::shuffle(mask, value, simt::lane_of((int)(by), simt::width_of(__VA_ARGS__)), SIMT_SITE("__shfl_sync"))
@@ -198,6 +200,14 @@ static inline cudaError_t rni_launch(const char *name, void (*kernel)(Parameters
 inline int atomicAdd(int *to, int value)
 {
     return simt::atomic_add(to, value);
+}
+
+inline int rni_add_ordered(int *to, int value)
+{
+    __threadfence();
+    const int before = atomicAdd(to, value);
+    __threadfence();
+    return before;
 }
 
 inline int min(int a, int b)

@@ -88,7 +88,7 @@ Place end_of(CUstream_st *stream);
 /* A call that may not be made while a stream captures breaks the capture: cudaErrorStreamCaptureUnsupported. */
 cudaError_t refuse_while_capturing();
 
-int64_t streams_living(), events_living(), graphs_living(), work_queued();
+int64_t streams_living(), events_living(), graphs_living(), graph_width(), work_queued();
 } // namespace sim
 
 #endif

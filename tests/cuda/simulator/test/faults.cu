@@ -307,6 +307,48 @@ __global__ void rni_kernel_atomic(float *y, int *count)
     y[INDEX] = (float)*count;
 }
 
+/*
+ * The last block to come adds up what both wrote. What must be there: a barrier and a fence before the count, behind it
+ * a fence and, for other threads than the one that counts, a barrier.
+ */
+enum { BEFORE_BARRIER = 1, BEFORE_FENCE = 2, BEHIND_FENCE = 4, BEHIND_BARRIER = 8, ALL_FOUR = 15 };
+__global__ void rni_kernel_last_block(const float *x, float *y, int *count, int has)
+{
+    RN_SHARED(int, last, 1);
+    y[INDEX] = x[threadIdx.x];
+    if (has & BEFORE_BARRIER)
+        __syncthreads();
+    if (threadIdx.x == 0) {
+        if (has & BEFORE_FENCE)
+            __threadfence();
+        last[0] = atomicAdd(count, 1) == (int)gridDim.x - 1;
+        if (has & BEHIND_FENCE)
+            __threadfence();
+        if (last[0])
+            *count = 0;
+    }
+    if (has & BEHIND_BARRIER)
+        __syncthreads();
+    if ((threadIdx.x == 0 || has & BEHIND_BARRIER) && last[0])
+        y[threadIdx.x] += y[64 + threadIdx.x];
+}
+
+/* It is taken for the last one without having counted. */
+__global__ void rni_kernel_last_uncounted(const float *x, float *y, int *count)
+{
+    y[INDEX] = x[threadIdx.x];
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        if (y[127 - 127 * blockIdx.x] > 1.0f)
+            atomicAdd(count, 1);
+        __threadfence();
+    }
+    __syncthreads();
+    if (blockIdx.x == 1)
+        y[threadIdx.x] += 1.0f;
+}
+
 __global__ void rni_kernel_division(const float *x, float *y, int zero)
 {
     y[INDEX] = (float)((int)x[INDEX] / zero);
@@ -384,6 +426,22 @@ LAUNCHER(vectors, 1, x, y)
 LAUNCHER(too_much_shared, 1, x, y)
 LAUNCHER(atomic_and_plain, 1, y, reinterpret_cast<int *>(x))
 LAUNCHER(atomic, 1, y, reinterpret_cast<int *>(x))
+
+/* The counter is behind what is read of x. */
+template <int has>
+static cudaError_t launch_last(cudaStream_t stream, float *x, float *y, int n)
+{
+    int *const count = reinterpret_cast<int *>(x + n - 1);
+    const cudaError_t error = cudaMemsetAsync(count, 0, sizeof *count, stream);
+    if (error != cudaSuccess)
+        return error;
+    return RN_LAUNCH(rni_kernel_last_block, dim3(2), dim3(64), stream, x, y, count, has);
+}
+
+static cudaError_t launch_last_uncounted(cudaStream_t stream, float *x, float *y, int n)
+{
+    return RN_LAUNCH(rni_kernel_last_uncounted, dim3(2), dim3(64), stream, x, y, reinterpret_cast<int *>(x + n - 1));
+}
 LAUNCHER(division, 1, x, y, n - n)
 LAUNCHER(index, 1, x, y, n)
 LAUNCHER(bytes, 1, x, y)
@@ -443,6 +501,12 @@ const faults_kernel faults_kernels[] = {
     WRONG(too_much_shared, "more than 49152 bytes of shared memory", "more than 49152 bytes of shared memory", 0),
     WRONG(atomic_and_plain, "race: reads global memory", nullptr, 0),
     RIGHT(atomic),
+    of("last_block", launch_last<ALL_FOUR>, nullptr, nullptr, 0),
+    of("last_block_one_thread", launch_last<ALL_FOUR - BEHIND_BARRIER>, nullptr, nullptr, 0),
+    of("last_block_no_barrier", launch_last<ALL_FOUR - BEFORE_BARRIER>, "of another block", nullptr, 0),
+    of("last_block_no_release", launch_last<ALL_FOUR - BEFORE_FENCE>, "of another block", nullptr, 0),
+    of("last_block_no_acquire", launch_last<ALL_FOUR - BEHIND_FENCE>, "of another block", nullptr, 0),
+    WRONG(last_uncounted, "of another block", nullptr, 0),
     WRONG(division, "division by zero", "division by zero", 2),
     WRONG(index, "index outside an array", nullptr, 0),
     RIGHT(bytes),
