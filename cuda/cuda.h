@@ -55,7 +55,8 @@ typedef struct rni_cuda_call {
     cudaStream_t stream;
     const rni_cuda_scalars *scalars; /* on the device */
     rni_cuda_mailbox *mailbox;       /* on the device */
-    int32_t *counters;               /* on the device: RNI_K_COUNTERS, zero between kernels (kernels/activations.h) */
+    int32_t *counters;               /* on the device: RNI_K_COUNTERS, zero between kernels (kernels/activations.h). One set
+                                        a queue: not for ops that run beside others (lanes.c) */
     uint32_t ticket;                 /* names the op in the mailbox */
     uint32_t num_ops;                /* 1, or of those that `together` named: ops from op on to run at once */
     const rn_op *op;
