@@ -19,8 +19,8 @@ typedef struct rni_cuda_device {
     int32_t processors;      /* streaming multiprocessors: kernels size their grids by it */
     int32_t tf32;            /* f32 convolutions and products may round operands to TF32 */
     int32_t direct;          /* 1: convolutions and products by the module's own kernels only */
-    int32_t own_f32;         /* 1: f32 convolutions by the module's own kernels where these are the faster ones */
-    int32_t autotune;        /* 1: cuDNN's plans and the module's f32 kernels are timed when plans are made */
+    int32_t own;             /* 1: convolutions by the module's own kernels where these are the faster ones */
+    int32_t autotune;        /* 1: cuDNN's plans and the module's kernels are timed when plans are made */
     int32_t overlap;         /* 1: in a graph gradients of filters run beside the rest */
     int32_t runtime_engines; /* 1: engines that cuDNN compiles when asked are welcome */
     int32_t fuse;            /* 1: convolutions deliver statistics where cuDNN has an engine for both */

@@ -169,7 +169,7 @@ static rn_status fill_device(rni_cuda_opened *opened)
     device->processors = properties.multiProcessorCount;
     device->tf32 = opened->settings.tf32;
     device->direct = opened->settings.direct == 1;
-    device->own_f32 = opened->settings.direct < 0 && !opened->settings.tf32;
+    device->own = opened->settings.direct < 0;
     device->overlap = opened->settings.overlap && opened->settings.graphs;
     device->autotune = opened->settings.autotune;
     device->runtime_engines = opened->settings.runtime_engines;

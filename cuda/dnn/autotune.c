@@ -21,8 +21,8 @@ static uint64_t area_bytes(const rni_dnn_shape *s, int area, uint64_t workspace)
     switch (area) {
     case RNI_DNN_X:
         return (uint64_t)rni_dnn_input_count(s) * size;
-    case RNI_DNN_W:
-        return (uint64_t)rni_dnn_filter_count(s) * size;
+    case RNI_DNN_W: /* f32 for the rival, which adds to the op's dw itself */
+        return (uint64_t)rni_dnn_filter_count(s) * sizeof(float);
     case RNI_DNN_Y:
         return (uint64_t)rni_dnn_output_count(s) * size;
     case RNI_DNN_BIAS:

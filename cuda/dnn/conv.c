@@ -80,7 +80,7 @@ static rn_status serve(rni_dnn *dnn, const rni_dnn_shape *shape, int measure,
 {
     RNI_TRY(rni_dnn_shape_check(shape));
     if (wants_padding(shape)) {
-        const rn_status status = serve_as(dnn, *shape, 1, measure, NULL, out);
+        const rn_status status = serve_as(dnn, *shape, 1, measure, rival, out);
         if (status != RN_E_UNSUPPORTED)
             return status;
     }

@@ -19,7 +19,8 @@ static cudaError_t launch_single(cudaStream_t stream, const rni_conv_shape &s, c
     const dim3 grid = rni_gather_grid<Block>((int64_t)s.images * s.out[0] * s.out[1], s.out_channels, 1);
     if (!grid.x)
         return cudaErrorInvalidConfiguration;
-    return RN_LAUNCH((rni_kernel_conv_single<Block>), grid, dim3(Block::threads), stream, s, x, w, bias, residual, y, relu);
+    return RN_LAUNCH((rni_kernel_conv_single<Block>), grid, dim3(Block::threads), stream, s, x, w, bias, residual, y,
+                     relu);
 }
 
 extern "C" cudaError_t rni_k_conv_forward_f32(cudaStream_t stream, int32_t block, const rni_conv_shape *shape,
@@ -31,9 +32,9 @@ extern "C" cudaError_t rni_k_conv_forward_f32(cudaStream_t stream, int32_t block
         return launch<__VA_ARGS__>(stream, *shape, x, w, bias, residual, y, relu);
     switch (block) {
         RNI_GATHER_BLOCKS(RNI_CASE)
-    case 8:
+    case 10:
         return launch_single<rni_block<128, 64, 8, 8, 16>>(stream, *shape, x, w, bias, residual, y, relu);
-    case 9:
+    case 11:
         return launch_single<rni_block<128, 16, 8, 4, 8>>(stream, *shape, x, w, bias, residual, y, relu);
     default:
         return cudaErrorInvalidValue;

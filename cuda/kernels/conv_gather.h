@@ -8,116 +8,17 @@
 #define RNI_CUDA_CONV_GATHER_H
 
 #include "kernels/block.h"
-#include "kernels/conv.h"
-
-/* How the pixels of a class and their taps lie: height, then width. */
-struct rni_gather_walk {
-    int32_t size[2];               /* pixels of the class */
-    int32_t first[2], step[2];     /* where they are in the image that is made */
-    int32_t scale[2], offset[2];   /* pixel i reads i * scale + offset + n * by for its tap n */
-    int32_t by[2], taps[2];
-    int32_t tap[2], tap_step[2];   /* tap n of the filter's */
-};
-
-/* Terms are channels of x, columns are outputs, whose terms are neighbours in w. */
-struct rni_gather_forward {
-    static constexpr bool by_terms = true;
-
-    static __device__ __forceinline__ int32_t terms(const rni_conv_shape &s) { return s.in_channels; }
-    static __device__ __forceinline__ int32_t columns(const rni_conv_shape &s) { return s.out_channels; }
-    static __device__ __forceinline__ const int32_t (&from(const rni_conv_shape &s))[2] { return s.in; }
-    static __device__ __forceinline__ const int32_t (&to(const rni_conv_shape &s))[2] { return s.out; }
-
-    static __device__ __forceinline__ void walk(const rni_conv_shape &s, int axis, int32_t, rni_gather_walk &w)
-    {
-        w.size[axis] = s.out[axis];
-        w.first[axis] = w.tap[axis] = 0;
-        w.step[axis] = w.tap_step[axis] = 1;
-        w.scale[axis] = s.stride[axis];
-        w.offset[axis] = -s.padding[axis];
-        w.by[axis] = s.dilation[axis];
-        w.taps[axis] = s.kernel[axis];
-    }
-};
-
-/*
- * Terms are channels of dy, columns are those of x, which are neighbours in w. Output o meets pixel o * stride - padding +
- * tap * dilation; so pixels of one remainder meet every stride-th tap, from the back. Dilated or strided, not both.
- */
-struct rni_gather_backward {
-    static constexpr bool by_terms = false;
-
-    static __device__ __forceinline__ int32_t terms(const rni_conv_shape &s) { return s.out_channels; }
-    static __device__ __forceinline__ int32_t columns(const rni_conv_shape &s) { return s.in_channels; }
-    static __device__ __forceinline__ const int32_t (&from(const rni_conv_shape &s))[2] { return s.out; }
-    static __device__ __forceinline__ const int32_t (&to(const rni_conv_shape &s))[2] { return s.in; }
-
-    static __device__ __forceinline__ void walk(const rni_conv_shape &s, int axis, int32_t remainder, rni_gather_walk &w)
-    {
-        const int32_t stride = s.stride[axis], at = remainder + s.padding[axis], tap = at % stride;
-        w.size[axis] = (s.in[axis] - remainder + stride - 1) / stride;
-        w.first[axis] = remainder;
-        w.step[axis] = w.tap_step[axis] = stride;
-        w.scale[axis] = 1;
-        w.tap[axis] = tap;
-        w.offset[axis] = (at - tap) / stride;
-        w.by[axis] = stride == 1 ? -s.dilation[axis] : -1;
-        w.taps[axis] = tap < s.kernel[axis] ? (s.kernel[axis] - tap + stride - 1) / stride : 0;
-    }
-};
-
-/* A row of the tile. */
-struct alignas(16) rni_gather_pixel {
-    int32_t image; /* pixels before the image that is read */
-    int32_t y, x;  /* of the first tap, may lie outside */
-    int32_t to;    /* the pixel that is made; -1: none */
-};
-
-template <class Way, class Block>
-__device__ __forceinline__ void rni_gather_pixels(const rni_conv_shape &s, const rni_gather_walk &w, int32_t first,
-                                                  rni_gather_pixel *pixels)
-{
-    const int32_t all = s.images * w.size[0] * w.size[1];
-    ROLLED
-    for (int i = (int)threadIdx.x; i < Block::rows; i += Block::threads) {
-        rni_gather_pixel p = {0, RNI_PIXEL_NOWHERE, 0, -1};
-        if (i < all - first) {
-            const rni_spot at = rni_spot_of(first + i, w.size);
-            p.image = at.image * Way::from(s)[0] * Way::from(s)[1];
-            p.y = at.y * w.scale[0] + w.offset[0];
-            p.x = at.x * w.scale[1] + w.offset[1];
-            p.to = (at.image * Way::to(s)[0] + at.y * w.step[0] + w.first[0]) * Way::to(s)[1] + at.x * w.step[1] +
-                   w.first[1];
-        }
-        pixels[i] = p;
-    }
-}
-
-/* One tap of a class: how far it reads from the first pixel's, and its place in the filter. */
-struct alignas(16) rni_gather_tap {
-    int32_t y, x, tap, unused;
-};
-enum { RNI_GATHER_TAPS = 64 };
-
-template <class Block>
-__device__ __forceinline__ void rni_gather_taps(const rni_conv_shape &s, const rni_gather_walk &w, rni_gather_tap *taps)
-{
-    ROLLED
-    for (int n = (int)threadIdx.x; n < w.taps[0] * w.taps[1]; n += Block::threads) {
-        const int32_t y = n / w.taps[1], x = n - y * w.taps[1];
-        taps[n] = {y * w.by[0], x * w.by[1],
-                   (w.tap[0] + y * w.tap_step[0]) * s.kernel[1] + w.tap[1] + x * w.tap_step[1], 0};
-    }
-}
+#include "kernels/conv_walk.h"
 
 /* What a block loads, and where it is in the taps and channels. Elements are counted in 32 bits. */
-template <class Way, class Block> struct rni_gather_source {
+template <class Way, class Block>
+struct rni_gather_source {
     const rni_conv_shape &s;
     const float *from, *w;
     const rni_gather_pixel *pixels;
-    const rni_gather_tap *taps;             /* from the next one on */
-    int32_t channel, filter;                /* filter: the present term's first weight, less a thread's own */
-    int32_t row[Block::row_vectors];        /* where a thread's vectors are read for this tap; -1: outside */
+    const rni_gather_tap *taps; /* from the next one on */
+    int32_t channel, filter; /* filter: the present term's first weight, less a thread's own */
+    int32_t row[Block::row_vectors]; /* where a thread's vectors are read for this tap; -1: outside */
     int32_t column[Block::column_vectors];
 
     /* Term and column of a thread's vector i. */
@@ -199,15 +100,16 @@ template <class Way, class Block> struct rni_gather_source {
             return;
         to += term_of(i) * Block::column_pitch + column_of(i);
         if constexpr (Way::by_terms)
-            UNROLL for (int j = 0; j < 4; j++)
-                to[j * Block::column_pitch] = v.v[j];
-        else
-            rni_store_vector<float, 4>(to, v);
+            UNROLL
+        for (int j = 0; j < 4; j++)
+            to[j * Block::column_pitch] = v.v[j];
+        else rni_store_vector<float, 4>(to, v);
     }
 };
 
 /* Part `part` of the next terms, on its way from memory to a buffer. */
-template <class Block, class Source> struct rni_gather_part {
+template <class Block, class Source>
+struct rni_gather_part {
     static constexpr int row_count = (Block::row_vectors + Block::parts - 1) / Block::parts;
     static constexpr int column_count = (Block::column_vectors + Block::parts - 1) / Block::parts;
     rni_float4 row[row_count], column[column_count];
@@ -262,7 +164,7 @@ __device__ __forceinline__ void rni_gather_sum(Source &source, int32_t terms, in
         for (int p = 0; p < Block::parts; p++) {
             if (left > 1)
                 part.load(source, p);
-            rni_block_multiply<Block>(buffers, now, p * Block::part_terms, sum);
+            rni_block_multiply<Block>(buffers, now, p, sum);
             if (left > 1)
                 part.store(source, p, buffers + other);
         }
@@ -305,8 +207,8 @@ __device__ __forceinline__ void rni_gather_finish(const float (&sum)[Block::thre
 
 template <class Way, class Block>
 __global__ void __launch_bounds__(Block::threads, Block::blocks)
-    rni_kernel_conv_gather(rni_conv_shape s, const float *from, const float *w,
-                           const float *bias, const float *residual, float *to, int32_t relu)
+    rni_kernel_conv_gather(rni_conv_shape s, const float *from, const float *w, const float *bias,
+                           const float *residual, float *to, int32_t relu)
 {
     RN_SHARED(rni_float4, buffers, 2 * Block::buffer / 4);
     RN_SHARED(rni_gather_pixel, pixels, Block::rows);
@@ -326,19 +228,26 @@ __global__ void __launch_bounds__(Block::threads, Block::blocks)
     rni_gather_source<Way, Block> source = {s, from, w, pixels, taps, 0, 0, {}, {}};
     float sum[Block::thread_rows][Block::thread_columns] = {};
     rni_gather_sum<Block>(source, walk.taps[0] * walk.taps[1], first_column, buffers[0].v, sum);
+    rni_block_join<Block>(buffers[0].v, sum);
+    if (rni_block_group<Block>() > 0)
+        return;
     rni_gather_finish<Block>(sum, pixels, first_column, Way::columns(s), bias, residual, to, relu);
 }
 
 /* The tiles that launchers choose from, by number. */
 #define RNI_GATHER_BLOCKS(apply)                                                                                       \
-    apply(0, rni_block<128, 128, 8, 8, 16>) apply(1, rni_block<128, 64, 8, 8, 16>) apply(2, rni_block<128, 32, 8, 8, 8>) \
-    apply(3, rni_block<256, 16, 8, 4, 16>) apply(4, rni_block<64, 64, 8, 4, 16>) apply(5, rni_block<64, 32, 8, 4, 16>)  \
-    apply(6, rni_block<128, 16, 8, 4, 8>) apply(7, rni_block<32, 32, 4, 4, 16>)
+    apply(0, rni_block<128, 128, 8, 8, 16>) apply(1, rni_block<128, 64, 8, 8, 16>)                                     \
+        apply(2, rni_block<128, 32, 8, 8, 8>) apply(3, rni_block<256, 16, 8, 4, 16>)                                   \
+            apply(4, rni_block<64, 64, 8, 4, 16>) apply(5, rni_block<64, 32, 8, 4, 16>)                                \
+                apply(6, rni_block<128, 16, 8, 4, 8>) apply(7, rni_block<32, 32, 4, 4, 16>)                            \
+                    apply(8, rni_block<64, 64, 8, 4, 16, 2>) apply(9, rni_block<64, 32, 8, 8, 16, 4>)
 
 /* Blocks for the largest class of pixels, and classes; x = 0: more than a grid may have. */
-template <class Block> static dim3 rni_gather_grid(int64_t pixels, int64_t columns, int64_t classes)
+template <class Block>
+static dim3 rni_gather_grid(int64_t pixels, int64_t columns, int64_t classes)
 {
-    const int64_t down = (pixels + Block::rows - 1) / Block::rows, across = (columns + Block::columns - 1) / Block::columns;
+    const int64_t down = (pixels + Block::rows - 1) / Block::rows,
+                  across = (columns + Block::columns - 1) / Block::columns;
     return dim3(down > INT32_MAX / across || classes > 65535 ? 0 : (unsigned)(down * across), (unsigned)classes);
 }
 

@@ -22,7 +22,8 @@ __device__ __forceinline__ void rni_single_terms(const rni_conv_shape &s, int32_
 }
 
 /* What a block loads, as rni_gather_source. */
-template <class Block> struct rni_single_source {
+template <class Block>
+struct rni_single_source {
     typedef rni_gather_source<rni_gather_forward, Block> vectors;
 
     const rni_conv_shape &s;
@@ -61,7 +62,8 @@ template <class Block> struct rni_single_source {
     {
         const rni_gather_pixel p = pixels[rni_block_load_row<Block>(i)];
         /* Without a sign, as a row without a pixel overflows. */
-        const uint32_t first = ((uint32_t)(p.image + p.x) + (uint32_t)p.y * (uint32_t)s.in[1]) * (uint32_t)s.in_channels;
+        const uint32_t first =
+            ((uint32_t)(p.image + p.x) + (uint32_t)p.y * (uint32_t)s.in[1]) * (uint32_t)s.in_channels;
         const rni_single_term *const at = terms + term + rni_block_load_term<Block>();
         rni_float4 v = {};
         UNROLL

@@ -73,36 +73,50 @@ __global__ void __launch_bounds__(RNI_FILTER_THREADS)
 }
 
 /*
- * The same for many filters of f32: a warp has neighbouring elements, and the block's warps every eighth filter, whose sums
- * are added in their order.
+ * The same for many filters of f32: neighbouring threads have neighbouring elements, and of one element the block's slices
+ * have every so many filters, whose sums are added in their order.
  */
-enum { RNI_FILTER_SLICES = RNI_FILTER_THREADS / 32 };
-
+template <int Slices>
 __global__ void __launch_bounds__(RNI_FILTER_THREADS)
     rni_kernel_filter_sum(const float *__restrict__ filters, int32_t filter_count, uint32_t elements,
                           float *__restrict__ dw, int32_t in_channels, int32_t taps)
 {
+    constexpr uint32_t together = RNI_FILTER_THREADS / Slices;
     RN_SHARED(float, sums, RNI_FILTER_THREADS);
-    const uint32_t element = blockIdx.x * 32 + threadIdx.x % 32, slice = threadIdx.x / 32;
+    const uint32_t element = blockIdx.x * together + threadIdx.x % together, slice = threadIdx.x / together;
     float sum = 0;
     if (element < elements) {
         const float *from = filters + (int64_t)slice * elements + element;
         UNROLL_SOME
-        for (int32_t k = (int32_t)slice; k < filter_count; k += RNI_FILTER_SLICES) {
+        for (int32_t k = (int32_t)slice; k < filter_count; k += Slices) {
             sum += *from;
-            from += (int64_t)RNI_FILTER_SLICES * elements;
+            from += (int64_t)Slices * elements;
         }
     }
     sums[threadIdx.x] = sum;
     __syncthreads();
     if (slice > 0 || element >= elements)
         return;
-    for (int n = 1; n < RNI_FILTER_SLICES; n++)
-        sum += sums[n * 32 + threadIdx.x];
+    UNROLL
+    for (int n = 1; n < Slices; n++)
+        sum += sums[n * together + threadIdx.x];
     const uint32_t row = element / (uint32_t)in_channels, channel = element - row * (uint32_t)in_channels;
     const uint32_t filter = row / (uint32_t)taps, tap = row - filter * (uint32_t)taps;
     dw[((int64_t)filter * in_channels + channel) * taps + tap] += sum;
 }
+
+template <int Slices>
+static cudaError_t sum_up(cudaStream_t stream, const void *filters, int32_t count, int64_t elements, float *dw,
+                          int32_t in_channels, int32_t taps)
+{
+    constexpr int together = RNI_FILTER_THREADS / Slices;
+    return RN_LAUNCH((rni_kernel_filter_sum<Slices>), dim3((unsigned)((elements + together - 1) / together)),
+                     dim3(RNI_FILTER_THREADS), stream, static_cast<const float *>(filters), count, (uint32_t)elements, dw,
+                     in_channels, taps);
+}
+
+/* From so many on a sum is shared by 8 threads, by 32. */
+enum { FEW_FILTERS = 8, MANY_FILTERS = 128 };
 
 /* Blocks for all filters; 0: more than a grid may have. */
 static unsigned blocks_of(int64_t out_channels, int32_t in_channels, int32_t taps)
@@ -143,8 +157,8 @@ extern "C" cudaError_t rni_k_filter_add(cudaStream_t stream, int32_t dtype, cons
     const int64_t pitch = out_channels * in_channels * taps;
     if (!blocks)
         return cudaErrorInvalidConfiguration;
-    if (dtype == RN_F32 && count >= RNI_FILTER_SLICES && pitch <= INT32_MAX - 32)
-        return RN_LAUNCH(rni_kernel_filter_sum, dim3((unsigned)((pitch + 31) / 32)), dim3(RNI_FILTER_THREADS), stream,
-                         static_cast<const float *>(filters), count, (uint32_t)pitch, dw, in_channels, taps);
+    if (dtype == RN_F32 && count >= FEW_FILTERS && pitch <= INT32_MAX - RNI_FILTER_THREADS)
+        return count < MANY_FILTERS ? sum_up<8>(stream, filters, count, pitch, dw, in_channels, taps)
+                                    : sum_up<32>(stream, filters, count, pitch, dw, in_channels, taps);
     return RNI_BY_TYPE(dtype, add, stream, blocks, filters, count, pitch, dw, in_channels, taps);
 }

@@ -42,9 +42,12 @@ cudaError_t rni_k_conv_forward_f32(cudaStream_t stream, int32_t block, const rni
 /* Strides of 1 or dilations of 1, on each axis. */
 cudaError_t rni_k_conv_backward_data_f32(cudaStream_t stream, int32_t block, const rni_conv_shape *shape,
                                          const float *dy, const float *w, float *dx, int32_t accumulate);
-/* in_channels may be any where the tile reads single terms. `pixels` is a multiple of 16. */
-cudaError_t rni_k_conv_backward_filter_f32(cudaStream_t stream, int32_t block, const rni_conv_shape *shape,
-                                           const float *x, const float *dy, int32_t pixels, float *sums);
+/*
+ * conv_filter.cu: as rni_k_conv_backward_filter. Channels are multiples of what 16 bytes hold, those of x may be any where the
+ * tile reads single terms. `pixels` is a multiple of 16.
+ */
+cudaError_t rni_k_conv_filter(cudaStream_t stream, int32_t dtype, int32_t block, const rni_conv_shape *shape,
+                              const void *x, const void *dy, int32_t pixels, float *sums);
 
 /* filter.cu: O,I,taps in f32 to O,taps,I of `dtype`, times scale[o] unless NULL. */
 cudaError_t rni_k_filter_pack(cudaStream_t stream, int32_t dtype, const float *w, const float *scale, void *packed,

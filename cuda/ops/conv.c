@@ -9,6 +9,7 @@
 #include "lanes.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_f32.h"
+#include "ops/conv_rival.h"
 #include "ops/conv_stats.h"
 #include "ops/drivers.h"
 #include "ops/operands.h"
@@ -37,45 +38,18 @@ static rni_direct direct_of(const rni_cuda_device *device, const rn_op *op, cons
                         images,        device->workspace_limit,     0};
 }
 
-/* The module's f32 kernels, where they may serve instead of cuDNN and can. */
+/* The module's kernels with tiles, where they may serve instead of cuDNN and can. */
 static int may_be_own(const rni_cuda_device *device, const rn_op *op, const rn_value *values)
 {
     const rni_direct d = direct_of(device, op, values, image_of(op, values)->dims[0]);
-    return device->own_f32 && d.dtype == RN_F32 && !(op->flags & RN_OPF_STATS) &&
+    return device->own && !(device->tf32 && d.dtype == RN_F32) && !(op->flags & RN_OPF_STATS) &&
            rni_direct_tile(&d, op->kind) != RNI_DIRECT_GENERAL;
 }
 
-/* What is measured beside cuDNN's plans. */
-typedef struct own_way {
-    rni_dnn_rival rival; /* first: what it is given as */
-    rni_direct direct;
-    int32_t kind;
-    uint32_t flags;
-} own_way;
-
-static cudaError_t run_own_way(const rni_dnn_rival *rival, cudaStream_t stream, const rni_dnn_operands *o,
-                               void *workspace)
+static int prefers_dnn(const rn_op *op, const rn_value *values)
 {
-    const own_way *const own = (const own_way *)(const void *)rival;
-    const int32_t accumulate = (own->flags & RN_OPF_ACCUMULATE) != 0;
-    switch (own->kind) {
-    case RN_OP_CONV_FORWARD:
-        return rni_direct_forward(&own->direct, stream, o->x, o->w, o->bias, o->residual, o->y,
-                                  (own->flags & RN_OPF_RELU) != 0);
-    case RN_OP_CONV_BACKWARD_DATA:
-        return rni_direct_backward_data(&own->direct, stream, o->y, o->w, o->x, accumulate);
-    default:
-        return rni_direct_backward_filter(&own->direct, &own->direct, stream, o->x, o->y, o->w, workspace);
-    }
-}
-
-static own_way own_way_of(const rni_cuda_device *device, const rn_op *op, const rn_value *values)
-{
-    own_way own = {.rival.run = run_own_way, .kind = op->kind, .flags = op->flags};
-    own.direct = direct_of(device, op, values, image_of(op, values)->dims[0]);
-    if (op->kind == RN_OP_CONV_BACKWARD_FILTER)
-        own.rival.workspace = rni_direct_filter_workspace(&own.direct);
-    return own;
+    const rn_value *const image = image_of(op, values);
+    return rni_f32_prefers_dnn(params_of(op), op->kind, image->dtype, image->dims[0]);
 }
 
 static rni_dnn_problem problem_of(const rn_op *op, const rn_value *values, uint32_t flags, const rni_dnn_rival *rival)
@@ -139,9 +113,10 @@ static rn_status find_any(rni_cuda_device *device, const rn_op *op, const rn_val
                           uint64_t *workspace)
 {
     const int own = may_be_own(device, op, values);
-    const own_way way = own_way_of(device, op, values);
+    const rni_direct direct = direct_of(device, op, values, image_of(op, values)->dims[0]);
+    const rni_conv_rival way = rni_conv_rival_of(&direct, op);
     const rni_dnn_rival *const rival = own ? &way.rival : NULL;
-    if (own && !device->autotune && !rni_f32_prefers_dnn(params_of(op), op->kind))
+    if (own && !device->autotune && !prefers_dnn(op, values))
         return RN_E_UNSUPPORTED;
     if (op->kind == RN_OP_CONV_FORWARD)
         return find_forward(device, op, values, rival, out, workspace);

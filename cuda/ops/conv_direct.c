@@ -77,22 +77,22 @@ static rni_conv_shape shape_of(const rn_conv_params *p, int64_t images)
     return s;
 }
 
-/* Images that one launch may take. The f32 kernels count elements in 32 bits. */
+/* Images that one launch may take. Kernels with tiles count elements in 32 bits. */
 static int64_t images_at_once(const rni_direct *d)
 {
     const rn_conv_params *const p = d->params;
     const int64_t pixels = in_pixels(p) > out_pixels(p) ? in_pixels(p) : out_pixels(p);
     const int64_t channels = p->in_channels > p->out_channels ? p->in_channels : p->out_channels;
     const int64_t elements = MOST_PIXELS / pixels / channels;
-    return d->dtype == RN_F32 && elements > 0 ? elements : MOST_PIXELS / pixels;
+    return elements > 0 ? elements : MOST_PIXELS / pixels;
 }
 
 int32_t rni_direct_tile(const rni_direct *d, int32_t kind)
 {
-    if (d->tile || d->dtype != RN_F32)
-        return d->tile ? d->tile : RNI_DIRECT_GENERAL;
+    if (d->tile)
+        return d->tile;
     const rni_conv_shape s = shape_of(d->params, least(d->images, images_at_once(d)));
-    const int32_t tile = rni_f32_choose(kind, &s, d->processors);
+    const int32_t tile = rni_f32_choose(kind, d->dtype, &s, d->processors);
     return tile < 0 ? RNI_DIRECT_GENERAL : RNI_DIRECT_TILE + tile;
 }
 
@@ -195,8 +195,8 @@ cudaError_t rni_direct_backward_filter(const rni_direct *d, const rni_direct *mo
     for (int64_t n = 0; n < d->images && error == cudaSuccess; n += step) {
         const rni_conv_shape s = shape_of(p, least(step, d->images - n));
         if (fast)
-            error = rni_k_conv_backward_filter_f32(stream, tile - RNI_DIRECT_TILE, &s, input_image(d, x, n),
-                                                   output_image(d, dy, n), (int32_t)share, workspace);
+            error = rni_k_conv_filter(stream, d->dtype, tile - RNI_DIRECT_TILE, &s, input_image(d, x, n),
+                                      output_image(d, dy, n), (int32_t)share, workspace);
         else
             error = rni_k_conv_backward_filter(stream, d->dtype, &s, input_image(d, x, n), output_image(d, dy, n),
                                                (int32_t)share, workspace);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/conv_f32.h"
 
-/* Warps that keep a processor's units busy, and registers that a processor has for so many threads. */
-enum { BUSY_WARPS = 8, RESIDENT_THREADS = 512, MOST_TAPS = 64, MOST_SINGLE_TERMS = 160, MOST_ROUNDS = 6 };
+/* Warps that keep a processor's units busy half of the time, and registers that a processor has for so many threads. */
+enum { HALF_BUSY_WARPS = 3, RESIDENT_THREADS = 512, MOST_TAPS = 64, MOST_SINGLE_TERMS = 160, MOST_ROUNDS = 6 };
 
 static const rni_f32_tile gather_tiles[RNI_F32_GATHER_TILES] = {
-    {128, 128, 256, 0, 0.65f}, {128, 64, 128, 0, 0.65f}, {128, 32, 64, 0, 0.6f}, {256, 16, 128, 0, 0.45f},
-    {64, 64, 128, 0, 0.5f},    {64, 32, 64, 0, 0.48f},   {128, 16, 64, 0, 0.4f}, {32, 32, 64, 0, 0.33f},
-    {128, 64, 128, 1, 0.35f},  {128, 16, 64, 1, 0.25f},
+    {128, 128, 256, 0, 0, 0.65f}, {128, 64, 128, 0, 0, 0.65f}, {128, 32, 64, 0, 0, 0.6f},   {256, 16, 128, 0, 0, 0.45f},
+    {64, 64, 128, 0, 0, 0.5f},    {64, 32, 64, 0, 0, 0.48f},   {128, 16, 64, 0, 0, 0.4f},   {32, 32, 64, 0, 0, 0.33f},
+    {64, 64, 256, 0, 0, 0.5f},    {64, 32, 128, 0, 0, 0.55f},  {128, 64, 128, 1, 0, 0.35f}, {128, 16, 64, 1, 0, 0.25f},
 };
 
 static const rni_f32_tile filter_tiles[RNI_F32_FILTER_TILES] = {
-    {128, 128, 256, 0, 0.65f}, {64, 64, 128, 0, 0.6f}, {32, 144, 128, 0, 0.55f},
-    {16, 144, 128, 0, 0.45f},  {64, 64, 128, 1, 0.4f}, {16, 32, 128, 1, 0.2f},
+    {128, 128, 256, 0, 0, 0.65f}, {64, 64, 128, 0, 1, 0.6f}, {32, 144, 128, 0, 0, 0.55f},
+    {16, 144, 128, 0, 1, 0.45f},  {64, 64, 128, 1, 0, 0.4f}, {16, 32, 128, 1, 1, 0.2f},
 };
 
 const rni_f32_tile *rni_f32_tiles(int32_t kind, int32_t *count)
@@ -43,15 +43,20 @@ static int counts(const rni_conv_shape *s)
     enum { MOST = 1 << 30 };
     const int64_t aside =
         ((int64_t)s->padding[0] + s->kernel[0] * (int64_t)s->dilation[0]) * (s->in[1] + s->padding[1]) * s->in_channels;
-    return in_elements(s) <= MOST && out_elements(s) <= MOST && aside <= MOST / 2 && terms_of(s) <= MOST / (s->out_channels + 16);
+    return in_elements(s) <= MOST && out_elements(s) <= MOST && aside <= MOST / 2 &&
+           terms_of(s) <= MOST / (s->out_channels + 16);
 }
 
-int rni_f32_serves(int32_t kind, const rni_conv_shape *s, int32_t number)
+int rni_f32_serves(int32_t kind, int32_t dtype, const rni_conv_shape *s, int32_t number)
 {
-    if (s->groups != 1 || s->out_channels % 4 != 0 || !counts(s))
+    const int32_t lanes = dtype == RN_F32 ? 4 : 8; /* elements in 16 bytes */
+    if (s->groups != 1 || s->out_channels % lanes != 0 || !counts(s))
         return 0;
     if (kind == RN_OP_CONV_BACKWARD_FILTER)
-        return s->in_channels % 4 == 0 || filter_tiles[number].single;
+        return (s->in_channels % lanes == 0 || filter_tiles[number].single) &&
+               (dtype == RN_F32 || filter_tiles[number].halves);
+    if (dtype != RN_F32)
+        return 0;
     if (gather_tiles[number].single)
         return kind == RN_OP_CONV_FORWARD && terms_of(s) <= MOST_SINGLE_TERMS;
     for (int axis = 0; axis < 2 && kind == RN_OP_CONV_BACKWARD_DATA; axis++)
@@ -76,7 +81,7 @@ static double gather_time(int32_t kind, const rni_conv_shape *s, const rni_f32_t
                           ceil_div(backward ? s->in_channels : s->out_channels, t->columns);
     const double each = ceil_div(blocks, processors), resident = RESIDENT_THREADS / t->threads;
     const double warps = (each < resident ? each : resident) * t->threads / 32;
-    const double busy = warps < BUSY_WARPS ? warps / BUSY_WARPS : 1;
+    const double busy = warps / (warps + HALF_BUSY_WARPS);
     return each * t->rows * t->columns / (t->efficiency * busy);
 }
 
@@ -87,12 +92,15 @@ static double filter_time(const rni_conv_shape *s, const rni_f32_tile *t)
            t->efficiency;
 }
 
-int rni_f32_prefers_dnn(const rn_conv_params *p, int32_t kind)
+int rni_f32_prefers_dnn(const rn_conv_params *p, int32_t kind, int32_t dtype, int64_t images)
 {
-    enum { LEAST_CHANNELS = 128 };
+    enum { MANY_CHANNELS = 128, FEW_CHANNELS = 16, MANY_PIXELS = 250000, LANES = 8 };
+    if (dtype != RN_F32) /* cuDNN takes about as long for few pixels as for many, and fills up odd channels before */
+        return p->out_channels > FEW_CHANNELS || p->in_channels > FEW_CHANNELS ||
+               (p->in_channels % LANES == 0 && images * p->out_height * p->out_width > MANY_PIXELS);
     return kind == RN_OP_CONV_BACKWARD_FILTER && !p->direct && p->kernel[0] == 3 && p->kernel[1] == 3 &&
            p->stride[0] == 1 && p->stride[1] == 1 && p->dilation[0] == 1 && p->dilation[1] == 1 &&
-           p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS;
+           p->in_channels >= MANY_CHANNELS && p->out_channels >= MANY_CHANNELS;
 }
 
 /*
@@ -121,13 +129,13 @@ int32_t rni_f32_shares(const rni_conv_shape *s, int32_t number, int32_t processo
     return best;
 }
 
-int32_t rni_f32_choose(int32_t kind, const rni_conv_shape *s, int32_t processors)
+int32_t rni_f32_choose(int32_t kind, int32_t dtype, const rni_conv_shape *s, int32_t processors)
 {
     int32_t count, best = -1;
     const rni_f32_tile *const tiles = rni_f32_tiles(kind, &count);
     double least = 0;
     for (int32_t i = 0; i < count; i++) {
-        if (!rni_f32_serves(kind, s, i))
+        if (!rni_f32_serves(kind, dtype, s, i))
             continue;
         const double time = kind == RN_OP_CONV_BACKWARD_FILTER ? filter_time(s, &tiles[i])
                                                                : gather_time(kind, s, &tiles[i], processors);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Times the f32 convolutions of some nets on a GPU: by cuDNN as its heuristics choose, by the module's general kernel, and
- * by its f32 kernels with each tile.
+ * Times the convolutions of some nets on a GPU, in f32, or the filter gradients in bf16: by cuDNN as its heuristics choose, by
+ * the module's general kernel, and by its kernels with each tile. cuDNN's filter gradients of 3x3 and of bf16 must be added
+ * to the op's, which is not in their time.
  *
- *     bench_conv_cuda [--net NAME] [--batch N] [--runs N]
+ *     bench_conv_cuda --batch N [--net NAME] [--runs N] [--dtype fp32|bf16]
  *
  * A line per convolution and direction: microseconds and TFLOP/s of cuDNN, of the tile that would be chosen and of the
  * fastest one; then the microseconds of all. "wrong" follows a tile whose result is not the general kernel's.
  */
+#include "base/bf16.h"
 #include "device.h"
 #include "dnn/conv.h"
 #include "ops/conv_direct.h"
@@ -41,7 +43,7 @@ typedef struct bench {
     rni_cuda_device *device;
     cudaStream_t stream;
     cudaEvent_t begin, end;
-    int32_t runs, kind;
+    int32_t runs, kind, dtype;
     int64_t batch;
     rn_conv_params params;
     void *x, *y, *workspace;
@@ -104,20 +106,25 @@ static int64_t weight_count(const bench *b)
     return b->params.in_channels * b->params.out_channels * b->params.kernel[0] * b->params.kernel[1];
 }
 
-/* Values between -1 and 1. */
-static float *values(int64_t count)
+/* Values between -1 and 1, in memory that f32 would need. */
+static void *values(int64_t count, int32_t dtype)
 {
     enum { CHUNK = 1 << 20 };
-    static float chunk[CHUNK];
+    static float floats[CHUNK];
+    static uint16_t halves[CHUNK];
+    const size_t size = rn_dtype_size((rn_dtype)dtype);
+    const void *const chunk = dtype == RN_F32 ? (const void *)floats : halves;
     uint32_t state = 1;
-    float *to;
+    void *to;
     for (int i = 0; i < CHUNK; i++) {
         state = state * 1664525u + 1013904223u;
-        chunk[i] = (float)(int32_t)state * 0x1p-31f;
+        floats[i] = (float)(int32_t)state * 0x1p-31f;
+        halves[i] = rni_bf16_round(floats[i]);
     }
-    check(cudaMalloc((void **)&to, (size_t)count * sizeof(float)), "cudaMalloc");
+    check(cudaMalloc(&to, (size_t)count * sizeof(float)), "cudaMalloc");
     for (int64_t i = 0; i < count; i += CHUNK)
-        check(cudaMemcpy(to + i, chunk, (size_t)(count - i < CHUNK ? count - i : CHUNK) * sizeof(float), cudaMemcpyDefault),
+        check(cudaMemcpy((char *)to + (size_t)i * size, chunk, (size_t)(count - i < CHUNK ? count - i : CHUNK) * size,
+                         cudaMemcpyDefault),
               "cudaMemcpy");
     return to;
 }
@@ -132,7 +139,7 @@ static void run(bench *b)
         }
         return;
     }
-    const rni_direct d = {&b->params, RN_F32, b->device->processors, b->batch, (uint64_t)WORKSPACE_MB << 20, b->tile};
+    const rni_direct d = {&b->params, b->dtype, b->device->processors, b->batch, (uint64_t)WORKSPACE_MB << 20, b->tile};
     if (b->kind == RN_OP_CONV_FORWARD)
         check(rni_direct_forward(&d, b->stream, b->x, b->w, NULL, NULL, b->y, 0), "forward");
     else if (b->kind == RN_OP_CONV_BACKWARD_DATA)
@@ -168,7 +175,8 @@ static void result(bench *b, float *to)
     check(cudaStreamSynchronize(b->stream), "run");
     memset(to, 0, 2 * COMPARED * sizeof *to);
     check(cudaMemcpy(to, out, (size_t)part * sizeof(float), cudaMemcpyDefault), "cudaMemcpy");
-    check(cudaMemcpy(to + COMPARED, (float *)out + (count - part), (size_t)part * sizeof(float), cudaMemcpyDefault), "cudaMemcpy");
+    check(cudaMemcpy(to + COMPARED, (float *)out + (count - part), (size_t)part * sizeof(float), cudaMemcpyDefault),
+          "cudaMemcpy");
 }
 
 /* The largest difference as a share of the largest value. */
@@ -184,7 +192,7 @@ static double difference(const float *a, const float *b)
 
 static double time_dnn(bench *b)
 {
-    const rni_dnn_problem problem = {&b->params, b->kind, 0, RN_F32, b->batch, NULL};
+    const rni_dnn_problem problem = {&b->params, b->kind, 0, b->dtype, b->batch, NULL};
     uint64_t workspace = 0;
     if (rni_dnn_conv_query(b->device, &problem, &workspace) != RN_OK || workspace > (uint64_t)WORKSPACE_MB << 20 ||
         rni_dnn_conv_prepare(b->device, &problem, &b->conv) != RN_OK)
@@ -197,7 +205,7 @@ static double time_dnn(bench *b)
 
 static int32_t chosen(const bench *b)
 {
-    const rni_direct d = {&b->params, RN_F32, b->device->processors, b->batch, (uint64_t)WORKSPACE_MB << 20, 0};
+    const rni_direct d = {&b->params, b->dtype, b->device->processors, b->batch, (uint64_t)WORKSPACE_MB << 20, 0};
     return rni_direct_tile(&d, b->kind);
 }
 
@@ -232,7 +240,7 @@ static void measure(bench *b, const char *net, float *expected, float *got)
     const double dnn = time_dnn(b);
     for (int32_t t = -1; t < count; t++) {
         b->tile = t < 0 ? RNI_DIRECT_GENERAL : RNI_DIRECT_TILE + t;
-        if (t >= 0 && !rni_f32_serves(b->kind, &shape, t))
+        if (t >= 0 && !rni_f32_serves(b->kind, b->dtype, &shape, t))
             continue;
         times[t + 1] = time_runs(b);
         result(b, t < 0 ? expected : got);
@@ -246,12 +254,15 @@ static void measure(bench *b, const char *net, float *expected, float *got)
         if (b->tile == choice)
             by_choice = times[t + 1];
     }
-    printf("%s %lld %lldx%lld/%lld %lld>%lld %lld %s cudnn %.1f us %.1f chosen %d %.1f us %.1f best %d %.1f us %.1f all%s\n",
+    printf("%s %lld %lldx%lld/%lld %lld>%lld %lld %s cudnn %.1f us %.1f chosen %d %.1f us %.1f best %d %.1f us %.1f "
+           "all%s\n",
            net, (long long)b->batch, (long long)p->kernel[0], (long long)p->kernel[1], (long long)p->stride[0],
            (long long)p->in_channels, (long long)p->out_channels, (long long)p->in_height,
-           kinds[b->kind == RN_OP_CONV_BACKWARD_DATA ? 1 : b->kind == RN_OP_CONV_BACKWARD_FILTER ? 2 : 0], dnn,
-           flops / dnn * 1e-6, (int)choice - RNI_DIRECT_TILE, by_choice, flops / by_choice * 1e-6, (int)fastest, best,
-           flops / best * 1e-6, text);
+           kinds[b->kind == RN_OP_CONV_BACKWARD_DATA     ? 1
+                 : b->kind == RN_OP_CONV_BACKWARD_FILTER ? 2
+                                                         : 0],
+           dnn, flops / dnn * 1e-6, (int)choice - RNI_DIRECT_TILE, by_choice, flops / by_choice * 1e-6, (int)fastest,
+           best, flops / best * 1e-6, text);
     fflush(stdout);
 }
 
@@ -272,11 +283,12 @@ static void measure_layer(bench *b, const layer *l, float *expected, float *got)
                                  .dilation = {1, 1}};
     for (int d = 0; d < 3; d++) {
         b->kind = directions[d];
-        if (b->kind == RN_OP_CONV_BACKWARD_DATA && l->in_channels == 3)
+        if (b->kind == RN_OP_CONV_BACKWARD_DATA ? l->in_channels == 3 || b->dtype != RN_F32
+                                                : b->kind == RN_OP_CONV_FORWARD && b->dtype != RN_F32)
             continue;
-        b->x = values(in_count(b));
-        b->y = values(out_count(b));
-        b->w = values(weight_count(b));
+        b->x = values(in_count(b), b->dtype);
+        b->y = values(out_count(b), b->dtype);
+        b->w = values(weight_count(b), RN_F32);
         measure(b, l->net, expected, got);
         cudaFree(b->x);
         cudaFree(b->y);
@@ -287,7 +299,7 @@ static void measure_layer(bench *b, const layer *l, float *expected, float *got)
 int main(int argc, char **argv)
 {
     const char *net = "";
-    bench b = {.runs = 5};
+    bench b = {.runs = 5, .dtype = RN_F32};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--net") == 0)
             net = argv[i + 1];
@@ -295,9 +307,11 @@ int main(int argc, char **argv)
             b.batch = atoll(argv[i + 1]);
         else if (strcmp(argv[i], "--runs") == 0)
             b.runs = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--dtype") == 0)
+            b.dtype = strcmp(argv[i + 1], "bf16") == 0 ? RN_BF16 : RN_F32;
     }
     if (b.batch < 1 || b.runs < 1) {
-        fprintf(stderr, "usage: bench_conv_cuda --batch N [--net cifar|resnet50] [--runs N]\n");
+        fprintf(stderr, "usage: bench_conv_cuda --batch N [--net cifar|resnet50] [--runs N] [--dtype fp32|bf16]\n");
         return 2;
     }
     if (rni_cuda_device_open(&host_api, 0, &b.device) != RN_OK || rni_cuda_enter(b.device) != RN_OK ||

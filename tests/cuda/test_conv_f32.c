@@ -4,6 +4,8 @@
  * taps, against sums in f64. Any order of a sum of n products is off by at most n units of rounding of the sum of their
  * magnitudes; bias, residual and what was there are terms, too.
  */
+#include "base/bf16.h"
+#include "base/f16.h"
 #include "ops/conv_f32.h"
 #include <math.h>
 #include <stdio.h>
@@ -12,23 +14,25 @@
 
 /* Square in nothing, so that axes cannot be mixed up. */
 static const rni_conv_shape shapes[] = {
-    {3, 1, 16, 16, {9, 7}, {9, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},     /* whole channels, tails of pixels */
-    {2, 1, 20, 36, {8, 11}, {4, 6}, {3, 3}, {2, 2}, {1, 1}, {1, 1}},    /* tails of everything */
-    {2, 1, 40, 132, {5, 6}, {5, 6}, {1, 1}, {1, 1}, {0, 0}, {1, 1}},    /* one tap, several tiles of channels */
-    {2, 1, 12, 8, {7, 9}, {4, 5}, {1, 1}, {2, 2}, {0, 0}, {1, 1}},      /* most pixels of dx meet no output */
-    {1, 1, 4, 8, {14, 12}, {7, 6}, {7, 7}, {2, 2}, {3, 3}, {1, 1}},     /* 49 taps */
-    {2, 1, 8, 24, {9, 10}, {9, 10}, {3, 3}, {1, 1}, {2, 2}, {2, 2}},    /* dilated */
-    {2, 1, 8, 12, {6, 13}, {6, 5}, {1, 3}, {1, 3}, {0, 1}, {1, 1}},     /* a stride along one axis */
-    {2, 1, 8, 4, {8, 9}, {3, 3}, {2, 2}, {3, 3}, {0, 0}, {1, 1}},       /* pixels between the windows */
+    {3, 1, 16, 16, {9, 7}, {9, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}}, /* whole channels, tails of pixels */
+    {2, 1, 20, 36, {8, 11}, {4, 6}, {3, 3}, {2, 2}, {1, 1}, {1, 1}}, /* tails of everything */
+    {2, 1, 40, 132, {5, 6}, {5, 6}, {1, 1}, {1, 1}, {0, 0}, {1, 1}}, /* one tap, several tiles of channels */
+    {2, 1, 12, 8, {7, 9}, {4, 5}, {1, 1}, {2, 2}, {0, 0}, {1, 1}}, /* most pixels of dx meet no output */
+    {1, 1, 4, 8, {14, 12}, {7, 6}, {7, 7}, {2, 2}, {3, 3}, {1, 1}}, /* 49 taps */
+    {2, 1, 8, 24, {9, 10}, {9, 10}, {3, 3}, {1, 1}, {2, 2}, {2, 2}}, /* dilated */
+    {2, 1, 8, 12, {6, 13}, {6, 5}, {1, 3}, {1, 3}, {0, 1}, {1, 1}}, /* a stride along one axis */
+    {2, 1, 8, 4, {8, 9}, {3, 3}, {2, 2}, {3, 3}, {0, 0}, {1, 1}}, /* pixels between the windows */
     {5, 1, 16, 16, {12, 11}, {12, 11}, {3, 3}, {1, 1}, {1, 1}, {1, 1}}, /* several shares of pixels */
-    {3, 1, 3, 16, {9, 8}, {9, 8}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},      /* single channels */
+    {3, 1, 3, 16, {9, 8}, {9, 8}, {3, 3}, {1, 1}, {1, 1}, {1, 1}}, /* single channels */
     {2, 1, 5, 68, {7, 6}, {4, 3}, {3, 3}, {2, 2}, {1, 1}, {1, 1}},
 };
 
 enum { SHARE = 128, FORWARD, DATA, FILTER };
+enum { TYPES = 3 };
+static const int32_t types[TYPES] = {RN_F32, RN_BF16, RN_F16};
 
 typedef struct operands {
-    float *x, *w, *y, *bias, *dw; /* in the host's memory */
+    float *x, *w, *y, *bias; /* in the host's memory */
     int64_t in, out, weights;
 } operands;
 
@@ -121,8 +125,9 @@ static void compare(const rni_conv_shape *s, int number, const char *what, const
         const double allowed = (double)(expected[i].count + 1) * 0x1p-24 * 1.001 * expected[i].size;
         if (fabs(got[i] - sum) <= allowed)
             continue;
-        fprintf(stderr, "%s, tile %d, %d to %d channels, %d x %d taps, stride %d x %d: element %lld: %.9g expected, got %.9g, "
-                        "off by %.3g of %.3g allowed\n",
+        fprintf(stderr,
+                "%s, tile %d, %d to %d channels, %d x %d taps, stride %d x %d: element %lld: %.9g expected, got %.9g, "
+                "off by %.3g of %.3g allowed\n",
                 what, number, (int)s->in_channels, (int)s->out_channels, (int)s->kernel[0], (int)s->kernel[1],
                 (int)s->stride[0], (int)s->stride[1], (long long)i, sum, (double)got[i], fabs(got[i] - sum), allowed);
         failures++;
@@ -142,7 +147,8 @@ static void forward(const rni_conv_shape *s, const operands *o, int number, int 
 {
     float *const x = on_device(o->x, o->in), *const w = on_device(o->w, o->weights), *const y = on_device(NULL, o->out);
     float *const bias = on_device(o->bias, s->out_channels), *const residual = on_device(o->y, o->out);
-    check(rni_k_conv_forward_f32(NULL, number, s, x, w, plain ? NULL : bias, plain ? NULL : residual, y, !plain), "forward");
+    check(rni_k_conv_forward_f32(NULL, number, s, x, w, plain ? NULL : bias, plain ? NULL : residual, y, !plain),
+          "forward");
     exact *const e = exacts(o->out);
     convolve(s, o, FORWARD, e);
     for (int64_t i = 0; i < o->out && !plain; i++) {
@@ -170,15 +176,59 @@ static void data(const rni_conv_shape *s, const operands *o, int number, int acc
     free(e), free(got);
 }
 
-/* dw is O,I,taps, where sums are O,taps,I. */
-static void filter(const rni_conv_shape *s, const operands *o, int number, int share)
+static uint16_t bits_of(float value, int32_t dtype)
 {
+    return dtype == RN_BF16 ? rni_bf16_round(value) : rni_f16_round(value);
+}
+
+static float value_of(uint16_t bits, int32_t dtype)
+{
+    return dtype == RN_BF16 ? rni_bf16_value(bits) : rni_f16_value(bits);
+}
+
+/* The same rounded to a type, as f32. */
+static float *rounded_of(const float *values, int64_t count, int32_t dtype)
+{
+    float *const to = malloc((size_t)count * sizeof *to);
+    check(to ? cudaSuccess : cudaErrorMemoryAllocation, "malloc");
+    for (int64_t i = 0; i < count; i++)
+        to[i] = dtype == RN_F32 ? values[i] : value_of(bits_of(values[i], dtype), dtype);
+    return to;
+}
+
+/* On the device as elements of a type that holds them exactly. */
+static void *stored_on_device(const float *values, int64_t count, int32_t dtype)
+{
+    if (dtype == RN_F32)
+        return on_device(values, count);
+    uint16_t *const bits = malloc((size_t)count * sizeof *bits + sizeof(float));
+    check(bits ? cudaSuccess : cudaErrorMemoryAllocation, "malloc");
+    for (int64_t i = 0; i < count; i++)
+        bits[i] = bits_of(values[i], dtype);
+    float *const device = on_device((const float *)(const void *)bits, (count + 1) / 2);
+    free(bits);
+    return device;
+}
+
+/* dw is O,I,taps, where sums are O,taps,I. */
+static void filter(const rni_conv_shape *s, const operands *from, int32_t dtype, int number, int share)
+{
+    const operands rounded = {rounded_of(from->x, from->in, dtype),
+                              from->w,
+                              rounded_of(from->y, from->out, dtype),
+                              NULL,
+                              from->in,
+                              from->out,
+                              from->weights};
+    const operands *const o = &rounded;
     const int64_t taps = (int64_t)s->kernel[0] * s->kernel[1], c = s->in_channels;
     const int32_t shares = (int32_t)((o->out / s->out_channels + share - 1) / share);
-    float *const x = on_device(o->x, o->in), *const y = on_device(o->y, o->out), *const dw = on_device(o->w, o->weights);
+    void *const x = stored_on_device(o->x, o->in, dtype), *const y = stored_on_device(o->y, o->out, dtype);
+    float *const dw = on_device(o->w, o->weights);
     float *const sums = on_device(NULL, shares * o->weights);
-    check(rni_k_conv_backward_filter_f32(NULL, number, s, x, y, share, sums), "backward filter");
-    check(rni_k_filter_add(NULL, RN_F32, sums, shares, dw, s->out_channels, s->in_channels, (int32_t)taps), "filter_add");
+    check(rni_k_conv_filter(NULL, dtype, number, s, x, y, share, sums), "backward filter");
+    check(rni_k_filter_add(NULL, RN_F32, sums, shares, dw, s->out_channels, s->in_channels, (int32_t)taps),
+          "filter_add");
     exact *const e = exacts(o->weights), *const turned = exacts(o->weights);
     convolve(s, o, FILTER, e);
     for (int64_t i = 0; i < o->weights; i++) {
@@ -187,9 +237,13 @@ static void filter(const rni_conv_shape *s, const operands *o, int number, int s
         add(&turned[at], o->w[at]);
     }
     float *const got = from_device(dw, o->weights);
-    compare(s, number, "backward filter", turned, got, o->weights, 0);
+    compare(s, number,
+            dtype == RN_F32    ? "backward filter"
+            : dtype == RN_BF16 ? "backward filter in bf16"
+                               : "backward filter in f16",
+            turned, got, o->weights, 0);
     free(from_device(x, 0)), free(from_device(y, 0)), free(from_device(sums, 0));
-    free(e), free(turned), free(got);
+    free(e), free(turned), free(got), free(o->x), free(o->y);
 }
 
 int main(void)
@@ -203,15 +257,17 @@ int main(void)
         o.x = values(o.in), o.y = values(o.out), o.w = values(o.weights), o.bias = values(s->out_channels);
         for (int32_t t = 0; t < RNI_F32_GATHER_TILES; t++)
             for (int way = 0; way < 2; way++) {
-                if (rni_f32_serves(RN_OP_CONV_FORWARD, s, t))
+                if (rni_f32_serves(RN_OP_CONV_FORWARD, RN_F32, s, t))
                     forward(s, &o, t, way), cases++;
-                if (rni_f32_serves(RN_OP_CONV_BACKWARD_DATA, s, t))
+                if (rni_f32_serves(RN_OP_CONV_BACKWARD_DATA, RN_F32, s, t))
                     data(s, &o, t, way), cases++;
             }
         for (int32_t t = 0; t < RNI_F32_FILTER_TILES; t++)
-            if (rni_f32_serves(RN_OP_CONV_BACKWARD_FILTER, s, t)) {
-                filter(s, &o, t, SHARE), cases++;
-                filter(s, &o, t, 16), cases++;
+            for (int d = 0; d < TYPES; d++) {
+                if (!rni_f32_serves(RN_OP_CONV_BACKWARD_FILTER, types[d], s, t))
+                    continue;
+                filter(s, &o, types[d], t, SHARE), cases++;
+                filter(s, &o, types[d], t, 16), cases++;
             }
         free(o.x), free(o.y), free(o.w), free(o.bias);
     }

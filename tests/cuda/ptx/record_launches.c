@@ -320,7 +320,7 @@ static void convolution(int32_t dtype)
           "conv_backward_filter");
 }
 
-/* Every tile of the f32 kernels. */
+/* Every tile of the kernels that have some. */
 static void f32_convolutions(void)
 {
     rni_conv_shape s = {.images = 2,
@@ -335,19 +335,24 @@ static void f32_convolutions(void)
                         .dilation = {1, 1}};
     const int64_t in = 2 * 30 * 12, out = 2 * 9 * 20, filter = 20 * 12 * 9;
     for (int32_t tile = 0; tile < RNI_F32_GATHER_TILES; tile++) {
-        if (rni_f32_serves(RN_OP_CONV_FORWARD, &s, tile))
+        if (rni_f32_serves(RN_OP_CONV_FORWARD, RN_F32, &s, tile))
             check(rni_k_conv_forward_f32(NULL, tile, &s, singles(in), singles(filter), singles(20), singles(out),
                                          singles(out), 1),
                   "conv_forward_f32");
-        if (rni_f32_serves(RN_OP_CONV_BACKWARD_DATA, &s, tile))
+        if (rni_f32_serves(RN_OP_CONV_BACKWARD_DATA, RN_F32, &s, tile))
             check(rni_k_conv_backward_data_f32(NULL, tile, &s, singles(out), singles(filter), singles(in), 1),
                   "conv_backward_data_f32");
     }
-    for (int32_t tile = 0; tile < RNI_F32_FILTER_TILES; tile++)
-        if (rni_f32_serves(RN_OP_CONV_BACKWARD_FILTER, &s, tile))
-            check(rni_k_conv_backward_filter_f32(NULL, tile, &s, singles(in), singles(out), 32, singles(filter)),
-                  "conv_backward_filter_f32");
-    check(rni_k_filter_add(NULL, RN_F32, singles(12 * filter), 12, singles(filter), 20, 12, 9), "filter_add");
+    for (int32_t count = 12; count <= 130; count += 118)
+        check(rni_k_filter_add(NULL, RN_F32, singles(count * filter), count, singles(filter), 20, 12, 9), "filter_add");
+    s.in_channels = 16;
+    s.out_channels = 24;
+    for (int t = 0; t < TYPES; t++)
+        for (int32_t tile = 0; tile < RNI_F32_FILTER_TILES; tile++)
+            if (rni_f32_serves(RN_OP_CONV_BACKWARD_FILTER, types[t], &s, tile))
+                check(rni_k_conv_filter(NULL, types[t], tile, &s, array(2 * 30 * 16, types[t], 0),
+                                        array(2 * 9 * 24, types[t], 0), 32, singles(24 * 16 * 9)),
+                      "conv_filter");
 }
 
 /* More channels than a block has threads. */
