@@ -47,6 +47,9 @@ static void bench_close(bench *b)
     rn_context_release(b->ctx);
 }
 
+/* Numbers that rn_step_metrics has room for. */
+enum { METRICS = sizeof(rn_step_metrics) / sizeof(double) };
+
 /* Makes a value [count] of a type. */
 static void vector(bench *b, uint32_t value, int32_t dtype, int64_t count)
 {
@@ -272,7 +275,7 @@ START_TEST(segments_stay_inside)
     rn_sgd_params p = {.num_segments = 1, .segments = &segment};
     bench_open(&b, RN_OP_SGD, 2, 1);
     vector(&b, 0, RN_F32, 12);
-    vector(&b, 1, RN_F64, 8);
+    vector(&b, 1, RN_F64, METRICS);
     vector(&b, 2, RN_F32, 12);
     b.op.params = &p;
     b.op.params_size = sizeof p;
@@ -306,7 +309,7 @@ START_TEST(bad_label_changes_nothing)
     rn_cross_entropy_params p = {0};
     bench_open(&b, RN_OP_CROSS_ENTROPY, 2, 2);
     vector(&b, 1, RN_I64, 4);
-    vector(&b, 3, RN_F64, 8);
+    vector(&b, 3, RN_F64, METRICS);
     b.op.params = &p;
     b.op.params_size = sizeof p;
     ck_ok(query(&b));
@@ -331,7 +334,7 @@ START_TEST(nonfinite_step_is_counted_and_skipped)
     rn_cross_entropy_params p = {0};
     bench_open(&b, RN_OP_CROSS_ENTROPY, 2, 2);
     vector(&b, 1, RN_I64, 4);
-    vector(&b, 3, RN_F64, 8);
+    vector(&b, 3, RN_F64, METRICS);
     b.op.params = &p;
     b.op.params_size = sizeof p;
     b.op.workspace = 4;
