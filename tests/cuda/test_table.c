@@ -244,6 +244,118 @@ START_TEST(a_copy_from_a_device_that_is_lost)
 }
 END_TEST
 
+/*
+ * Gradients of filters that cuDNN made wait until somebody looks at them: an op that reads one of them finds it, and what
+ * is added to it later comes on top.
+ */
+enum {
+    CHANNELS = 32,
+    SIDE = 4,
+    IMAGES = 2,
+    WEIGHTS = CHANNELS * CHANNELS * 9,
+    PIXELS = IMAGES * CHANNELS * SIDE * SIDE
+};
+enum { LEFT_X, LEFT_DY, LEFT_OUT, LEFT_WORK, LEFT_DW, LEFT_OTHER, LEFT_VALUES };
+enum { LEFT_PLACE = 256 << 10 }; /* of a value */
+
+static void left_values(rn_value values[LEFT_VALUES])
+{
+    for (uint32_t i = 0; i < LEFT_VALUES; i++) {
+        const int image = i == LEFT_X || i == LEFT_DY, gradient = i == LEFT_DW || i == LEFT_OTHER;
+        values[i] = (rn_value){.struct_size = sizeof *values,
+                               .dtype = image ? RN_BF16 : RN_F32,
+                               .role = gradient ? RN_ROLE_PARAM_GRAD : RN_ROLE_ARENA,
+                               .layout = image ? RN_LAYOUT_NHWC : RN_LAYOUT_PLAIN,
+                               .rank = 4,
+                               .batch_axis = image ? 0 : -1,
+                               .dims = {image ? IMAGES : CHANNELS, CHANNELS, image ? SIDE : 3, image ? SIDE : 3},
+                               .bytes = image ? PIXELS * 2 : WEIGHTS * sizeof(float),
+                               .offset = (gradient ? i - LEFT_DW : i) * LEFT_PLACE};
+    }
+    values[LEFT_WORK] = (rn_value){.struct_size = sizeof *values,
+                                   .dtype = RN_U8,
+                                   .role = RN_ROLE_ARENA,
+                                   .rank = 1,
+                                   .batch_axis = -1,
+                                   .dims = {4 * LEFT_PLACE},
+                                   .bytes = 4 * LEFT_PLACE,
+                                   .offset = LEFT_WORK * LEFT_PLACE};
+}
+
+static void left_images(void *dev, void *queue, char *arena)
+{
+    uint16_t pixels[PIXELS];
+    for (int i = 0; i < PIXELS; i++)
+        pixels[i] = (uint16_t)(0x3f80 + i * 37 % 128); /* 1 to 2 */
+    ck_ok(backend->copy_in(dev, queue, arena + LEFT_X * LEFT_PLACE, pixels, sizeof pixels));
+    ck_ok(backend->copy_in(dev, queue, arena + LEFT_DY * LEFT_PLACE, pixels, sizeof pixels));
+}
+
+START_TEST(a_gradient_that_waits_is_added_for_who_reads_it)
+{
+    static const uint32_t images[] = {LEFT_X, LEFT_DY}, dw = LEFT_DW, other = LEFT_OTHER, out = LEFT_OUT;
+    static const rn_conv_params params = {.in_channels = CHANNELS,
+                                          .out_channels = CHANNELS,
+                                          .groups = 1,
+                                          .kernel = {3, 3},
+                                          .stride = {1, 1},
+                                          .padding = {1, 1},
+                                          .dilation = {1, 1},
+                                          .in_height = SIDE,
+                                          .in_width = SIDE,
+                                          .out_height = SIDE,
+                                          .out_width = SIDE};
+    const rn_op filter = {.struct_size = sizeof filter,
+                          .kind = RN_OP_CONV_BACKWARD_FILTER,
+                          .in = images,
+                          .out = &dw,
+                          .num_in = 2,
+                          .num_out = 1,
+                          .params = &params,
+                          .params_size = sizeof params,
+                          .path = "conv",
+                          .workspace = LEFT_WORK};
+    rn_op ops[4] = {filter, filter, filter, filter};
+    rn_value values[LEFT_VALUES];
+    static float got[3][WEIGHTS];
+    void *const dev = open_device(), *const queue = open_queue(dev);
+    void *memory = NULL, *program = NULL, *base[RN_ROLE_COUNT] = {NULL};
+    left_values(values);
+    ops[1].out = &other;
+    ops[2] = (rn_op){.struct_size = sizeof filter,
+                     .kind = RN_OP_CONVERT,
+                     .in = &dw,
+                     .out = &out,
+                     .num_in = 1,
+                     .num_out = 1,
+                     .path = "reader",
+                     .workspace = RN_NO_VALUE};
+    const rn_program_desc desc = {sizeof desc, values, ops, LEFT_VALUES, 4};
+    const rn_run run = {.struct_size = sizeof run, .batch = IMAGES, .num_ops = 4, .base = base, .grad_scale = 1};
+    ck_ok(backend->program_create(dev, &desc, &program));
+    ck_ok(backend->memory_alloc(dev, 16 * LEFT_PLACE, &memory));
+    base[RN_ROLE_ARENA] = memory;
+    base[RN_ROLE_PARAM_GRAD] = (char *)memory + 8 * LEFT_PLACE;
+    left_images(dev, queue, memory);
+    for (int again = 0; again < 3; again++) { /* in streams, captured, as a graph */
+        ck_ok(backend->fill(dev, queue, base[RN_ROLE_PARAM_GRAD], 2 * LEFT_PLACE));
+        ck_ok(backend->program_run(program, queue, &run));
+        ck_ok(backend->copy_out(dev, queue, got[0], (char *)memory + LEFT_OUT * LEFT_PLACE, sizeof got[0]));
+        ck_ok(backend->copy_out(dev, queue, got[1], base[RN_ROLE_PARAM_GRAD], sizeof got[1]));
+        ck_ok(backend->copy_out(dev, queue, got[2], (char *)base[RN_ROLE_PARAM_GRAD] + LEFT_PLACE, sizeof got[2]));
+        for (int i = 0; i < WEIGHTS; i++) {
+            ck_assert(got[2][i] > 1 && got[0][i] == got[2][i]);
+            ck_assert(got[1][i] == 2 * got[2][i]);
+        }
+    }
+    backend->program_destroy(program);
+    backend->memory_free(dev, memory, 16 * LEFT_PLACE);
+    backend->queue_destroy(dev, queue);
+    backend->device_close(dev);
+    sim_settled();
+}
+END_TEST
+
 START_TEST(a_device_that_is_not_there)
 {
     void *dev = NULL;
@@ -286,9 +398,9 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    const TTest *const tests[] = {a_program_outlives_its_queue, many_ops_alone_that_may_report,
-                                  a_copy_from_a_device_that_is_lost, a_device_that_is_not_there,
-                                  no_memory_for_a_program};
+    const TTest *const tests[] = {a_program_outlives_its_queue,      many_ops_alone_that_may_report,
+                                  a_copy_from_a_device_that_is_lost, a_gradient_that_waits_is_added_for_who_reads_it,
+                                  a_device_that_is_not_there,        no_memory_for_a_program};
     rn_backend_query_fn query = NULL;
     if (argc != 2 || !sim_open(argv[1]))
         return 2;
