@@ -164,6 +164,8 @@ uint32_t rni_lanes_arrange(const rn_program_desc *desc, const rni_cuda_step *pla
         const rn_op *const op = &desc->ops[run->first_op + i];
         const uint32_t most = run->num_ops - i;
         together = plan && plan[run->first_op + i].together < most ? plan[run->first_op + i].together : plan ? most : 1;
+        if (plan && plan[run->first_op + i].adds_first)
+            begin(&a); /* what they leave has its place among what is added then */
         if (rni_lanes_aside(op, desc->values) && workspace_of(op, desc->values) <= workspace)
             hold(&a, i);
         else

@@ -118,7 +118,9 @@ __device__ __forceinline__ bool rni_augment_next(const rni_k_augment &a, rni_aug
 template <class T, int V, bool NHWC>
 __global__ void __launch_bounds__(RNI_AUGMENT_THREADS) rni_kernel_augment(rni_k_augment a, uint32_t vectors)
 {
+    using vector = rni_vector<T, V>;
     RN_SHARED(rni_augment_drawn, drawn, RNI_AUGMENT_STEPS);
+    RN_SHARED(vector, made, RNI_AUGMENT_THREADS); /* a thread's own, so that its elements need no registers */
     const int64_t row = blockIdx.x, index = a.order[row];
     const int32_t numbers = a.channels * a.in_height * a.in_width;
     if ((int32_t)threadIdx.x < a.num_steps)
@@ -132,8 +134,8 @@ __global__ void __launch_bounds__(RNI_AUGMENT_THREADS) rni_kernel_augment(rni_k_
          i += gridDim.y * RNI_AUGMENT_THREADS) {
         rni_augment_place p = rni_augment_begin<NHWC>(a, i * V);
         rni_augment_origin o = rni_augment_trace(a, drawn, p.y, p.x);
-        rni_vector<T, V> v;
-        UNROLL
+        vector &v = made[threadIdx.x];
+        ROLLED
         for (int k = 0; k < V; k++) {
             rni_store(v.v[k], rni_augment_value(a, image, o, p.channel));
             if (k + 1 < V && rni_augment_next<NHWC>(a, p))

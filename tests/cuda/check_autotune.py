@@ -62,4 +62,15 @@ with tempfile.TemporaryDirectory() as name:
     shapes = [line.rsplit("\t", 1)[0] for line in both]
     assert len(set(shapes)) == len(shapes), "what is the module's own was measured again"
 
+
+with tempfile.TemporaryDirectory() as name:
+    # Without RN_CUDA_CACHE: a folder of its own in XDG_CACHE_HOME, or in HOME; none without either, which is no failure.
+    pathlib.Path(name, ".cache").mkdir()
+    for variable, folder in (("XDG_CACHE_HOME", "libresnet"), ("HOME", ".cache/libresnet"), ("NONE", None)):
+        environment = {key: value for key, value in os.environ.items() if key not in ("RN_CUDA_CACHE", "XDG_CACHE_HOME", "HOME")}
+        environment.update({"RN_CUDA_AUTOTUNE": "1", variable: name})
+        subprocess.run([checkbackend, "test", f"--module={module}", "--function=conv_backward_data", "--count=1"],
+                       env=environment, check=True, stdout=subprocess.DEVNULL)
+        assert not folder or list(pathlib.Path(name, folder).glob("cudnn-*.plans")), f"no file in {folder} of {variable}"
+
 print(f"{len(first)} shapes measured, kept and found")

@@ -386,6 +386,12 @@ START_TEST(settings_that_cannot_be_read)
         ck_assert_uint_eq(rn_context_device_count(ctx), 1);
         rn_context_release(ctx);
     }
+    setenv("RN_CUDA_WORKSPACE_MB", "64", 1);
+    rn_device *dev = NULL;
+    rn_context *const ctx = sim_device(&dev);
+    unsetenv("RN_CUDA_WORKSPACE_MB");
+    ck_ok(scenario(dev));
+    rn_context_release(ctx);
     sim_settled();
 }
 END_TEST

@@ -187,6 +187,16 @@ START_TEST(ops_that_share_a_launch)
 }
 END_TEST
 
+START_TEST(before_gradients_are_added)
+{
+    const test_op ops[] = {{FILTER, {X, DY}, DW, NO}, {RELU, {DX, NO}, OTHER, NO}};
+    const rni_cuda_step plan[] = {{.together = 1}, {.together = 1, .adds_first = 1}};
+    arrange_with(plan, ops, 2, 0);
+    expect(0, 0, 1, 1, 0);
+    expect(1, 1, 0, 0, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *const suite = suite_create("lanes");
@@ -202,6 +212,7 @@ int main(void)
     tcase_add_test(tests, gradients_of_one_filter);
     tcase_add_test(tests, waits_once);
     tcase_add_test(tests, ops_that_share_a_launch);
+    tcase_add_test(tests, before_gradients_are_added);
     suite_add_tcase(suite, tests);
     SRunner *const runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
