@@ -81,13 +81,12 @@ struct rni_backward_end {
 
 /* What a channel's factors are made of, but for the sums: read before these are known. */
 struct rni_backward_channel {
-    float var, gamma, dgamma, dbeta;
+    float var, gamma;
 };
 
 __device__ __forceinline__ rni_backward_channel rni_backward_read(const rni_backward_end &e, int64_t c)
 {
-    return {e.sources.var[c], e.sources.gamma ? e.sources.gamma[c] : 1.0f, e.dgamma ? e.dgamma[c] : 0.0f,
-            e.dbeta ? e.dbeta[c] : 0.0f};
+    return {e.sources.var[c], e.sources.gamma ? e.sources.gamma[c] : 1.0f};
 }
 
 /* Adds to the gradients of gamma and beta of a channel, and leaves its factors. */
@@ -97,9 +96,9 @@ __device__ __forceinline__ void rni_backward_factors(const rni_backward_end &e, 
     const double r = 1.0 / sqrt((double)from.var + e.eps), k = (double)from.gamma * r;
     float *const factors = e.factors + c;
     if (e.dgamma)
-        e.dgamma[c] = (float)((double)from.dgamma + s2 * r);
+        e.dgamma[c] = (float)((double)e.dgamma[c] + s2 * r);
     if (e.dbeta)
-        e.dbeta[c] = (float)((double)from.dbeta + s1);
+        e.dbeta[c] = (float)((double)e.dbeta[c] + s1);
     factors[FACTOR_A * e.channels] = (float)k;
     factors[FACTOR_B * e.channels] = e.frozen ? 0.0f : (float)(-k * r * r * s2 * e.inverse);
     factors[FACTOR_C * e.channels] = e.frozen ? 0.0f : (float)(-k * s1 * e.inverse);
@@ -132,7 +131,7 @@ struct rni_backward_chunks {
 };
 
 template <class T, int V, bool FROM_X>
-__global__ void __launch_bounds__(RNI_THREADS)
+__global__ void __launch_bounds__(RNI_THREADS, RNI_SUM_BLOCKS)
     rni_kernel_bn_backward_sums(const T *dy, const T *x, const T *y, T *masked, rni_backward_end e, int64_t chunk)
 {
     RN_SHARED(float, shared, (rni_sum_shared<V, BACKWARD_SUMS>));

@@ -42,12 +42,11 @@ struct rni_moment_terms {
 
     /*
      * The first threads of a column leave a row each, the first one again in a chunk of fewer rows; every thread takes
-     * their mean. All threads of the block come here. few: SHIFT_ROWS * RNI_FINISH_CHANNELS.
+     * their mean. part: of one in it. All threads of the block come here. few: SHIFT_ROWS * RNI_FINISH_CHANNELS.
      */
-    __device__ __forceinline__ void shift_by_few(int32_t rows, bool inside, float *few)
+    __device__ __forceinline__ void shift_by_few(int32_t rows, bool inside, float part, float *few)
     {
         const int32_t n = blockDim.y < SHIFT_ROWS ? (int32_t)blockDim.y : SHIFT_ROWS, y = (int32_t)threadIdx.y;
-        const float part = 1.0f / (float)n;
         float *const own = few + threadIdx.x * V;
         if (y < n) {
             row values = {};
@@ -131,7 +130,8 @@ __device__ __forceinline__ void rni_moments(const rni_k_stats &s, int64_t c, dou
 }
 
 template <class T, int V>
-__global__ void __launch_bounds__(RNI_THREADS) rni_kernel_bn_stats(const T *x, rni_k_stats s, int64_t chunk)
+__global__ void __launch_bounds__(RNI_THREADS, RNI_SUM_BLOCKS)
+    rni_kernel_bn_stats(const T *x, rni_k_stats s, int64_t chunk, float part)
 {
     RN_SHARED(float, shared, (rni_sum_shared<V, 2>));
     RN_SHARED(float, few, SHIFT_ROWS * RNI_FINISH_CHANNELS);
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(RNI_THREADS) rni_kernel_bn_stats(const T *x, r
     rni_zero(sum);
     terms.x = x + first * s.channels + column;
     terms.channels = s.channels;
-    terms.shift_by_few(rows_here, inside, few);
+    terms.shift_by_few(rows_here, inside, part, few);
     if (inside)
         rni_sum_rows<V, 2>(terms, rows_here, sum);
     rni_sum_threads<V, 2>(sum, shared);
@@ -177,8 +177,9 @@ static cudaError_t stats(cudaStream_t stream, const rni_k_stats *s)
     const rni_chunks chunks = rni_chunks_of(columns, s->processors, s->rows);
     rni_k_stats with = *s;
     with.inverse = 1.0 / (double)s->rows;
+    const uint32_t few = columns.block.y < (uint32_t)SHIFT_ROWS ? columns.block.y : (uint32_t)SHIFT_ROWS;
     return RN_LAUNCH((rni_kernel_bn_stats<T, V>), dim3(columns.blocks, chunks.count), columns.block, stream,
-                     static_cast<const T *>(s->x), with, chunks.rows);
+                     static_cast<const T *>(s->x), with, chunks.rows, 1.0f / (float)few);
 }
 
 template <class T>

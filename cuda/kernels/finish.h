@@ -20,6 +20,9 @@ static inline rni_columns rni_sum_columns_of(int64_t channels, int lanes)
     return rni_columns_of_at_most(channels, lanes, rni_sum_vectors(lanes));
 }
 
+/* Blocks of such kernels that a processor must have room for: left to itself the compiler spills registers for a third one. */
+enum { RNI_SUM_BLOCKS = 2 };
+
 /* Channels of such a block at most. */
 enum { RNI_FINISH_CHANNELS = 64 };
 

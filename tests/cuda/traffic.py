@@ -150,10 +150,11 @@ def group_of(name):
 
 
 def call(args, net, batch, side, dtype, steps, **environment):
-    """What the program prints."""
+    """What the program prints. Convolutions are cuDNN's in f32 as well: the module's own read their operands again and again, from
+    caches, and every such access would count."""
     command = [args.program, args.module, net, batch, side, dtype, steps]
     return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True, env={
-        **os.environ, "CK_FORK": "no", "CK_DEFAULT_TIMEOUT": "0", **environment}).stdout
+        **os.environ, "CK_FORK": "no", "CK_DEFAULT_TIMEOUT": "0", "RN_CUDA_DIRECT": "0", **environment}).stdout
 
 
 def run(args, steps, folder):
