@@ -94,8 +94,8 @@ static double filter_time(const rni_conv_shape *s, const rni_f32_tile *t)
 
 int rni_f32_prefers_dnn(const rn_conv_params *p, int32_t kind, int32_t dtype, int64_t images)
 {
-    enum { MANY_CHANNELS = 128, FEW_CHANNELS = 16, MANY_PIXELS = 250000, LANES = 8 };
-    if (dtype != RN_F32) /* cuDNN takes about as long for few pixels as for many, and fills up odd channels before */
+    enum { MANY_CHANNELS = 128, FEW_CHANNELS = 16, MANY_PIXELS = 300000, LANES = 8 };
+    if (dtype != RN_F32) /* cuDNN takes about as long for 100,000 pixels as for 500,000, and fills up odd channels before */
         return p->out_channels > FEW_CHANNELS || p->in_channels > FEW_CHANNELS ||
                (p->in_channels % LANES == 0 && images * p->out_height * p->out_width > MANY_PIXELS);
     return kind == RN_OP_CONV_BACKWARD_FILTER && !p->direct && p->kernel[0] == 3 && p->kernel[1] == 3 &&

@@ -344,7 +344,7 @@ static void f32_convolutions(void)
                   "conv_backward_data_f32");
     }
     for (int32_t count = 12; count <= 130; count += 118)
-        check(rni_k_filter_add(NULL, RN_F32, singles(count * filter), count, singles(filter), 20, 12, 9), "filter_add");
+        check(rni_k_filter_add(NULL, RN_F32, singles(count * 8 * 4 * 9), count, singles(8 * 4 * 9), 8, 4, 9), "filter_add");
     s.in_channels = 16;
     s.out_channels = 24;
     for (int t = 0; t < TYPES; t++)
