@@ -330,6 +330,9 @@ START_TEST(a_gradient_that_waits_is_added_for_who_reads_it)
                      .num_out = 1,
                      .path = "reader",
                      .workspace = RN_NO_VALUE};
+    rn_op_info info = {.struct_size = sizeof info};
+    ck_ok(backend->op_query(dev, &ops[0], values, &info)); /* opens cuDNN */
+    ck_assert_uint_le(info.workspace, values[LEFT_WORK].bytes);
     const rn_program_desc desc = {sizeof desc, values, ops, LEFT_VALUES, 4};
     const rn_run run = {.struct_size = sizeof run, .batch = IMAGES, .num_ops = 4, .base = base, .grad_scale = 1};
     ck_ok(backend->program_create(dev, &desc, &program));
