@@ -48,6 +48,17 @@ bench_spread bench_spread_of(double *values, int count)
                           quantile(values, count, 0.75), values[count - 1]};
 }
 
+int bench_number(const char *program, const char *flag, const char *text, int least, int most)
+{
+    char *end;
+    const long value = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || value < least || value > most) {
+        fprintf(stderr, "%s: bad flag or value: %s\n", program, flag);
+        exit(2);
+    }
+    return (int)value;
+}
+
 double bench_time(void (*run)(void *arg), void *arg, double seconds)
 {
     run(arg);
@@ -93,8 +104,8 @@ static double all_seconds(void)
     FILE *const f = fopen("/proc/stat", "r");
     if (!f)
         return 0;
-    const int found = fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4, v + 5,
-                             v + 6, v + 7);
+    const int found =
+        fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7);
     fclose(f);
     return found == 8 ? (double)(v[0] + v[1] + v[2] + v[5] + v[6] + v[7]) / (double)sysconf(_SC_CLK_TCK) : 0;
 }
@@ -104,7 +115,8 @@ bench_moment bench_moment_now(void)
     struct rusage u;
     const double all = all_seconds();
     getrusage(RUSAGE_SELF, &u);
-    const double own = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    const double own =
+        (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
     return (bench_moment){bench_now(), all > 0 ? all - own : 0};
 }
 

@@ -28,6 +28,9 @@ typedef struct bench_spread {
 /* Sorts them. count >= 1. */
 bench_spread bench_spread_of(double *values, int count);
 
+/* The value of a flag, a whole number from `least` to `most`; else says so for the program and exits with 2. */
+int bench_number(const char *program, const char *flag, const char *text, int least, int most);
+
 /* Seconds per call over at least `seconds`; one call more before the clock starts. */
 double bench_time(void (*run)(void *arg), void *arg, double seconds);
 

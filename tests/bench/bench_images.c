@@ -50,33 +50,24 @@ static void usage(const char *flag)
     exit(2);
 }
 
-static int number(const char *flag, const char *text, int least, int most)
-{
-    char *end;
-    const long value = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || value < least || value > most)
-        usage(flag);
-    return (int)value;
-}
-
 static void parse_value(options *o, const char *flag, const char *value)
 {
     if (strcmp(flag, "--workers") == 0)
-        o->workers = number(flag, value, 0, 256);
+        o->workers = bench_number("bench_images", flag, value, 0, 256);
     else if (strcmp(flag, "--batch") == 0)
-        o->batch = number(flag, value, 1, 10000);
+        o->batch = bench_number("bench_images", flag, value, 1, 10000);
     else if (strcmp(flag, "--size") == 0)
-        o->size = number(flag, value, 8, 4096);
+        o->size = bench_number("bench_images", flag, value, 8, 4096);
     else if (strcmp(flag, "--height") == 0)
-        o->height = number(flag, value, 1, 10000);
+        o->height = bench_number("bench_images", flag, value, 1, 10000);
     else if (strcmp(flag, "--width") == 0)
-        o->width = number(flag, value, 1, 10000);
+        o->width = bench_number("bench_images", flag, value, 1, 10000);
     else if (strcmp(flag, "--files") == 0)
-        o->files = number(flag, value, CLASSES, MOST_FILES);
+        o->files = bench_number("bench_images", flag, value, CLASSES, MOST_FILES);
     else if (strcmp(flag, "--quality") == 0)
-        o->quality = number(flag, value, 1, 100);
+        o->quality = bench_number("bench_images", flag, value, 1, 100);
     else if (strcmp(flag, "--threads") == 0)
-        o->threads = number(flag, value, 0, 1000);
+        o->threads = bench_number("bench_images", flag, value, 0, 1000);
     else if (strcmp(flag, "--arch") == 0)
         o->arch = value;
     else if (strcmp(flag, "--seconds") == 0)

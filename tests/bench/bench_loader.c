@@ -45,15 +45,6 @@ static void usage(const char *flag)
     exit(2);
 }
 
-static int number(const char *flag, const char *text, int least, int most)
-{
-    char *end;
-    const long value = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || value < least || value > most)
-        usage(flag);
-    return (int)value;
-}
-
 static int residency_of(const char *name)
 {
     static const char *const names[] = {"host", "auto", "device"};
@@ -75,13 +66,13 @@ static void parse_value(options *o, const char *flag, const char *value)
     else if (strcmp(flag, "--arch") == 0)
         o->arch = value;
     else if (strcmp(flag, "--batch") == 0)
-        o->batch = number(flag, value, 1, 100000);
+        o->batch = bench_number("bench_loader", flag, value, 1, 100000);
     else if (strcmp(flag, "--workers") == 0)
-        o->workers = number(flag, value, 0, 256);
+        o->workers = bench_number("bench_loader", flag, value, 0, 256);
     else if (strcmp(flag, "--images") == 0)
-        o->images = number(flag, value, 1, 10000000);
+        o->images = bench_number("bench_loader", flag, value, 1, 10000000);
     else if (strcmp(flag, "--threads") == 0)
-        o->threads = number(flag, value, 0, 1000);
+        o->threads = bench_number("bench_loader", flag, value, 0, 1000);
     else if (strcmp(flag, "--seconds") == 0)
         o->seconds = strtod(value, NULL);
     else
