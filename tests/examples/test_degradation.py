@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """test_degradation.py PROGRAM: examples/degradation with train_classifier PROGRAM on a few made-up images."""
 import csv
+import fcntl
 import os
 import pathlib
 import shutil
@@ -72,6 +73,15 @@ class Degradation(unittest.TestCase):
 
         done = self.run_it(*small, "--seeds", 2, "--epochs", 3, status=1)
         self.assertIn("holds an experiment with epochs 2, not 3", done.stderr)
+
+    def test_one_run_by_two_processes(self):
+        run = self.out / "cifar_plain20-seed0"
+        run.mkdir(parents=True)
+        with open(run / "log.txt", "a") as log:
+            fcntl.flock(log, fcntl.LOCK_EX)
+            done = self.run_it("--nets", "cifar_plain20", status=1)
+        self.assertIn("cifar_plain20, seed 0: another process trains it", done.stderr)
+        self.assertFalse((run / "history.csv").exists())
 
     def test_mistakes(self):
         done = self.run_it("--nets", "cifar_plain21", status=1)
