@@ -8,7 +8,7 @@
 enum { SERIAL_WEIGHTS = 16384 };
 /* Channels that are packed at once: an even number, for pairs. */
 enum { PIECE_CHANNELS = 32 };
-enum { ROWS_AHEAD = 4, LINE_FLOATS = 16 };
+enum { LINE_FLOATS = 16 };
 /* So many taps are packed at once. */
 enum { FEW_TAPS = 9 };
 
@@ -47,12 +47,18 @@ static void pack_columns(const packing *k, const rni_conv_slice *slice, int64_t 
             out[i * width + lane] *= k->scale[row + lane];
 }
 
-/* One tap, backward: rows as they are. */
+/* One tap, backward: rows as they are, `outs` floats apart. */
+static const float *rows_of(const packing *k, const rni_conv_slice *slice, int64_t c)
+{
+    const rn_conv_params *const p = k->pass->p;
+    return k->w + (slice->group * (p->out_channels / p->groups) + c) * k->pass->outs + slice->first;
+}
+
 static void pack_rows(const packing *k, const rni_conv_slice *slice, int64_t c, int64_t channels, int64_t count,
                       int64_t width, float *out)
 {
     const int64_t in = k->pass->outs, row = slice->group * (k->pass->p->out_channels / k->pass->p->groups) + c;
-    const float *w = k->w + row * in + slice->first;
+    const float *w = rows_of(k, slice, c);
     for (int64_t i = 0; i < channels; i++, w += in, out += width) {
         const float scale = k->scale ? k->scale[row + i] : 1;
         for (int64_t lane = 0; lane < count; lane++)
@@ -84,7 +90,6 @@ static void pack_taps(const packing *k, const rni_conv_slice *slice, int64_t c, 
     }
     const float *w = k->w + ((row + c) * in + slice->first) * taps;
     for (int64_t i = 0; i < channels; i++, w += in * taps, out += taps * width) {
-        ask_for(w + ROWS_AHEAD * in * taps, count * taps);
         k->typed->transpose(out, (size_t)width, w, (size_t)taps, (size_t)count, (size_t)taps, 0);
         for (int64_t t = 0; k->scale && t < taps * width; t++)
             out[t] *= k->scale[row + c + i];
@@ -164,12 +169,25 @@ static void pack_part(const packing *k, const rni_conv_slice *slice, const rni_c
     }
 }
 
+/* Whole rows without a scale need no other place on their way. */
+static int is_copied(const packing *k, const rni_conv_slice *slice)
+{
+    const rn_conv_params *const p = k->pass->p;
+    return k->pass->backward_data && p->kernel[0] * p->kernel[1] == 1 && !k->scale && slice->tail == k->pass->k->lanes;
+}
+
 /* All taps of some channels, which are read once. */
 static void pack_piece(const packing *k, const rni_conv_slice *slice, int64_t c, int64_t channels)
 {
     float rows[FEW_TAPS * PIECE_CHANNELS * RNI_CONV_MAX_BLOCK];
     const rni_conv_pass *const pass = k->pass;
     const int64_t taps = pass->p->kernel[0] * pass->p->kernel[1], width = slice->vectors * pass->k->lanes;
+    if (is_copied(k, slice)) {
+        int64_t tap;
+        const rni_conv_part part = rni_conv_part_of(pass, 0);
+        store_tap(k, rows_of(k, slice, c), pass->outs, c, channels, width, tap_of(k, slice, &part, 0, &tap));
+        return;
+    }
     pack_channels(k, slice, c, channels, rows);
     for (int64_t i = 0; i < pass->parts; i++) {
         const rni_conv_part part = rni_conv_part_of(pass, i);
@@ -186,19 +204,62 @@ static int by_taps(const rni_conv_pass *pass)
     return pass->p->kernel[0] * pass->p->kernel[1] > FEW_TAPS || rni_conv_part_of(pass, 0).g.triple;
 }
 
-static void pack_slice(void *arg, size_t index)
+static rni_conv_slice slice_of(const rni_conv_pass *pass, int64_t index)
+{
+    return rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, index);
+}
+
+/* Asks for the rows of w of which the channels c, c + 1, ... of a slice are a part each. */
+static void ask_for_piece(const packing *k, const rni_conv_slice *slice, int64_t c, int64_t channels)
+{
+    const rni_conv_pass *const pass = k->pass;
+    const rn_conv_params *const p = pass->p;
+    const int64_t taps = p->kernel[0] * p->kernel[1], in = p->in_channels / p->groups;
+    const int64_t lanes = (slice->vectors - 1) * pass->k->lanes + slice->tail;
+    const int64_t rows = pass->backward_data ? channels : lanes, row = pass->backward_data ? c : slice->first;
+    const int64_t count = pass->backward_data ? lanes : channels, first = pass->backward_data ? slice->first : c;
+    const float *w = k->w + ((slice->group * (p->out_channels / p->groups) + row) * in + first) * taps;
+    for (int64_t i = 0; i < rows; i++, w += in * taps)
+        ask_for(w, count * taps);
+}
+
+/* All channels of a slice, whose rows of w lie together. */
+static void pack_pieces(const packing *k, int64_t index)
+{
+    const rni_conv_slice slice = slice_of(k->pass, index);
+    const int64_t all = k->pass->sums;
+    for (int64_t c = 0; c < all; c += PIECE_CHANNELS) {
+        if (c + PIECE_CHANNELS < all)
+            ask_for_piece(k, &slice, c + PIECE_CHANNELS, rni_conv_min(PIECE_CHANNELS, all - c - PIECE_CHANNELS));
+        pack_piece(k, &slice, c, rni_conv_min(PIECE_CHANNELS, all - c));
+    }
+}
+
+/* Some channels of all slices: backwards these are rows of w. */
+static void pack_rows_of_w(void *arg, size_t index)
 {
     const packing *const k = arg;
     const rni_conv_pass *const pass = k->pass;
-    const rni_conv_slice slice =
-        rni_conv_slice_of(pass->outs, pass->k->lanes, pass->k->max_vectors, (int64_t)index);
-    if (!by_taps(pass)) {
-        for (int64_t c = 0; c < pass->sums; c += PIECE_CHANNELS)
-            pack_piece(k, &slice, c, rni_conv_min(PIECE_CHANNELS, pass->sums - c));
+    const int64_t c = (int64_t)index * PIECE_CHANNELS, channels = rni_conv_min(PIECE_CHANNELS, pass->sums - c);
+    const int64_t slices = pass->p->groups * pass->blocks;
+    for (int64_t i = 0; i < slices; i++) {
+        const rni_conv_slice slice = slice_of(pass, i), next = slice_of(pass, i + 1 < slices ? i + 1 : i);
+        if (i + 1 < slices)
+            ask_for_piece(k, &next, c, channels);
+        pack_piece(k, &slice, c, channels);
+    }
+}
+
+static void pack_slice(void *arg, size_t index)
+{
+    const packing *const k = arg;
+    if (!by_taps(k->pass)) {
+        pack_pieces(k, (int64_t)index);
         return;
     }
-    for (int64_t i = 0; i < pass->parts; i++) {
-        const rni_conv_part part = rni_conv_part_of(pass, i);
+    const rni_conv_slice slice = slice_of(k->pass, (int64_t)index);
+    for (int64_t i = 0; i < k->pass->parts; i++) {
+        const rni_conv_part part = rni_conv_part_of(k->pass, i);
         pack_part(k, &slice, &part);
     }
 }
@@ -207,10 +268,13 @@ rn_status rni_conv_fast_pack(const rni_cpu_call *call, const rni_conv_pass *pass
                              void *packed)
 {
     packing k = {pass, &call->kernels->f32, w, scale, packed};
-    const size_t count = (size_t)(pass->p->groups * pass->blocks);
+    const int by_rows = pass->backward_data && !by_taps(pass);
+    const rn_task_fn task = by_rows ? pack_rows_of_w : pack_slice;
+    const size_t count =
+        (size_t)(by_rows ? rni_conv_divide_up(pass->sums, PIECE_CHANNELS) : pass->p->groups * pass->blocks);
     if (count > 1 && rni_conv_packed_count(pass) >= SERIAL_WEIGHTS)
-        return rni_cpu_parallel(call, pack_slice, &k, count);
+        return rni_cpu_parallel(call, task, &k, count);
     for (size_t i = 0; i < count; i++)
-        pack_slice(&k, i);
+        task(&k, i);
     return RN_OK;
 }
