@@ -54,25 +54,41 @@ static void flat_piece(void *arg, size_t index)
         memcpy(dst, src, n * t->dst_size);
 }
 
+/* Rows of floats in a buffer, to or from where they lie: all at once when they follow one another there too. */
+static void round_rows(const convert_task *t, size_t out, size_t out_row, const float *from, size_t rows,
+                       size_t columns)
+{
+    const size_t together = out_row == columns ? rows : 1;
+    for (size_t i = 0; i < rows; i += together)
+        t->convert->narrow((uint16_t *)t->dst + out + i * out_row, from + i * columns, together * columns);
+}
+
+static void widen_rows(const convert_task *t, size_t in, size_t in_row, float *to, size_t rows, size_t columns)
+{
+    const size_t together = in_row == columns ? rows : 1;
+    for (size_t i = 0; i < rows; i += together)
+        t->convert->widen(to + i * columns, (const uint16_t *)t->src + in + i * in_row, together * columns);
+}
+
 /* Some pixels of channels, transposed in f32, with rounding on the way in or out. */
 static void transpose_half(const convert_task *t, size_t nchw, size_t nhwc, size_t pixels)
 {
     float from[BUFFER], to[BUFFER];
-    const size_t channels = t->channels, count = channels * pixels;
+    const size_t channels = t->channels;
     const size_t rows = t->to_nhwc ? channels : pixels, columns = t->to_nhwc ? pixels : channels;
     const size_t in = t->to_nhwc ? nchw : nhwc, in_row = t->to_nhwc ? t->pixels : channels;
     const size_t out = t->to_nhwc ? nhwc : nchw, out_row = t->to_nhwc ? channels : t->pixels;
     const float *src = (const float *)t->src + in;
     float *dst = (float *)t->dst + out;
-    for (size_t i = 0; rni_is_half(t->src_type) && i < rows; i++)
-        t->convert->widen(from + i * columns, (const uint16_t *)t->src + in + i * in_row, columns);
-    if (rni_is_half(t->src_type))
+    if (rni_is_half(t->src_type)) {
+        widen_rows(t, in, in_row, from, rows, columns);
         src = from;
+    }
     if (rni_is_half(t->dst_type))
         dst = to;
     t->floats->transpose(dst, dst == to ? rows : out_row, src, src == from ? columns : in_row, rows, columns, 0);
-    for (size_t i = 0; rni_is_half(t->dst_type) && i < count / rows; i++)
-        t->convert->narrow((uint16_t *)t->dst + out + i * out_row, to + i * rows, rows);
+    if (rni_is_half(t->dst_type))
+        round_rows(t, out, out_row, to, columns, rows);
 }
 
 /* Between f32 and a half type, or within one, in portions that fit the buffers. */
