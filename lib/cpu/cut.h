@@ -9,7 +9,7 @@
 #include "cpu/driver.h"
 
 /* Widest row of joined pixels, and widest block of columns in sums. */
-enum { RNI_CUT_JOINED = 1024, RNI_CUT_BLOCK = 128 };
+enum { RNI_CUT_JOINED = 1024, RNI_CUT_BLOCK = 256 };
 
 typedef struct rni_cut {
     size_t channels, pixels;

@@ -7,7 +7,8 @@ enum {
     SUM_COLUMNS = SUM_VECTORS * LANES,
     SUM_ROWS = 2,
     MOMENT_ROWS = LANES == 16 ? 2 : 1, /* as registers allow */
-    NARROW_ROWS = 4                    /* for a single vector of columns */
+    NARROW_ROWS = 4,                   /* for a single vector of columns */
+    ROWS_AHEAD = 16                    /* asked for: no processor foresees what is next in a block of columns */
 };
 
 /* The vectors `n` of columns from x on, `u` rows at a time; only the last vector may have fewer than LANES (`lanes`). */
@@ -141,9 +142,19 @@ RNI_INLINE vec masked(const rni_bn_rows *r, size_t i, size_t lanes, const int ki
     return v_where_positive(kind == MASK_OF_X ? v_fma(x, scale, shift) : e_load_n((const elem *)r->y + i, lanes), dy);
 }
 
+/* What will be read soon; past the end this is only advice. */
+RNI_INLINE void ask_for_rows(const rni_bn_rows *r, size_t i, const int kind)
+{
+    __builtin_prefetch((const elem *)r->x + i);
+    __builtin_prefetch((const elem *)r->dy + i);
+    if (kind == MASK_OF_Y)
+        __builtin_prefetch((const elem *)r->y + i);
+}
+
 RNI_INLINE void reduce_columns(const rni_bn_rows *r, size_t j, double *s1, double *s2, const size_t n, size_t lanes,
                                const int kind, const int writes)
 {
+    const size_t ahead = r->stride > SUM_COLUMNS ? ROWS_AHEAD * r->stride : 0;
     vec a[SUM_VECTORS], b[SUM_VECTORS], mean[SUM_VECTORS], scale[SUM_VECTORS], shift[SUM_VECTORS];
     for (size_t v = 0; v < n; v++) {
         a[v] = b[v] = scale[v] = shift[v] = v_zero();
@@ -157,6 +168,8 @@ RNI_INLINE void reduce_columns(const rni_bn_rows *r, size_t j, double *s1, doubl
         for (size_t v = 0; v < n; v++) {
             const size_t i = row * r->stride + j + v * LANES;
             const vec x = e_load_n((const elem *)r->x + i, lanes);
+            if (ahead && v * LANES % LINE == 0)
+                ask_for_rows(r, i + ahead, kind);
             const vec g = masked(r, i, lanes, kind, x, scale[v], shift[v]);
             a[v] = v_add(a[v], g);
             b[v] = v_fma(g, v_sub(x, mean[v]), b[v]);
@@ -170,15 +183,16 @@ RNI_INLINE void reduce_columns(const rni_bn_rows *r, size_t j, double *s1, doubl
     }
 }
 
-RNI_INLINE void reduce_rows(const rni_bn_rows *r, double *s1, double *s2, const int kind, const int writes)
+RNI_INLINE void reduce_rows(const rni_bn_rows *rows, double *s1, double *s2, const int kind, const int writes)
 {
+    const rni_bn_rows r = *rows; /* which stores cannot change */
     size_t j = 0;
-    for (; j + SUM_COLUMNS <= r->width; j += SUM_COLUMNS)
-        reduce_columns(r, j, s1, s2, SUM_VECTORS, LANES, kind, writes);
-    for (; j + LANES <= r->width; j += LANES)
-        reduce_columns(r, j, s1, s2, 1, LANES, kind, writes);
-    if (j < r->width)
-        reduce_columns(r, j, s1, s2, 1, r->width - j, kind, writes);
+    for (; j + SUM_COLUMNS <= r.width; j += SUM_COLUMNS)
+        reduce_columns(&r, j, s1, s2, SUM_VECTORS, LANES, kind, writes);
+    for (; j + LANES <= r.width; j += LANES)
+        reduce_columns(&r, j, s1, s2, 1, LANES, kind, writes);
+    if (j < r.width)
+        reduce_columns(&r, j, s1, s2, 1, r.width - j, kind, writes);
 }
 
 static void bn_reduce(const rni_bn_rows *r, double *s1, double *s2)
@@ -209,15 +223,16 @@ RNI_INLINE void dx_vector(const rni_bn_rows *r, size_t i, size_t j, size_t lanes
         e_store_n((elem *)r->dres + i, v_add(e_load_n((const elem *)r->dres + i, lanes), g), lanes);
 }
 
-RNI_INLINE void dx_rows(const rni_bn_rows *r, const int kind, const int adds)
+RNI_INLINE void dx_rows(const rni_bn_rows *rows, const int kind, const int adds)
 {
-    for (size_t row = 0; row < r->rows; row++) {
-        const size_t i = row * r->stride;
+    const rni_bn_rows r = *rows; /* which stores cannot change */
+    for (size_t row = 0; row < r.rows; row++) {
+        const size_t i = row * r.stride;
         size_t j = 0;
-        for (; j + LANES <= r->width; j += LANES)
-            dx_vector(r, i + j, j, LANES, kind, adds);
-        if (j < r->width)
-            dx_vector(r, i + j, j, r->width - j, kind, adds);
+        for (; j + LANES <= r.width; j += LANES)
+            dx_vector(&r, i + j, j, LANES, kind, adds);
+        if (j < r.width)
+            dx_vector(&r, i + j, j, r.width - j, kind, adds);
     }
 }
 
