@@ -11,6 +11,8 @@ enum { FILTER_TASKS = 16, ENOUGH_PARTS = 6 };
 enum { BAND_PIXELS = 192, CHUNK_PIXELS = 512 };
 /* What a part has at most: output channels, elements of x that meet a pixel, and sums, which stay in a core's cache. */
 enum { PART_OUTS = 256, FEW_OUTS = 64, PART_WIDTH = 256, PART_SUMS = 96 << 10 };
+/* Vectors of a slab; see rni_conv_product. */
+enum { X_VECTORS = 2, DY_VECTORS = 1 };
 /* The taps of a row are taken together when they have at most so many channels. */
 enum { MOST_TOGETHER = 192 };
 /* Floats of other than 1x1 taps: with fewer channels the kernel that needs no copies is faster. */
@@ -60,6 +62,12 @@ static void cut_parts(bands_job *j, int64_t most_outs)
     j->unit_parts = rni_conv_min(j->units, rni_conv_divide_up(j->units * sums, PART_SUMS));
 }
 
+/* With one tap and no stride x has the pixels of dy. */
+static int is_aligned(const rn_conv_params *p)
+{
+    return rni_pointwise_suits(p) && p->stride[0] == 1 && p->stride[1] == 1;
+}
+
 static bands_job job_of(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch)
 {
     bands_job j = {.k = k, .p = p, .pixels = rni_pointwise_pixels(p, batch)};
@@ -73,25 +81,31 @@ static bands_job job_of(const rni_conv_kernels *k, const rn_conv_params *p, int6
         cut_parts(&j, FEW_OUTS); /* pixels that are not worth cutting */
     const int64_t parts = part_count(&j), wanted = parts >= ENOUGH_PARTS ? 1 : rni_conv_divide_up(FILTER_TASKS, parts);
     j.chunks = rni_conv_max(1, rni_conv_min(j.pixels / CHUNK_PIXELS, wanted));
-    j.direct = k->step == 1 && rni_pointwise_suits(p) && p->stride[0] == 1 && p->stride[1] == 1 && j.row == j.width;
+    j.direct = k->step == 1 && is_aligned(p) && j.row == j.width;
     j.whole = rni_pointwise_suits(p) && j.row == j.width && j.chunks == 1;
     return j;
+}
+
+/* Elements from slab to slab: a cache line more than it has, lest their rows meet in one set. */
+static int64_t slab_pitch(const bands_job *j, int64_t vectors, int64_t pixels)
+{
+    return round_up(pixels, j->k->step) * vectors * j->k->lanes + 64 / j->k->size;
+}
+
+static int64_t slab_elements(const bands_job *j, int64_t vectors, int64_t elements)
+{
+    return rni_conv_divide_up(elements, vectors * j->k->lanes) * slab_pitch(j, vectors, BAND_PIXELS);
 }
 
 /* Elements of the copies of a band: of x, and of dy when it is copied. */
 static int64_t x_elements(const bands_job *j)
 {
-    return j->direct ? 0 : round_up(BAND_PIXELS, j->k->step) * rni_conv_min(j->part_width, j->row);
-}
-
-static int64_t out_row(const bands_job *j)
-{
-    return round_up(rni_conv_divide_up(j->p->out_channels, j->out_parts), j->k->lanes);
+    return j->direct ? 0 : slab_elements(j, X_VECTORS, rni_conv_min(j->part_width, j->row));
 }
 
 static int64_t dy_elements(const bands_job *j)
 {
-    return j->k->step > 1 ? round_up(BAND_PIXELS, j->k->step) * out_row(j) : 0;
+    return j->k->step > 1 ? slab_elements(j, DY_VECTORS, rni_conv_divide_up(j->p->out_channels, j->out_parts)) : 0;
 }
 
 /* A pixel that is outside, and copies of those whose taps are so in part. */
@@ -153,6 +167,11 @@ static void locate(const bands_job *j, band *b)
     const int64_t pixel = p->in_channels * j->k->size, end = b->first + b->count, shift = b->element * j->k->size;
     char *room = b->outside + j->width * j->k->size;
     const void **at = b->at;
+    if (is_aligned(p)) {
+        for (int64_t i = 0; i < b->count; i++)
+            b->at[i] = (const char *)j->c->x + (b->first + i) * pixel + shift;
+        return;
+    }
     for (int64_t i = b->first; i < end;) {
         const int64_t ox = i % p->out_width, y = i / p->out_width, run = rni_conv_min(end - i, p->out_width - ox);
         const int64_t h = y % p->out_height * p->stride[0] - p->padding[0] + b->row * p->dilation[0];
@@ -195,13 +214,6 @@ static float *sums_of(const bands_job *j, const share *s, int64_t chunk, int64_t
     return copy + (unit * j->p->out_channels + s->out) * j->row + s->element;
 }
 
-static void clear(const bands_job *j, const share *s, int64_t chunk)
-{
-    for (int64_t unit = s->unit; unit < s->last_unit; unit++)
-        for (int64_t o = 0; o < s->outs; o++)
-            memset(sums_of(j, s, chunk, unit) + o * j->row, 0, (size_t)s->width * sizeof(float));
-}
-
 /* What is known of a band's dy before any unit: where it lies, or its copy. */
 static void take_dy(const bands_job *j, const share *s, const band *b, void *memory, rni_conv_product *k)
 {
@@ -210,12 +222,14 @@ static void take_dy(const bands_job *j, const share *s, const band *b, void *mem
     const void *at[BAND_PIXELS];
     k->dy = rni_at_const(j->c->dy, (size_t)(b->first * pixel + s->out), size);
     k->dy_step = pixel;
+    k->dy_slab = j->k->lanes;
     if (j->k->step == 1)
         return;
     for (int64_t i = 0; i < b->count; i++)
         at[i] = rni_at_const(k->dy, (size_t)(i * pixel), size);
-    k->dy_step = j->k->step * out_row(j);
-    j->k->rows(at, b->count, s->outs, memory, k->dy_step);
+    k->dy_step = j->k->step * DY_VECTORS * j->k->lanes;
+    k->dy_slab = slab_pitch(j, DY_VECTORS, b->count);
+    j->k->slabs(at, b->count, s->outs, DY_VECTORS, memory, k->dy_slab);
     k->dy = memory;
 }
 
@@ -223,10 +237,12 @@ static void take_x(const bands_job *j, const share *s, const band *b, void *memo
 {
     k->x = b->at[0];
     k->x_step = j->p->in_channels;
+    k->x_slab = X_VECTORS * j->k->lanes;
     if (j->direct)
         return;
-    k->x_step = j->k->step * s->width;
-    j->k->rows(b->at, b->count, rni_conv_min(s->width, j->width - s->element), memory, k->x_step);
+    k->x_step = j->k->step * X_VECTORS * j->k->lanes;
+    k->x_slab = slab_pitch(j, X_VECTORS, b->count);
+    j->k->slabs(b->at, b->count, rni_conv_min(s->width, j->width - s->element), X_VECTORS, memory, k->x_slab);
     k->x = memory;
 }
 
@@ -242,11 +258,11 @@ static void look_ahead(const bands_job *j, const share *s, const band *b, rni_co
     k->x_ahead = rni_at_const(b->at[b->count - 1], (size_t)k->x_pixel, size);
 }
 
-static void add_band(const bands_job *j, const share *s, band *b, int more, int64_t chunk, void *memory)
+static void add_band(const bands_job *j, const share *s, band *b, int fresh, int more, int64_t chunk, void *memory)
 {
     const int64_t in_row = j->units / j->p->kernel[0];
     void *const copy_of_dy = rni_at(memory, (size_t)x_elements(j), (size_t)j->k->size);
-    rni_conv_product k = {.count = b->count, .channels = s->width, .outs = s->outs, .sum_row = j->row};
+    rni_conv_product k = {.count = b->count, .channels = s->width, .outs = s->outs, .sum_row = j->row, .fresh = fresh};
     take_dy(j, s, b, copy_of_dy, &k);
     for (int64_t unit = s->unit; unit < s->last_unit; unit++) {
         b->row = unit / in_row;
@@ -269,18 +285,17 @@ static int64_t band_start(const bands_job *j, int64_t index)
 static void run_part(void *arg, size_t index)
 {
     const bands_job *const j = arg;
-    const int64_t parts = part_count(j), chunk = (int64_t)index / parts, end = j->bands * (chunk + 1) / j->chunks;
+    const int64_t parts = part_count(j), chunk = (int64_t)index / parts;
+    const int64_t start = j->bands * chunk / j->chunks, end = j->bands * (chunk + 1) / j->chunks;
     const share s = share_of(j, (int64_t)index % parts);
     void *const memory = rni_scratch_take(&j->scratch, index);
     band b = {.element = s.element};
     b.outside = rni_at(memory, (size_t)(x_elements(j) + dy_elements(j)), (size_t)j->k->size);
     memset(b.outside, 0, (size_t)(j->width * j->k->size));
-    if (!j->whole)
-        clear(j, &s, chunk);
-    for (int64_t i = j->bands * chunk / j->chunks; i < end; i++) {
+    for (int64_t i = start; i < end; i++) {
         b.first = band_start(j, i);
         b.count = band_start(j, i + 1) - b.first;
-        add_band(j, &s, &b, i + 1 < end, chunk, memory);
+        add_band(j, &s, &b, i == start && !j->whole, i + 1 < end, chunk, memory);
     }
     rni_scratch_give(memory);
 }
