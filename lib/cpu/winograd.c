@@ -15,6 +15,8 @@ enum { LEAST_CHANNELS = 8, LEAST_SIZE = 3 };
 enum { TILES_NARROW = 16, TILES_WIDE = 32, TILES_WIDEST = 64 };
 /* Weights of so many floats stay in a core's cache, or in the one that cores share. */
 enum { WEIGHTS_NARROW = 1 << 18, WEIGHTS_WIDE = 1 << 20 };
+/* Beside dot products of bf16: so many tiles, for so many pairs of channels or for more. */
+enum { FEW_PAIRS = 1 << 16, TILES_FEW_PAIRS = 64, TILES_MANY_PAIRS = 256 };
 /* So many tasks should be there to share. */
 enum { LEAST_TASKS = 8, MOST_RUNS = 64, UNKNOWN_BATCH = 16 };
 
@@ -31,24 +33,26 @@ static double waste(int64_t size)
     return (double)(rni_conv_divide_up(size, RNI_WINOGRAD_TILE) * RNI_WINOGRAD_TILE) / (double)size;
 }
 
-/* With few images the larger weights are what takes the time. */
-static int pays(const rn_conv_params *p, int64_t height, int64_t width)
+/*
+ * With few images the larger weights are what takes the time, above all where they are transformed again and again and dot
+ * products of bf16 are twice as fast.
+ */
+static int pays(const rni_conv_kernels *k, const rn_conv_params *p, int64_t height, int64_t width)
 {
     const double tiles = (double)(p->batch ? p->batch : UNKNOWN_BATCH) * (double)rni_conv_divide_up(height, 4) *
                          (double)rni_conv_divide_up(width, 4);
-    const double weights = 36.0 * (double)p->in_channels * (double)p->out_channels;
-    return waste(height) * waste(width) < 2 && (weights < WEIGHTS_WIDE || tiles >= 12);
+    const double pairs = (double)p->in_channels * (double)p->out_channels;
+    if (k->has_dots && rni_winograd_keeps_taps(p) && tiles < (pairs <= FEW_PAIRS ? TILES_FEW_PAIRS : TILES_MANY_PAIRS))
+        return 0;
+    return waste(height) * waste(width) < 2 && (36 * pairs < WEIGHTS_WIDE || tiles >= 12);
 }
 
 int rni_winograd_suits(const rni_conv_kernels *k, const rn_conv_params *p, uint32_t flags)
 {
     const int back = (flags & RN_OPF_BACKWARD_DATA) != 0;
     const int64_t height = back ? p->in_height : p->out_height, width = back ? p->in_width : p->out_width;
-    /* Dot products of bf16 have twice the speed, and weights that are transformed again and again cost as much. */
-    if (k->has_dots && rni_winograd_keeps_taps(p))
-        return 0;
     return is_plain_3x3(p) && p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS &&
-           height >= LEAST_SIZE && width >= LEAST_SIZE && pays(p, height, width);
+           height >= LEAST_SIZE && width >= LEAST_SIZE && pays(k, p, height, width);
 }
 
 int rni_winograd_suits_filter(const rn_conv_params *p)
