@@ -204,7 +204,10 @@ RNI_INLINE void prefetch_below(const int P, const rni_conv_windows *g, const rni
             _mm_prefetch(x + at, _MM_HINT_T0);
 }
 
-/* Asks for what the tile below reads and for the lines that this one writes. */
+/* With so few products a tile is done before memory answers. */
+enum { FEW_PRODUCTS = 64 };
+
+/* Asks for what the tile below reads and for the lines that this one writes, or the next one. */
 RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b, int64_t row,
                          int64_t col)
 {
@@ -212,7 +215,8 @@ RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, co
         prefetch_below(P, g, b, row, col);
     if (g->stream)
         return;
-    const elem *const y = (const elem *)b->y + row * g->out_row + col * g->out_pixel;
+    const int64_t next = g->taps[0] * g->taps[1] * g->channels <= FEW_PRODUCTS ? P : 0;
+    const elem *const y = (const elem *)b->y + row * g->out_row + (col + next) * g->out_pixel;
     UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < V * LANES; v += LINE)
             __builtin_prefetch(y + p * g->out_pixel + v, 1, 3);
