@@ -5,6 +5,7 @@
 #include "ops/operands.h"
 #include "cpu/filter_bands.h"
 #include "cpu/gathered.h"
+#include "cpu/narrow.h"
 #include "cpu/pointwise.h"
 #include "cpu/winograd.h"
 
@@ -52,6 +53,8 @@ static uint64_t packed_bytes(const rni_conv_kernels *k, const rn_op *op, int32_t
     const rn_conv_params *const p = op->params;
     if (k && rni_winograd_suits(k, p, op->flags))
         return (uint64_t)rni_winograd_packed_floats(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0) * sizeof(float);
+    if (k && !(op->flags & RN_OPF_BACKWARD_DATA) && rni_narrow_suits(k, p))
+        return rni_narrow_packed_bytes(k, p);
     if (k) {
         const rni_conv_pass pass = rni_conv_pass_of(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0);
         return (uint64_t)rni_conv_packed_count(&pass) * (uint64_t)k->size;
@@ -76,6 +79,8 @@ static rn_status run_pack(const rni_cpu_call *call)
     if (k && rni_winograd_suits(k, call->op->params, call->op->flags))
         return rni_winograd_pack(call, k, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
                                  rni_cpu_out(call, 0));
+    if (k && !backward_data && rni_narrow_suits(k, call->op->params))
+        return rni_narrow_pack(call, k, rni_cpu_in(call, 0), rni_cpu_in(call, 1), rni_cpu_out(call, 0));
     if (k) {
         const rni_conv_pass pass = rni_conv_pass_of(k, call->op->params, backward_data);
         return rni_conv_fast_pack(call, &pass, rni_cpu_in(call, 0), rni_cpu_in(call, 1), rni_cpu_out(call, 0));
@@ -95,6 +100,8 @@ static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_
         return rni_pointwise_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
     if (k && rni_gathered_suits(k, op->params))
         return rni_gathered_bytes(k, op->params, stats, x->dims[0], cpu->host->num_threads);
+    if (k && rni_narrow_suits(k, op->params))
+        return rni_narrow_bytes(k, op->params, stats, x->dims[0]);
     if (!k || !stats)
         return 0;
     const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
@@ -136,6 +143,8 @@ static rn_status run_forward(const rni_cpu_call *call)
         return rni_pointwise_forward(&c, k);
     if (k && rni_gathered_suits(k, c.p))
         return rni_gathered_forward(&c, k);
+    if (k && rni_narrow_suits(k, c.p))
+        return rni_narrow_forward(&c, k);
     return k ? rni_conv_fast_forward(&c, k) : reference(dtype)->forward(&c);
 }
 

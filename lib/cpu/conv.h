@@ -12,6 +12,7 @@ typedef struct rni_conv {
     const rn_conv_params *p;
     int64_t batch;
     int64_t in_per_group, out_per_group; /* channels */
+    int64_t in_pixel; /* forward: elements between pixels of x that overlap; 0: they do not */
     uint32_t flags;
     const void *x, *w, *dy;        /* w: packed */
     const void *bias, *residual;   /* NULL: none */
@@ -61,6 +62,7 @@ typedef struct rni_conv_pass {
     int64_t vectors, blocks;  /* of outs, per group */
     int64_t parts;
     int triple;               /* weights laid out for the three-tap kernel */
+    int64_t in_pixel;         /* elements between pixels of x; forward */
 } rni_conv_pass;
 
 typedef struct rni_conv_part {

@@ -21,7 +21,7 @@ static int suits_triple(const rni_conv_kernels *k, const rn_conv_params *p, int6
 rni_conv_pass rni_conv_pass_of(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data)
 {
     const int64_t in = p->in_channels / p->groups, out = p->out_channels / p->groups;
-    rni_conv_pass pass = {.k = k, .p = p, .backward_data = backward_data};
+    rni_conv_pass pass = {.k = k, .p = p, .backward_data = backward_data, .in_pixel = p->in_channels};
     pass.sums = backward_data ? out : in;
     pass.outs = backward_data ? in : out;
     pass.packed = rni_conv_divide_up(pass.sums, k->step) * k->step;
@@ -77,7 +77,7 @@ static void forward_part(const rni_conv_pass *pass, rni_conv_part *part)
     }
     g->in_height = p->in_height;
     g->in_width = p->in_width;
-    g->in_pixel = p->in_channels;
+    g->in_pixel = pass->in_pixel;
     g->out_width = p->out_width;
     g->out_pixel = p->out_channels;
     g->out_row = p->out_width * p->out_channels;

@@ -99,7 +99,8 @@ rn_status rni_conv_fast_forward(const rni_conv *c, const rni_conv_kernels *k)
 {
     const rn_conv_params *const p = c->p;
     windows_job j = {.c = c, .pass = rni_conv_pass_of(k, p, 0), .x = c->x, .y = c->y, .residual = c->residual};
-    j.x_image = p->in_height * p->in_width * p->in_channels;
+    j.pass.in_pixel = c->in_pixel ? c->in_pixel : p->in_channels;
+    j.x_image = p->in_height * p->in_width * j.pass.in_pixel;
     j.y_image = p->out_height * p->out_width * p->out_channels;
     j.stats = (rni_conv_stats){.c = c, .k = k, .outs = j.pass.outs, .stride = stats_stride(&j.pass), .user = &j};
     j.stats.moments = c->flags & RN_OPF_STATS ? c->workspace : NULL;
