@@ -342,7 +342,9 @@ rn_status rni_bands_backward_filter(const rni_conv *c, const rni_conv_kernels *k
     bands_job j = job_of(k, c->p, c->batch);
     j.c = c;
     j.sums = c->workspace;
-    j.scratch = rni_scratch_make((char *)c->workspace + sums_bytes(&j), slot_bytes(&j), c->call->cpu->host->num_threads);
-    RNI_TRY(rni_cpu_parallel(c->call, run_part, &j, (size_t)(j.chunks * part_count(&j))));
+    const size_t tasks = (size_t)(j.chunks * part_count(&j));
+    j.scratch =
+        rni_scratch_make((char *)c->workspace + sums_bytes(&j), slot_bytes(&j), c->call->cpu->host->num_threads, tasks);
+    RNI_TRY(rni_cpu_parallel(c->call, run_part, &j, tasks));
     return j.whole ? RN_OK : rni_cpu_parallel(c->call, add_output, &j, (size_t)c->p->out_channels);
 }

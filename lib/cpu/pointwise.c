@@ -237,11 +237,12 @@ static rn_status run_job(pointwise_job *j)
 {
     const rni_conv *const c = j->c;
     describe(j);
+    const size_t tasks = (size_t)(j->chunks * j->parts);
     const size_t slot = slot_bytes(&j->pass, j->pixels);
     if (slot)
         j->scratch = rni_scratch_make((char *)c->workspace + (j->stats.moments ? stats_bytes(&j->pass, c->batch) : 0), slot,
-                                      c->call->cpu->host->num_threads);
-    return rni_cpu_parallel(j->c->call, run_chunk, j, (size_t)(j->chunks * j->parts));
+                                      c->call->cpu->host->num_threads, tasks);
+    return rni_cpu_parallel(j->c->call, run_chunk, j, tasks);
 }
 
 rn_status rni_pointwise_forward(const rni_conv *c, const rni_conv_kernels *k)

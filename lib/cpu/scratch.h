@@ -9,7 +9,7 @@
 
 typedef struct rni_scratch {
     char *at;
-    size_t slot_bytes;
+    size_t slot_bytes, tasks;
     int32_t slots;
 } rni_scratch;
 
@@ -21,18 +21,19 @@ static inline size_t rni_scratch_slot_bytes(size_t bytes)
     return RNI_SCRATCH_HEAD + (bytes + 63) / 64 * 64;
 }
 
-static inline rni_scratch rni_scratch_make(void *at, size_t bytes, int32_t slots)
+/* For so many tasks, of which a thread takes neighbours. */
+static inline rni_scratch rni_scratch_make(void *at, size_t bytes, int32_t slots, size_t tasks)
 {
-    const rni_scratch s = {at, rni_scratch_slot_bytes(bytes), slots};
+    const rni_scratch s = {at, rni_scratch_slot_bytes(bytes), tasks, slots};
     for (int32_t i = 0; i < slots; i++)
         atomic_init((atomic_int *)(void *)(s.at + (size_t)i * s.slot_bytes), 0);
     return s;
 }
 
-/* Starts to look at slot `hint`; waits when all are taken. */
-static inline void *rni_scratch_take(const rni_scratch *s, size_t hint)
+/* Looks first at the slot of the task's thread, which is in its core's cache; waits when all are taken. */
+static inline void *rni_scratch_take(const rni_scratch *s, size_t task)
 {
-    for (size_t i = hint % (size_t)s->slots;; i = i + 1 == (size_t)s->slots ? 0 : i + 1) {
+    for (size_t i = task * (size_t)s->slots / s->tasks;; i = i + 1 == (size_t)s->slots ? 0 : i + 1) {
         char *const slot = s->at + i * s->slot_bytes;
         if (!atomic_exchange_explicit((atomic_int *)(void *)slot, 1, memory_order_acquire))
             return slot + RNI_SCRATCH_HEAD;

@@ -295,14 +295,15 @@ static rn_status run_job(winograd_job *j)
     j->groups = rni_winograd_groups(&j->pass, c->batch);
     j->runs = rni_conv_min(j->groups, MOST_RUNS);
     j->relu = (c->flags & RN_OPF_RELU) != 0;
+    const size_t tasks = (size_t)(j->runs * j->pass.parts);
     j->scratch = rni_scratch_make((char *)c->workspace + moments, slot_bytes(&j->pass, j->k, c->p),
-                                  c->call->cpu->host->num_threads);
+                                  c->call->cpu->host->num_threads, tasks);
     j->stats = (rni_conv_stats){.c = c, .k = j->k, .outs = j->pass.g.outs, .user = j, .pixels = chunk_pixels};
     j->stats.moments = stats ? c->workspace : NULL;
     j->stats.chunks = j->groups;
     j->stats.blocks = j->pass.blocks;
     j->stats.stride = j->pass.vectors * j->k->lanes;
-    RNI_TRY(rni_cpu_parallel(c->call, run_groups, j, (size_t)(j->runs * j->pass.parts)));
+    RNI_TRY(rni_cpu_parallel(c->call, run_groups, j, tasks));
     return stats ? rni_conv_stats_finish(&j->stats) : RN_OK;
 }
 

@@ -171,8 +171,9 @@ rn_status rni_winograd_backward_filter(const rni_conv *c, const rni_conv_kernels
     j.add.c = c;
     j.add.sums = c->workspace;
     j.groups = rni_winograd_groups(&j.f.pass, c->batch);
+    const size_t tasks = (size_t)(j.add.chunks * j.f.parts * j.f.pass.blocks);
     j.scratch = rni_scratch_make((char *)c->workspace + (size_t)(j.add.chunks * j.add.copy) * sizeof(float),
-                                 slot_bytes(&j.f), c->call->cpu->host->num_threads);
-    RNI_TRY(rni_cpu_parallel(c->call, run_part, &j, (size_t)(j.add.chunks * j.f.parts * j.f.pass.blocks)));
+                                 slot_bytes(&j.f), c->call->cpu->host->num_threads, tasks);
+    RNI_TRY(rni_cpu_parallel(c->call, run_part, &j, tasks));
     return rni_filter_add(&j.add);
 }

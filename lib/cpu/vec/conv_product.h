@@ -59,13 +59,36 @@ static void slabs(const void *const *at, int64_t count, int64_t width, int64_t v
     }
 }
 
-/* Pixels that will be read next, of which each tile asks for a few, which spares the memory bursts. */
+/* What will be read next: a line of each of the pixels, then the next line of each, of x and then of dy. */
+typedef struct next_lines {
+    const elem *at;
+    int64_t pixel, left; /* elements between pixels; lines of a pixel left */
+    const elem *dy;
+    int64_t dy_pixel, dy_left;
+} next_lines;
+
+RNI_INLINE int64_t lines_of(int64_t elements)
+{
+    return (elements + LINE - 1) / LINE;
+}
+
+RNI_INLINE void next_line(next_lines *n)
+{
+    if (n->left > 0) {
+        n->at += LINE;
+        n->left--;
+    }
+    if (n->left == 0 && n->dy_left > 0)
+        *n = (next_lines){n->dy, n->dy_pixel, n->dy_left, n->dy, 0, 0};
+}
+
+/* Copied pixels that will be read next: each tile asks for a few, which spares the memory bursts. */
 typedef struct next_pixels {
     const elem *at;
     int64_t pixel, width, left, some;
 } next_pixels;
 
-RNI_INLINE next_pixels next_of(const void *at, int64_t pixel, int64_t width, int64_t count, int64_t tiles)
+RNI_INLINE next_pixels pixels_of(const void *at, int64_t pixel, int64_t width, int64_t count, int64_t tiles)
 {
     return (next_pixels){at, pixel, width, at ? count : 0, (count + tiles - 1) / tiles};
 }
@@ -75,6 +98,24 @@ RNI_INLINE void ask_for_some(next_pixels *n)
     for (int64_t i = 0; i < n->some && n->left > 0; i++, n->left--, n->at += n->pixel)
         for (int64_t e = 0; e < n->width; e += LINE)
             __builtin_prefetch(n->at + e, 0, 2);
+}
+
+typedef struct next_reads {
+    next_lines lines;    /* which a tile asks for while it multiplies */
+    next_pixels x, dy;   /* or before */
+} next_reads;
+
+RNI_INLINE next_reads reads_of(const rni_conv_product *b, int64_t tiles)
+{
+    next_reads n = {.lines = {.at = b->x_ahead}};
+    if (STEP == 1) {
+        n.lines = (next_lines){b->x_ahead, b->x_pixel, b->x_ahead ? lines_of(b->channels) : 0,
+                               b->dy_ahead, b->dy_pixel, b->dy_ahead ? lines_of(b->outs) : 0};
+    } else {
+        n.x = pixels_of(b->x_ahead, b->x_pixel, b->channels, b->count, tiles);
+        n.dy = pixels_of(b->dy_ahead, b->dy_pixel, b->outs, b->count, tiles);
+    }
+    return n;
 }
 
 /* Output channels of a tile: copied ones are cut where vectors are. */
@@ -100,17 +141,20 @@ RNI_INLINE cut cut_outs(const rni_conv_product *b)
 
 /* All output channels by V vectors of a slab. */
 RNI_INLINE void run_slab(const rni_conv_product *b, product_filter_fn *const *table, const cut *c, int64_t channel,
-                         next_pixels next[2])
+                         next_reads *next)
 {
     const int64_t steps = (b->count + STEP - 1) / STEP;
     const elem *const x = (const elem *)b->x + channel / SLAB * b->x_slab, *const dy = b->dy;
     int64_t o = 0;
     for (int64_t i = 0; i < c->count; i++) {
         const int64_t most = c->width + (i < c->wider), n = b->outs - o < most ? b->outs - o : most;
-        ask_for_some(&next[0]);
-        ask_for_some(&next[1]);
-        table[n](dy + o / LANES * b->dy_slab + o % LANES * STEP, b->dy_step, x, b->x_step, steps,
-                 b->sum + channel + o * b->sum_row, b->sum_row, b->fresh);
+        const elem *const at = dy + o / LANES * b->dy_slab + o % LANES * STEP;
+        const int64_t asks = next->lines.left > 0;
+        ask_for_some(&next->x);
+        ask_for_some(&next->dy);
+        table[n](at, b->dy_step, x, b->x_step, steps, b->sum + channel + o * b->sum_row, b->sum_row, b->fresh,
+                 asks ? next->lines.at : at, asks ? next->lines.pixel : 0);
+        next_line(&next->lines);
         o += n;
     }
 }
@@ -118,14 +162,12 @@ RNI_INLINE void run_slab(const rni_conv_product *b, product_filter_fn *const *ta
 static void product(const rni_conv_product *b)
 {
     const cut c = cut_outs(b);
-    const int64_t tiles = c.count * ((b->channels + SLAB - 1) / SLAB);
-    next_pixels next[2] = {next_of(b->x_ahead, b->x_pixel, b->channels, b->count, tiles),
-                           next_of(b->dy_ahead, b->dy_pixel, b->outs, b->count, tiles)};
+    next_reads next = reads_of(b, c.count * ((b->channels + SLAB - 1) / SLAB));
     int64_t channel = 0;
     for (; channel + SLAB <= b->channels; channel += SLAB)
-        run_slab(b, product_filters_2, &c, channel, next);
+        run_slab(b, product_filters_2, &c, channel, &next);
     if (channel < b->channels)
-        run_slab(b, product_filters_1, &c, channel, next);
+        run_slab(b, product_filters_1, &c, channel, &next);
 }
 
 #endif

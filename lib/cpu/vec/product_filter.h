@@ -7,17 +7,20 @@
 
 /*
  * Sums for the filter's gradient: N input channels by V vectors, over all tiles; they start from zero, which rounds less than
- * going on with long sums; `fresh`: they are not added to.
+ * going on with long sums; `fresh`: they are not added to. Of floats a line of `ahead` is asked for with each tile.
  * A tile is STEP pixels of bf16: [channel][2] and [lane][2].
  */
-RNI_INLINE void product_filter(const int N, const int V, const elem *x, int64_t x_tile, const elem *dy, int64_t dy_tile,
-                               int64_t tiles, float *sum, int64_t channel, int fresh)
+RNI_INLINE void product_filter(const int N, const int V, const elem *x, int64_t x_tile, const elem *dy,
+                               int64_t dy_tile, int64_t tiles, float *sum, int64_t channel, int fresh,
+                               const elem *ahead, int64_t ahead_pixel)
 {
     filter_sums t;
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int v = 0; v < V; v++)
             t.a[i][v] = v_zero();
-    for (int64_t p = 0; p < tiles; p++, x += x_tile, dy += dy_tile) {
+    for (int64_t p = 0; p < tiles; p++, x += x_tile, dy += dy_tile, ahead += ahead_pixel) {
+        if (STEP == 1)
+            __builtin_prefetch(ahead, 0, 2);
         factor d[MAX_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
             d[v] = f_load(dy + v * STEP * LANES);
@@ -27,23 +30,25 @@ RNI_INLINE void product_filter(const int N, const int V, const elem *x, int64_t 
                 t.a[i][v] = f_mul(e, d[v], t.a[i][v]);
         }
     }
-    if (!fresh)
+    if (fresh)
         UNROLL for (int i = 0; i < N; i++)
             UNROLL for (int v = 0; v < V; v++)
-                t.a[i][v] = v_add(v_load(sum + i * channel + v * LANES), t.a[i][v]);
-    UNROLL for (int i = 0; i < N; i++)
-        UNROLL for (int v = 0; v < V; v++)
-            v_store(sum + i * channel + v * LANES, t.a[i][v]);
+                v_store(sum + i * channel + v * LANES, t.a[i][v]);
+    else
+        UNROLL for (int i = 0; i < N; i++)
+            UNROLL for (int v = 0; v < V; v++)
+                v_store(sum + i * channel + v * LANES, v_add(v_load(sum + i * channel + v * LANES), t.a[i][v]));
 }
 
 typedef void product_filter_fn(const elem *x, int64_t x_tile, const elem *dy, int64_t dy_tile, int64_t tiles,
-                               float *sum, int64_t channel, int fresh);
+                               float *sum, int64_t channel, int fresh, const elem *ahead, int64_t ahead_pixel);
 
-#define PRODUCT_FILTER(N, V, T)                                                                                        \
-    static void product_filter_##N##x##V(const elem *x, int64_t x_tile, const elem *dy, int64_t dy_tile,               \
-                                         int64_t tiles, float *sum, int64_t channel, int fresh)                        \
-    {                                                                                                                  \
-        product_filter(N, V, x, x_tile, dy, dy_tile, tiles, sum, channel, fresh);                                      \
+#define PRODUCT_FILTER(N, V, T)                                                                                 \
+    static void product_filter_##N##x##V(const elem *x, int64_t x_tile, const elem *dy, int64_t dy_tile,      \
+                                         int64_t tiles, float *sum, int64_t channel, int fresh,                \
+                                         const elem *ahead, int64_t ahead_pixel)                               \
+    {                                                                                                           \
+        product_filter(N, V, x, x_tile, dy, dy_tile, tiles, sum, channel, fresh, ahead, ahead_pixel);           \
     }
 #define PRODUCT_FILTER_NAME(N, V, T) product_filter_##N##x##V,
 #define PRODUCT_FILTERS(LIST, V)                                                                                \

@@ -135,7 +135,7 @@ RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const
         ask_ahead(&ahead, 0);
         for (int64_t i = 0; i < count; i++, wider--) {
             const int64_t n = width + (wider > 0);
-            table[n](from, x->tile, d, dy->tile, tiles, to, sum->tile, 0);
+            table[n](from, x->tile, d, dy->tile, tiles, to, sum->tile, 0, from, 0);
             from += n;
             to += n * sum->tile;
         }
