@@ -73,18 +73,16 @@ typedef struct rni_conv_filter_block {
 
 /*
  *   sum[o, i] += sum over pixels of dy[p, o] * x[p, i]
- * for `count` pixels: the gradient of one tap, or of neighbouring ones; `fresh`: the sums are not added to. A step of pixels
- * is one of floats, or two of bf16 that lie side by side. Two vectors of x's channels are a slab, one vector of dy's: slabs
- * are x_slab and dy_slab apart, steps in them x_step and dy_step. x has whole vectors of channels; so has dy, unless it lies
- * as it came (dy_slab is one vector).
+ * for `count` pixels: the gradient of one tap, or of neighbouring ones. Steps of pixels, one of floats and two of bf16
+ * that lie side by side, are dy_step and x_step apart; x has whole vectors of channels.
  */
 typedef struct rni_conv_product {
     const void *x, *dy;
-    int64_t x_step, x_slab, dy_step, dy_slab, count;
+    int64_t x_step, dy_step, count;
     int64_t channels, outs; /* of x; of dy */
     float *sum;
     int64_t sum_row;
-    int32_t fresh;
+    int32_t fresh; /* there is nothing to add to */
     /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
     const void *x_ahead, *dy_ahead;
     int64_t x_pixel, dy_pixel;
@@ -106,8 +104,8 @@ typedef struct rni_conv_kernels {
     void (*windows)(const rni_conv_windows *g, const rni_conv_block *b);
     void (*filter)(const rni_conv_filter *g, const rni_conv_filter_block *b);
     void (*product)(const rni_conv_product *b);
-    /* Copies `width` elements of each pixel into slabs of so many vectors, `pitch` apart; the last vector is filled up with zeros. */
-    void (*slabs)(const void *const *at, int64_t count, int64_t width, int64_t vectors, void *to, int64_t pitch);
+    /* Copies `width` elements of each pixel as product() reads them: steps `pitch` apart, filled up to whole vectors. */
+    void (*rows)(const void *const *at, int64_t count, int64_t width, void *to, int64_t pitch);
     /* Of the channels of `pixels` pixels. */
     void (*moments)(const void *y, int64_t pixels, int64_t pixel, int32_t vectors, int32_t tail,
                     const rni_conv_moments *out);

@@ -11,8 +11,6 @@ enum { FILTER_TASKS = 16, ENOUGH_PARTS = 6 };
 enum { BAND_PIXELS = 192, CHUNK_PIXELS = 512 };
 /* What a part has at most: output channels, elements of x that meet a pixel, and sums, which stay in a core's cache. */
 enum { PART_OUTS = 256, FEW_OUTS = 64, PART_WIDTH = 256, PART_SUMS = 96 << 10 };
-/* Vectors of a slab; see rni_conv_product. */
-enum { X_VECTORS = 2, DY_VECTORS = 1 };
 /* The taps of a row are taken together when they have at most so many channels. */
 enum { MOST_TOGETHER = 192 };
 /* Floats of other than 1x1 taps: with fewer channels the kernel that needs no copies is faster. */
@@ -86,26 +84,20 @@ static bands_job job_of(const rni_conv_kernels *k, const rn_conv_params *p, int6
     return j;
 }
 
-/* Elements from slab to slab: a cache line more than it has, lest their rows meet in one set. */
-static int64_t slab_pitch(const bands_job *j, int64_t vectors, int64_t pixels)
-{
-    return round_up(pixels, j->k->step) * vectors * j->k->lanes + 64 / j->k->size;
-}
-
-static int64_t slab_elements(const bands_job *j, int64_t vectors, int64_t elements)
-{
-    return rni_conv_divide_up(elements, vectors * j->k->lanes) * slab_pitch(j, vectors, BAND_PIXELS);
-}
-
 /* Elements of the copies of a band: of x, and of dy when it is copied. */
 static int64_t x_elements(const bands_job *j)
 {
-    return j->direct ? 0 : slab_elements(j, X_VECTORS, rni_conv_min(j->part_width, j->row));
+    return j->direct ? 0 : round_up(BAND_PIXELS, j->k->step) * rni_conv_min(j->part_width, j->row);
+}
+
+static int64_t out_row(const bands_job *j)
+{
+    return round_up(rni_conv_divide_up(j->p->out_channels, j->out_parts), j->k->lanes);
 }
 
 static int64_t dy_elements(const bands_job *j)
 {
-    return j->k->step > 1 ? slab_elements(j, DY_VECTORS, rni_conv_divide_up(j->p->out_channels, j->out_parts)) : 0;
+    return j->k->step > 1 ? round_up(BAND_PIXELS, j->k->step) * out_row(j) : 0;
 }
 
 /* A pixel that is outside, and copies of those whose taps are so in part. */
@@ -168,8 +160,8 @@ static void locate(const bands_job *j, band *b)
     char *room = b->outside + j->width * j->k->size;
     const void **at = b->at;
     if (is_aligned(p)) {
-        for (int64_t i = 0; i < b->count; i++)
-            b->at[i] = (const char *)j->c->x + (b->first + i) * pixel + shift;
+        for (int64_t i = b->first; i < end; i++)
+            *at++ = (const char *)j->c->x + i * pixel + shift;
         return;
     }
     for (int64_t i = b->first; i < end;) {
@@ -222,14 +214,12 @@ static void take_dy(const bands_job *j, const share *s, const band *b, void *mem
     const void *at[BAND_PIXELS];
     k->dy = rni_at_const(j->c->dy, (size_t)(b->first * pixel + s->out), size);
     k->dy_step = pixel;
-    k->dy_slab = j->k->lanes;
     if (j->k->step == 1)
         return;
     for (int64_t i = 0; i < b->count; i++)
         at[i] = rni_at_const(k->dy, (size_t)(i * pixel), size);
-    k->dy_step = j->k->step * DY_VECTORS * j->k->lanes;
-    k->dy_slab = slab_pitch(j, DY_VECTORS, b->count);
-    j->k->slabs(at, b->count, s->outs, DY_VECTORS, memory, k->dy_slab);
+    k->dy_step = j->k->step * out_row(j);
+    j->k->rows(at, b->count, s->outs, memory, k->dy_step);
     k->dy = memory;
 }
 
@@ -237,12 +227,10 @@ static void take_x(const bands_job *j, const share *s, const band *b, void *memo
 {
     k->x = b->at[0];
     k->x_step = j->p->in_channels;
-    k->x_slab = X_VECTORS * j->k->lanes;
     if (j->direct)
         return;
-    k->x_step = j->k->step * X_VECTORS * j->k->lanes;
-    k->x_slab = slab_pitch(j, X_VECTORS, b->count);
-    j->k->slabs(b->at, b->count, rni_conv_min(s->width, j->width - s->element), X_VECTORS, memory, k->x_slab);
+    k->x_step = j->k->step * s->width;
+    j->k->rows(b->at, b->count, rni_conv_min(s->width, j->width - s->element), memory, k->x_step);
     k->x = memory;
 }
 

@@ -40,5 +40,5 @@ enum { HAS_DOTS = 0 };
 
 #define CONV_KERNELS_BF16(NAME, PRODUCTS)                                                                       \
     const rni_conv_kernels NAME = {                                                                             \
-        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, product, slabs, moments, pack_pairs,               \
+        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, product, copy_rows, moments, pack_pairs,               \
         {winograd_input, winograd_gradient, winograd_output}, &PRODUCTS};

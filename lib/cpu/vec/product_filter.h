@@ -7,7 +7,7 @@
 
 /*
  * Sums for the filter's gradient: N input channels by V vectors, over all tiles; they start from zero, which rounds less than
- * going on with long sums; `fresh`: they are not added to. Of floats a line of `ahead` is asked for with each tile.
+ * going on with long sums; `fresh`: they are not added to. For each pixel a line of `ahead` is asked for.
  * A tile is STEP pixels of bf16: [channel][2] and [lane][2].
  */
 RNI_INLINE void product_filter(const int N, const int V, const elem *x, int64_t x_tile, const elem *dy,
@@ -18,8 +18,8 @@ RNI_INLINE void product_filter(const int N, const int V, const elem *x, int64_t 
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int v = 0; v < V; v++)
             t.a[i][v] = v_zero();
-    for (int64_t p = 0; p < tiles; p++, x += x_tile, dy += dy_tile, ahead += ahead_pixel) {
-        if (STEP == 1)
+    for (int64_t p = 0; p < tiles; p++, x += x_tile, dy += dy_tile) {
+        UNROLL for (int s = 0; s < STEP; s++, ahead += ahead_pixel)
             __builtin_prefetch(ahead, 0, 2);
         factor d[MAX_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
@@ -46,9 +46,9 @@ typedef void product_filter_fn(const elem *x, int64_t x_tile, const elem *dy, in
 #define PRODUCT_FILTER(N, V, T)                                                                                 \
     static void product_filter_##N##x##V(const elem *x, int64_t x_tile, const elem *dy, int64_t dy_tile,      \
                                          int64_t tiles, float *sum, int64_t channel, int fresh,                \
-                                         const elem *ahead, int64_t ahead_pixel)                               \
+                                         const elem *ahead, int64_t ahead_pixel)                                 \
     {                                                                                                           \
-        product_filter(N, V, x, x_tile, dy, dy_tile, tiles, sum, channel, fresh, ahead, ahead_pixel);           \
+        product_filter(N, V, x, x_tile, dy, dy_tile, tiles, sum, channel, fresh, ahead, ahead_pixel);            \
     }
 #define PRODUCT_FILTER_NAME(N, V, T) product_filter_##N##x##V,
 #define PRODUCT_FILTERS(LIST, V)                                                                                \

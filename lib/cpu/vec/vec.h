@@ -117,16 +117,6 @@ RNI_INLINE pairs p_join(half low, half high)
 {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
 }
-/* Of 2 LANES elements each. */
-RNI_INLINE void p_join_two(uint16_t *to, uint16_t *second, const uint16_t *low, const uint16_t *high)
-{
-    const __m512i step = _mm512_set1_epi32(0x00010001), middle = _mm512_set1_epi32(0x00100010);
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i first = _mm512_add_epi32(_mm512_mullo_epi32(lanes, step), _mm512_set1_epi32(0x00200000));
-    const __m512i a = _mm512_loadu_si512(low), b = _mm512_loadu_si512(high);
-    _mm512_storeu_si512(to, _mm512_permutex2var_epi16(a, first, b));
-    _mm512_storeu_si512(second, _mm512_permutex2var_epi16(a, _mm512_add_epi32(first, middle), b));
-}
 /* c + the dot products of the pairs. */
 RNI_INLINE vec p_dot(pairs a, pairs b, vec c)
 {
@@ -264,11 +254,6 @@ RNI_INLINE pairs p_set(uint32_t both) { return _mm256_set1_epi32((int)both); }
 RNI_INLINE pairs p_join(half low, half high)
 {
     return _mm256_or_si256(_mm256_cvtepu16_epi32(low), _mm256_slli_epi32(_mm256_cvtepu16_epi32(high), 16));
-}
-RNI_INLINE void p_join_two(uint16_t *to, uint16_t *second, const uint16_t *low, const uint16_t *high)
-{
-    p_store(to, p_join(h_load(low), h_load(high)));
-    p_store(second, p_join(h_load(low + LANES), h_load(high + LANES)));
 }
 RNI_INLINE vec p_dot(pairs a, pairs b, vec c)
 {
