@@ -24,6 +24,7 @@ enum Setting {
     REPORTS,
     LEAKS,
     COMPARE_ORDERS,
+    REFUSE_PROLOGUE,
     SETTINGS
 };
 enum Order { ASCENDING, DESCENDING, RANDOM };
