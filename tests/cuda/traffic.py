@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Kernels and bytes of a training step over the simulated module, beside what they should be.
 
-    traffic.py STEP_TRAFFIC MODULE [--net tutorial] [--batch 8] [--side 32] [--dtype f32] [--fuse 0] [--most 1.15]
+    traffic.py STEP_TRAFFIC MODULE [--net tutorial] [--batch 8] [--side 32] [--dtype f32] [--fuse 0] [--most 1.15] [--light]
     traffic.py STEP_TRAFFIC MODULE --least
 
 MODULE is the simulated one with full checking. Of the module's own kernels every access of global memory counts, so what a
@@ -11,6 +11,9 @@ once per kernel that must read or write it, "least" what the plan says that a st
 when a group of kernels for which there is such a number is not found, or moves more than its bound (MOST), or --most times as
 much where a training has none; when there are kernels of a group that --fuse (RN_CUDA_FUSE) leaves none of; when all together move more than LEAST times what the plan says; or when there are more launches
 than LAUNCHES allows.
+
+--light is for nets that take long: the simulator counts and does not check, and the second step is counted instead of the third and
+fourth.
 
 --least runs no step: it prints what plans say of the trainings of EXAMPLES beside a count from the list of layers, and why it is
 less than a count by tensors that kernels read and write, as it is often done, gives. Exit status 1 when a plan's number is
@@ -166,7 +169,8 @@ def call(args, net, batch, side, dtype, steps, **environment):
 def run(args, steps, folder):
     """{group: [launches, bytes read, bytes written]} of a training of `steps`."""
     path = os.path.join(folder, f"{steps}.csv")
-    call(args, args.net, args.batch, args.side, args.dtype, steps, RNI_SIM_STATISTICS=path)
+    call(args, args.net, args.batch, args.side, args.dtype, steps, RNI_SIM_STATISTICS=path,
+         RNI_SIM_COUNT_ONLY=str(int(args.light)))
     sums = defaultdict(lambda: [0, 0, 0])
     with open(path, encoding="utf-8") as file:
         for line in file:
@@ -184,10 +188,11 @@ def least(args, net, batch, side, dtype):
 
 
 def per_step(args):
-    """What two steps more add, halved: the first ones also prepare."""
+    """What some steps more add: the first ones also prepare."""
+    few, more = (1, 2) if args.light else (2, 4)
     with tempfile.TemporaryDirectory() as folder:
-        few, more = run(args, 2, folder), run(args, 4, folder)
-    return {group: [(b - a) / 2 for a, b in zip(few[group], more[group])] for group in more}
+        before, after = run(args, few, folder), run(args, more, folder)
+    return {group: [(b - a) / (more - few) for a, b in zip(before[group], after[group])] for group in after}
 
 
 def parse():
@@ -199,6 +204,7 @@ def parse():
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--dtype", choices=sorted(BYTES), default="f32")
     parser.add_argument("--fuse", type=int, default=0)
+    parser.add_argument("--light", action="store_true")
     parser.add_argument("--least", action="store_true")
     parser.add_argument("--most", type=float, default=1.15, help="of a training that MOST does not have")
     return parser.parse_args()

@@ -25,6 +25,7 @@ enum Setting {
     LEAKS,
     COMPARE_ORDERS,
     REFUSE_PROLOGUE,
+    COUNT_ONLY,
     SETTINGS
 };
 enum Order { ASCENDING, DESCENDING, RANDOM };
