@@ -79,7 +79,7 @@ void oc_conv_prologue(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t 
     oc_begin(c, "prologue");
     c->run.batch = batch;
     c->params.conv = *p;
-    c->norm = (rn_bn_params){.eps = 1e-5, .momentum = 0.1, .pixels = p->in_height * p->in_width};
+    c->norm = (rn_bn_params){.eps = 0.05, .momentum = 0.1, .pixels = p->in_height * p->in_width};
     uint32_t activation;
     const uint32_t packed = add_pack(c, rng);
     add_normalisation(c, rng, in, offset, &activation);
