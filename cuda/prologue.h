@@ -28,7 +28,7 @@ typedef struct rni_prologue {
     rni_dnn_conv *forward, *filter;
 } rni_prologue;
 
-/* RN_OK with both convolutions prepared; RN_E_UNSUPPORTED when one has no engine that fits into the op's workspace. */
+/* RN_OK with both convolutions prepared; RN_E_UNSUPPORTED when one has no engine. */
 rn_status rni_prologue_prepare(rni_cuda_device *device, const rn_program_desc *desc, const rni_prologue_ops *ops,
                                rni_prologue *out);
 void rni_prologue_release(rni_cuda_device *device, rni_prologue *p);

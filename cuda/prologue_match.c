@@ -34,7 +34,7 @@ static int mentions(const uint32_t *operands, uint32_t count, uint32_t value)
     return 0;
 }
 
-/* Images of f16 in the plan's own memory. */
+/* Images of f16 in the plan's own memory, which is aligned. */
 static int is_image(const rn_value *v)
 {
     return v->dtype == RN_F16 && v->role == RN_ROLE_ARENA && v->layout == RN_LAYOUT_NHWC && v->rank == 4;
@@ -49,9 +49,14 @@ static int may_be(const rn_program_desc *desc, const rn_op *op)
     return is_image(x) && is_image(y) && !meet(x, y) && y->dims[2] * y->dims[3] >= 2;
 }
 
-static int is_convolution(const rn_op *op)
+static int is_convolution(const rn_program_desc *desc, const rn_op *op)
 {
-    return op->kind == RN_OP_CONV_FORWARD && !(op->flags & ~RN_OPF_STATS);
+    return op->kind == RN_OP_CONV_FORWARD && !(op->flags & ~RN_OPF_STATS) && is_image(&desc->values[op->out[0]]);
+}
+
+static int is_gradient(const rn_program_desc *desc, const rn_op *op)
+{
+    return op->kind == RN_OP_CONV_BACKWARD_FILTER && is_image(&desc->values[op->in[1]]);
 }
 
 /* The two readers, in this order, and no other. */
@@ -65,9 +70,9 @@ static int find_readers(const rn_program_desc *desc, uint32_t y, rni_prologue_op
             continue;
         if (i < o->apply || op->in[0] != y || mentions(op->in + 1, op->num_in - 1, y))
             return 0;
-        if (is_convolution(op) && o->forward == RN_NO_VALUE && o->filter == RN_NO_VALUE)
+        if (is_convolution(desc, op) && o->forward == RN_NO_VALUE && o->filter == RN_NO_VALUE)
             o->forward = i;
-        else if (op->kind == RN_OP_CONV_BACKWARD_FILTER && o->forward != RN_NO_VALUE && o->filter == RN_NO_VALUE)
+        else if (is_gradient(desc, op) && o->forward != RN_NO_VALUE && o->filter == RN_NO_VALUE)
             o->filter = i;
         else
             return 0;

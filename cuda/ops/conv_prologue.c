@@ -4,7 +4,6 @@
 #include "ops/conv_backward.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_stats.h"
-#include "ops/operands.h"
 #include "workspace.h"
 
 static int may_serve(const rni_cuda_device *device, const rn_op *op, const rn_value *values)
@@ -31,25 +30,16 @@ static uint64_t bytes_before(const rn_op *op, const rn_value *values)
     return total;
 }
 
-/* Of the op's workspace. */
-static rn_status ask(rni_cuda_device *device, const rn_op *op, const rn_value *values, uint64_t *bytes)
+rn_status rni_conv_prologue_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
 {
     const rni_dnn_problem problem = problem_of(op, values);
     uint64_t plan = 0;
     if (!may_serve(device, op, values))
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "reads what is normalised");
-    RNI_TRY(rni_dnn_conv_query(device, &problem, &plan));
-    *bytes = rni_parts_bytes(bytes_before(op, values) + plan);
-    return RN_OK;
-}
-
-rn_status rni_conv_prologue_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info)
-{
-    uint64_t bytes = 0;
-    const rn_status status = may_serve(device, op, values) ? ask(device, op, values, &bytes) : RN_E_UNSUPPORTED;
-    if (status == RN_E_UNSUPPORTED)
         return RN_OK;
-    RNI_TRY(status);
+    const rn_status status = rni_dnn_conv_query(device, &problem, &plan);
+    if (status != RN_OK)
+        return status == RN_E_UNSUPPORTED ? RN_OK : status;
+    const uint64_t bytes = rni_parts_bytes(bytes_before(op, values) + plan);
     info->in_place = -1; /* cuDNN's outputs share memory with nothing */
     info->workspace = bytes > info->workspace ? bytes : info->workspace;
     return RN_OK;
@@ -59,12 +49,6 @@ rn_status rni_conv_prologue_prepare(rni_cuda_device *device, const rn_op *op, co
                                     rni_dnn_conv **out)
 {
     const rni_dnn_problem problem = problem_of(op, values);
-    const uint64_t room = op->workspace == RN_NO_VALUE ? 0 : values[op->workspace].bytes;
-    uint64_t bytes = 0;
-    RNI_TRY(ask(device, op, values, &bytes));
-    if (bytes > room)
-        return rni_ops_refuse(op, RN_E_UNSUPPORTED, "needs %llu bytes of workspace to normalise its input, has %llu",
-                              (unsigned long long)bytes, (unsigned long long)room);
     return rni_dnn_conv_prepare(device, &problem, out);
 }
 

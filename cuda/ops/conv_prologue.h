@@ -12,7 +12,7 @@
  */
 rn_status rni_conv_prologue_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info);
 
-/* RN_E_UNSUPPORTED: no engine, or none whose workspace fits into the op's. */
+/* Of an op that was asked for its workspace. RN_E_UNSUPPORTED: no engine. */
 rn_status rni_conv_prologue_prepare(rni_cuda_device *device, const rn_op *op, const rn_value *values,
                                     rni_dnn_conv **out);
 /* x: batch normalisation's input; scale, shift: f16. */

@@ -149,6 +149,12 @@ START_TEST(what_cannot_be)
         values[Y].role = role; /* the caller's, who may read it */
         ck_assert(!MATCH(0, NORMALISE, CONVOLVE, GRADIENT));
         values[Y].role = RN_ROLE_ARENA;
+        values[OUT].role = role; /* the caller's, who aligns it to elements only */
+        ck_assert(!MATCH(0, NORMALISE, CONVOLVE, GRADIENT));
+        values[OUT].role = RN_ROLE_ARENA;
+        values[DY].role = role;
+        ck_assert(!MATCH(0, NORMALISE, CONVOLVE, GRADIENT));
+        values[DY].role = RN_ROLE_ARENA;
     }
     values[Y].dims[2] = values[Y].dims[3] = 1; /* no room for two factors a channel */
     ck_assert(!MATCH(0, NORMALISE, CONVOLVE, GRADIENT));
