@@ -82,15 +82,14 @@ static int64_t engines(descriptor properties, int fusion, int32_t dtype)
     return count;
 }
 
-/* What the documentation says: ready engines in f16 from capability 8.0 on, in bf16 none. */
+/* What the documentation says: ready engines in f16 from capability 8.0 on, without statistics below 9.0, in bf16 none. */
 static int as_documented(const rni_device_record *record, int32_t dtype, int fusion, int64_t count)
 {
-    const int forwards = fusion < 4, newest = record->capability >= 120;
+    const int filter = fusions[fusion].kind == RN_OP_CONV_BACKWARD_FILTER;
+    const int end = filter ? 1000 : fusions[fusion].flags & RN_OPF_STATS ? 120 : 90;
     if (count < 0)
         return 0;
-    if (dtype == RN_F16 && record->capability >= 80 && !(forwards && newest))
-        return count > 0;
-    return dtype == RN_F16 || count == 0;
+    return dtype == RN_F16 && record->capability >= 80 && record->capability < end ? count > 0 : count == 0;
 }
 
 int main(void)

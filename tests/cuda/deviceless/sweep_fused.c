@@ -104,7 +104,7 @@ static void plan_pair(rni_cuda_device *device, const rni_device_record *record, 
 
 static int sweep_prologues(const rni_device_record *record)
 {
-    static const char *const names[PAIRED] = {"forward", "filter", "both"};
+    static const char *const names[PAIR] = {"forward", "filter"};
     rni_cuda_device device;
     tally of[PAIRED] = {{0}};
     int failed = 0;
@@ -116,9 +116,10 @@ static int sweep_prologues(const rni_device_record *record)
         for (int b = 0; b < BATCHES; b++)
             plan_pair(&device, record, &paper_prologues[i], batches[b], of);
     record_device_close(&device);
-    for (int i = 0; i < PAIRED; i++) {
-        printf("%-8s %-7s %4d of %4d planned, %4d without workspace, up to %6.1f MiB\n", record->name, names[i],
-               of[i].planned, of[i].asked, of[i].no_workspace, (double)of[i].most / 1048576.0);
+    printf("%-8s %4d of %4d planned\n", record->name, of[PAIR].planned, of[PAIR].asked);
+    for (int i = 0; i < PAIR; i++) {
+        printf("  %-7s %4d of %4d, %4d without workspace, up to %6.1f MiB\n", names[i], of[i].planned, of[i].asked,
+               of[i].no_workspace, (double)of[i].most / 1048576.0);
         failed += of[i].wrong > 0 || (documented(record, RN_F16) && of[i].ordinary_missing > 0);
     }
     return failed || (!documented(record, RN_F16) && of[PAIR].planned > 0);
