@@ -11,6 +11,12 @@
 typedef struct rni_dnn rni_dnn;   /* dnn.h: convolutions through cuDNN */
 typedef struct rni_blas rni_blas; /* blas.h: matrix products through cuBLAS */
 
+/* 0: nothing. Each with all before it. */
+enum {
+    RNI_CUDA_FUSE_STATS = 1, /* statistics of what they give */
+    RNI_CUDA_FUSE_PROLOGUE   /* scale, shift and ReLU of what they read */
+};
+
 /* An open device. */
 typedef struct rni_cuda_device {
     const rn_host_api *host;
@@ -23,7 +29,7 @@ typedef struct rni_cuda_device {
     int32_t autotune;        /* 1: cuDNN's plans and the module's kernels are timed when plans are made */
     int32_t overlap;         /* 1: in a graph gradients of filters run beside the rest */
     int32_t runtime_engines; /* 1: engines that cuDNN compiles when asked are welcome */
-    int32_t fuse;            /* 1: convolutions deliver statistics where cuDNN has an engine for both */
+    int32_t fuse;            /* what convolutions do besides, where cuDNN has an engine for it: RNI_CUDA_FUSE_* */
     int32_t lost;            /* a sticky error: only closing is possible */
     uint64_t workspace_limit; /* bytes a convolution's workspace may have */
     rni_dnn *dnn;            /* NULL: with direct, and before the first convolution */

@@ -50,16 +50,17 @@ static int touches_any(const rn_program_desc *desc, const rn_run *run, range wri
     return 0;
 }
 
-/* An op and where it runs: the plan's workspace is touched in the first lane only. */
+/* An op, what it may read besides its operands, and where it runs: the plan's workspace is touched in the first lane only. */
 typedef struct placed_op {
     const rn_op *op;
+    uint32_t also;
     int aside;
 } placed_op;
 
 static int touches(const rn_program_desc *desc, const rn_run *run, range written, placed_op o)
 {
     return touches_any(desc, run, written, o.op->in, o.op->num_in) ||
-           touches_any(desc, run, written, o.op->out, o.op->num_out) ||
+           touches_any(desc, run, written, o.op->out, o.op->num_out) || touches_any(desc, run, written, &o.also, 1) ||
            (!o.aside && touches_any(desc, run, written, &o.op->workspace, 1));
 }
 
@@ -74,6 +75,7 @@ static int writes_into(const rn_program_desc *desc, const rn_run *run, placed_op
 /* What is arranged so far. Ops aside are first held back, then under way until the first lane waits for them. */
 typedef struct arrangement {
     const rn_program_desc *desc;
+    const rni_cuda_step *plan;
     const rn_run *run;
     rni_lane_step *steps;
     uint32_t count;
@@ -84,7 +86,8 @@ typedef struct arrangement {
 
 static placed_op op_at(const arrangement *a, uint32_t i, int aside)
 {
-    return (placed_op){&a->desc->ops[a->run->first_op + i], aside};
+    const uint32_t at = a->run->first_op + i;
+    return (placed_op){&a->desc->ops[at], a->plan ? a->plan[at].also : RN_NO_VALUE, aside};
 }
 
 static int conflict(const arrangement *a, placed_op x, placed_op y)
@@ -158,7 +161,7 @@ static void keep(arrangement *a, uint32_t i, uint32_t together)
 uint32_t rni_lanes_arrange(const rn_program_desc *desc, const rni_cuda_step *plan, const rn_run *run,
                            uint64_t workspace, rni_lane_step *steps)
 {
-    arrangement a = {.desc = desc, .run = run, .steps = steps};
+    arrangement a = {.desc = desc, .plan = plan, .run = run, .steps = steps};
     uint32_t together = 1;
     for (uint32_t i = 0; i < run->num_ops; i += together) {
         const rn_op *const op = &desc->ops[run->first_op + i];

@@ -15,6 +15,17 @@ static rn_status read_switch(const char *name, int32_t *value)
     return RN_OK;
 }
 
+static rn_status read_fuse(int32_t *value)
+{
+    const char *const text = getenv("RN_CUDA_FUSE");
+    if (!text || !*text)
+        return RN_OK;
+    if (text[0] < '0' || text[0] > '0' + RNI_CUDA_FUSE_PROLOGUE || text[1])
+        return rni_fail(RN_E_INVALID, "RN_CUDA_FUSE: 0, 1 or 2 expected, got \"%.40s\"", text);
+    *value = text[0] - '0';
+    return RN_OK;
+}
+
 static rn_status read_megabytes(const char *name, uint64_t *bytes)
 {
     const char *const text = getenv(name);
@@ -37,6 +48,6 @@ rn_status rni_cuda_settings_read(rni_cuda_settings *settings)
     RNI_TRY(read_switch("RN_CUDA_OVERLAP", &settings->overlap));
     RNI_TRY(read_switch("RN_CUDA_AUTOTUNE", &settings->autotune));
     RNI_TRY(read_switch("RN_CUDA_RUNTIME_ENGINES", &settings->runtime_engines));
-    RNI_TRY(read_switch("RN_CUDA_FUSE", &settings->fuse));
+    RNI_TRY(read_fuse(&settings->fuse));
     return read_megabytes("RN_CUDA_WORKSPACE_MB", &settings->workspace_limit);
 }

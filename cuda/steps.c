@@ -14,7 +14,7 @@ static rn_status prepare_alone(rni_cuda_steps *s, uint32_t i)
 {
     const rn_op *const op = &s->desc->ops[i];
     const rni_cuda_driver *const driver = rni_cuda_driver_of(op->kind);
-    s->step[i].left = RN_NO_VALUE;
+    s->step[i].left = s->step[i].also = RN_NO_VALUE;
     s->step[i].together = 1;
     return driver->prepare ? driver->prepare(s->device, op, s->desc->values, &s->step[i].state) : RN_OK;
 }
@@ -46,6 +46,51 @@ static rn_status prepare(rni_cuda_steps *s)
         RNI_TRY(prepare_alone(s, i));
     for (uint32_t i = 0; i < s->desc->num_ops;)
         RNI_TRY(prepare_together(s, i, &i));
+    return RN_OK;
+}
+
+static uint32_t count_normalisations(const rn_program_desc *desc)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < desc->num_ops; i++)
+        count += desc->ops[i].kind == RN_OP_BN_APPLY;
+    return count;
+}
+
+static size_t prologue_bytes(const rn_program_desc *desc)
+{
+    return count_normalisations(desc) * sizeof(rni_prologue);
+}
+
+/* Not where one of the convolutions is better left to the module's own kernel. */
+static rn_status prepare_prologue(rni_cuda_steps *s, const rni_prologue_ops *ops)
+{
+    rni_prologue *const p = &s->prologues[s->num_prologues];
+    if (!s->step[ops->forward].state || !s->step[ops->filter].state)
+        return RN_OK;
+    const rn_status status = rni_prologue_prepare(s->device, s->desc, ops, p);
+    if (status != RN_OK)
+        return status == RN_E_UNSUPPORTED ? RN_OK : status;
+    s->num_prologues++;
+    s->step[ops->apply].prologue = s->step[ops->forward].prologue = s->step[ops->filter].prologue = p;
+    s->step[ops->forward].also = s->step[ops->filter].also = ops->x;
+    return RN_OK;
+}
+
+static rn_status prepare_prologues(rni_cuda_steps *s)
+{
+    const rn_host_api *const host = s->device->host;
+    const size_t bytes = prologue_bytes(s->desc);
+    if (s->device->fuse < RNI_CUDA_FUSE_PROLOGUE || !s->device->dnn || !bytes)
+        return RN_OK;
+    s->prologues = host->alloc(host->host, bytes, _Alignof(rni_prologue));
+    if (!s->prologues)
+        return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", bytes);
+    for (uint32_t i = 0; i < s->desc->num_ops; i++) {
+        rni_prologue_ops ops;
+        if (rni_prologue_match(s->desc, i, &ops))
+            RNI_TRY(prepare_prologue(s, &ops));
+    }
     return RN_OK;
 }
 
@@ -138,6 +183,10 @@ void rni_steps_release(rni_cuda_steps *s)
         if (s->step[i].joint && (i == 0 || s->step[i].joint != s->step[i - 1].joint))
             driver->release_together(s->device, s->step[i].joint);
     }
+    for (uint32_t i = 0; i < s->num_prologues; i++)
+        rni_prologue_release(s->device, &s->prologues[i]);
+    if (s->prologues)
+        host->free(host->host, s->prologues, prologue_bytes(s->desc), _Alignof(rni_prologue));
     rni_cuda_free(s->device, s->left_memory);
     rni_filters_release(s->device, &s->left);
     if (s->step)
@@ -153,6 +202,8 @@ rn_status rni_steps_make(rni_cuda_device *device, const rn_program_desc *desc, r
         return rni_fail(RN_E_NOMEM, "out of memory: a program needs %zu bytes", list_bytes(desc));
     memset(out->step, 0, list_bytes(desc));
     rn_status status = prepare(out);
+    if (status == RN_OK)
+        status = prepare_prologues(out);
     if (status == RN_OK)
         status = prepare_left(out);
     if (status != RN_OK)
@@ -176,6 +227,14 @@ rn_status rni_steps_add(const rni_cuda_steps *s, const rni_cuda_call *call, rni_
         call, rni_k_filters_add(call->stream, s->left_dtype, &r, s->left_memory, call->run->base[RN_ROLE_PARAM_GRAD]));
 }
 
+static rn_status run(const rni_cuda_step *step, const rni_cuda_call *call)
+{
+    const rn_status serves = step->prologue ? rni_prologue_serves(step->prologue, call->run->batch) : RN_E_UNSUPPORTED;
+    if (serves == RN_OK)
+        return rni_prologue_run(step->prologue, call);
+    return serves == RN_E_UNSUPPORTED ? rni_cuda_driver_of(call->op->kind)->run(call) : serves;
+}
+
 rn_status rni_steps_run_op(const rni_cuda_steps *s, rni_cuda_call *call, uint32_t i, uint32_t end,
                            rni_steps_left *left)
 {
@@ -188,7 +247,7 @@ rn_status rni_steps_run_op(const rni_cuda_steps *s, rni_cuda_call *call, uint32_
     call->state = call->num_ops > 1 ? step->joint : step->state;
     call->leave = step->left == RN_NO_VALUE ? NULL : s->left_memory + s->left.parts[step->left].packed;
     call->left = &is_left;
-    const rn_status status = rni_cuda_driver_of(call->op->kind)->run(call);
+    const rn_status status = run(step, call);
     call->ticket = first_ticket;
     if (is_left && !left->count++)
         left->first = step->left;

@@ -5,6 +5,7 @@
 
 #include "cuda.h"
 #include "ops/filters.h"
+#include "prologue.h"
 
 /* By kind. (drivers.c) */
 const rni_cuda_driver *rni_cuda_driver_of(int32_t kind);
@@ -21,6 +22,8 @@ typedef struct rni_cuda_step {
     uint32_t together; /* from this op on */
     uint32_t left;  /* its part in the list of what is left, or RN_NO_VALUE */
     int32_t adds_first; /* 1: what is left is added before it runs */
+    uint32_t also; /* a value that it may read besides its operands, or RN_NO_VALUE */
+    const rni_prologue *prologue; /* that it is part of, or NULL */
 } rni_cuda_step;
 
 typedef struct rni_cuda_steps {
@@ -30,6 +33,8 @@ typedef struct rni_cuda_steps {
     rni_filters left;    /* in the order of ops */
     char *left_memory;
     int32_t left_dtype;
+    rni_prologue *prologues; /* room for one an op */
+    uint32_t num_prologues;
 } rni_cuda_steps;
 
 /* RN_E_NOMEM, or what a driver says. A failure leaves nothing. */

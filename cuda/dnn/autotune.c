@@ -32,6 +32,9 @@ static uint64_t area_bytes(const rni_dnn_shape *s, int area, uint64_t workspace)
     case RNI_DNN_TOTALS:
     case RNI_DNN_SQUARES:
         return s->flags & RN_OPF_STATS ? (uint64_t)s->out[0] * sizeof(float) : 0;
+    case RNI_DNN_SCALE:
+    case RNI_DNN_SHIFT:
+        return s->flags & RNI_DNN_PROLOGUE ? (uint64_t)s->in[0] * size : 0;
     default:
         return workspace;
     }

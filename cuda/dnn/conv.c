@@ -102,6 +102,8 @@ static rn_status need_dnn(const rni_cuda_device *device, const rni_dnn_problem *
         return rni_fail(RN_E_UNSUPPORTED, "convolutions are the module's own on this device");
     if (problem->flags & RN_OPF_STATS && !device->fuse)
         return rni_fail(RN_E_UNSUPPORTED, "convolutions deliver no statistics unless RN_CUDA_FUSE asks for it");
+    if (problem->flags & RNI_DNN_PROLOGUE && device->fuse < RNI_CUDA_FUSE_PROLOGUE)
+        return rni_fail(RN_E_UNSUPPORTED, "convolutions do not normalise their input unless RN_CUDA_FUSE asks for it");
     if (problem->dtype == RN_F32 || problem->dtype == RN_F16 || (problem->dtype == RN_BF16 && device->capability >= 80))
         return RN_OK;
     return rni_fail(RN_E_UNSUPPORTED, "a convolution of this dtype at capability %d.%d", (int)device->capability / 10,
@@ -187,6 +189,16 @@ static rn_status service_of(rni_dnn_conv *conv, int64_t batch, const service **o
                                          (long long)batch, (long long)conv->shape.batch);
 }
 
+rn_status rni_dnn_conv_serves(rni_dnn_conv *conv, int64_t batch)
+{
+    rni_dnn *const dnn = conv->device->dnn;
+    const service *s;
+    pthread_mutex_lock(&dnn->lock);
+    const rn_status status = service_of(conv, batch, &s);
+    pthread_mutex_unlock(&dnn->lock);
+    return status;
+}
+
 static rn_status kernel_result(const rni_dnn_conv *conv, cudaError_t error)
 {
     return rni_cuda_result(conv->device, error, "launch a kernel that prepares a convolution");
@@ -250,6 +262,10 @@ static rn_status execute(const rni_dnn_conv *conv, cudaStream_t stream, const se
     if (shape->flags & RN_OPF_STATS) {
         operands[count++] = (rni_dnn_operand){RNI_DNN_TOTALS, op->totals};
         operands[count++] = (rni_dnn_operand){RNI_DNN_SQUARES, op->squares};
+    }
+    if (shape->flags & RNI_DNN_PROLOGUE) {
+        operands[count++] = (rni_dnn_operand){RNI_DNN_SCALE, (void *)op->scale};
+        operands[count++] = (rni_dnn_operand){RNI_DNN_SHIFT, (void *)op->shift};
     }
     return dnn->api->execute(dnn->handle, stream, s->plan, operands, count, workspace + s->plan_workspace,
                              s->plan->workspace);

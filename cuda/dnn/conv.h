@@ -15,11 +15,18 @@ void rni_dnn_close(rni_dnn *dnn); /* after the last release; NULL is fine */
 /* Another way to run a convolution, which is measured beside cuDNN's plans. */
 typedef struct rni_dnn_rival rni_dnn_rival;
 
+/*
+ * A flag of the module's own beside the ops': what is convolved is ReLU(x scale + shift), never in memory. f16 with
+ * channels in multiples of 8, and no engine that cuDNN would compile.
+ */
+#define RNI_DNN_PROLOGUE (1u << 31)
+
 /* A convolution op. */
 typedef struct rni_dnn_problem {
     const rn_conv_params *params; /* copied where it is kept */
     int32_t kind; /* RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_DATA, RN_OP_CONV_BACKWARD_FILTER */
-    uint32_t flags; /* BIAS, ADD, RELU, or STATS alone, of FORWARD; ACCUMULATE of the others: dx or dw += instead of = */
+    uint32_t flags; /* BIAS, ADD, RELU, or STATS alone, of FORWARD; ACCUMULATE of the others: dx or dw += instead of =;
+                       RNI_DNN_PROLOGUE of FORWARD, with STATS or alone, and of BACKWARD_FILTER */
     int32_t dtype; /* of all operands but the bias: RN_F32, RN_BF16, RN_F16 */
     int64_t batch; /* the largest that will run */
     const rni_dnn_rival *rival; /* NULL for none. Where it is the fastest, there is no plan */
@@ -35,6 +42,7 @@ typedef struct rni_dnn_operands {
     void *y; /* output, or dy */
     const float *bias; /* BIAS: f32 [out_channels] */
     const void *residual; /* ADD: as y */
+    const void *scale, *shift; /* PROLOGUE: of the problem's dtype, [in_channels] */
     float *totals, *squares; /* STATS: f32 [out_channels], sums of y and of y^2 over all images and pixels */
 } rni_dnn_operands;
 
@@ -53,6 +61,8 @@ rn_status rni_dnn_conv_query(rni_cuda_device *device, const rni_dnn_problem *pro
 typedef struct rni_dnn_conv rni_dnn_conv;
 rn_status rni_dnn_conv_prepare(rni_cuda_device *device, const rni_dnn_problem *problem, rni_dnn_conv **out);
 void rni_dnn_conv_release(rni_cuda_device *device, rni_dnn_conv *conv);
+/* RN_OK: `batch` images can run, the plan is there. RN_E_UNSUPPORTED: rni_dnn_conv_run() would say so. */
+rn_status rni_dnn_conv_serves(rni_dnn_conv *conv, int64_t batch);
 
 /*
  * Enqueues it for `batch` images. The first run of a batch other than the problem's builds its plan (on the host).

@@ -43,10 +43,30 @@ static rn_status with_epilogue(rni_dnn_builder *b, descriptor x)
     return rni_dnn_pointwise(b, CUDNN_POINTWISE_RELU_FWD, biased, NULL, y);
 }
 
+/* ReLU(x scale + shift). */
+static rn_status normalised(rni_dnn_builder *b, descriptor *out)
+{
+    descriptor x, scale, shift, scaled, shifted;
+    RNI_TRY(operand(b, RNI_DNN_X, RNI_DNN_INPUT, &x));
+    RNI_TRY(operand(b, RNI_DNN_SCALE, RNI_DNN_IN_CHANNELS, &scale));
+    RNI_TRY(operand(b, RNI_DNN_SHIFT, RNI_DNN_IN_CHANNELS, &shift));
+    RNI_TRY(rni_dnn_tensor(b, RNI_DNN_SCALED, RNI_DNN_INPUT, CUDNN_DATA_FLOAT, &scaled));
+    RNI_TRY(rni_dnn_tensor(b, RNI_DNN_SHIFTED, RNI_DNN_INPUT, CUDNN_DATA_FLOAT, &shifted));
+    RNI_TRY(operand(b, RNI_DNN_NORMALISED, RNI_DNN_INPUT, out));
+    RNI_TRY(rni_dnn_pointwise(b, CUDNN_POINTWISE_MUL, x, scale, scaled));
+    RNI_TRY(rni_dnn_pointwise(b, CUDNN_POINTWISE_ADD, scaled, shift, shifted));
+    return rni_dnn_pointwise(b, CUDNN_POINTWISE_RELU_FWD, shifted, NULL, *out);
+}
+
+static rn_status input(rni_dnn_builder *b, descriptor *out)
+{
+    return b->shape->flags & RNI_DNN_PROLOGUE ? normalised(b, out) : operand(b, RNI_DNN_X, RNI_DNN_INPUT, out);
+}
+
 static rn_status operations(rni_dnn_builder *b)
 {
     descriptor x, y;
-    RNI_TRY(operand(b, RNI_DNN_X, RNI_DNN_INPUT, &x));
+    RNI_TRY(input(b, &x));
     if (rni_dnn_has_epilogue(b->shape))
         return with_epilogue(b, x);
     RNI_TRY(operand(b, RNI_DNN_Y, RNI_DNN_OUTPUT, &y));

@@ -20,8 +20,8 @@ int rni_dnn_acceptable(const rni_dnn_rules *rules, const rni_dnn_shape *shape, u
     if (shape->dtype != RN_F32 || shape->direct)
         refused |= WINOGRAD;
     const uint32_t compiled = 1u << CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
-    /* What is compiled for statistics adds floats atomically, and does not say so. */
-    const int runtime = rules->runtime && !(shape->flags & RN_OPF_STATS);
+    /* What is compiled for statistics adds floats atomically, and does not say so; nor is it known of the rest that is fused. */
+    const int runtime = rules->runtime && !(shape->flags & (RN_OPF_STATS | RNI_DNN_PROLOGUE));
     return !(notes & refused) && (runtime || !(behaviour & compiled));
 }
 

@@ -24,7 +24,7 @@ typedef struct rni_dnn_rules {
     const rn_host_api *host;
     cudnnBackendDescriptor_t properties; /* CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR */
     int32_t tf32; /* f32 operands may be rounded to TF32 */
-    int32_t runtime; /* engines that cuDNN compiles when asked are welcome, but for STATS */
+    int32_t runtime; /* engines that cuDNN compiles when asked are welcome, but for STATS and PROLOGUE */
 } rni_dnn_rules;
 
 /*

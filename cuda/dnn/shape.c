@@ -25,8 +25,9 @@ rni_dnn_shape rni_dnn_shape_of(const rni_dnn_problem *problem, uint64_t limit)
     s.kind = problem->kind;
     s.dtype = problem->dtype;
     s.flags =
-        problem->flags & (s.kind == RN_OP_CONV_FORWARD ? RN_OPF_BIAS | RN_OPF_ADD | RN_OPF_RELU | RN_OPF_STATS
-                                                       : RN_OPF_ACCUMULATE);
+        problem->flags & (RNI_DNN_PROLOGUE | (s.kind == RN_OP_CONV_FORWARD
+                                                  ? RN_OPF_BIAS | RN_OPF_ADD | RN_OPF_RELU | RN_OPF_STATS
+                                                  : RN_OPF_ACCUMULATE));
     s.direct = p->direct != 0;
     return s;
 }
@@ -79,9 +80,24 @@ static rn_status check_sizes(const rni_dnn_shape *s)
     return RN_OK;
 }
 
+/* Factors of bf16 would take 8 bits of each activation; engines want whole vectors, and what is filled up is a copy. */
+static rn_status check_prologue(const rni_dnn_shape *s)
+{
+    if (s->kind == RN_OP_CONV_BACKWARD_DATA || rni_dnn_has_epilogue(s) || (s->flags & RN_OPF_ACCUMULATE))
+        return rni_fail(RN_E_UNSUPPORTED, "a convolution of a normalised input besides bias, residual, ReLU or a sum");
+    if (s->dtype != RN_F16)
+        return rni_fail(RN_E_UNSUPPORTED, "a convolution of a normalised input in another type than f16");
+    if (s->in[0] % 8 || s->out[0] % 8)
+        return rni_fail(RN_E_UNSUPPORTED, "a convolution of a normalised input of %lld to %lld channels",
+                        (long long)s->in[0], (long long)s->out[0]);
+    return RN_OK;
+}
+
 rn_status rni_dnn_shape_check(const rni_dnn_shape *s)
 {
     RNI_TRY(check_sizes(s));
+    if (s->flags & RNI_DNN_PROLOGUE)
+        RNI_TRY(check_prologue(s));
     if (s->flags & RN_OPF_STATS && rni_dnn_has_epilogue(s))
         return rni_fail(RN_E_UNSUPPORTED, "a convolution with statistics besides bias, residual or ReLU");
     if (s->in[0] % s->groups || s->out[0] % s->groups)
@@ -108,7 +124,7 @@ const char *rni_dnn_shape_text(char text[RNI_DNN_SHAPE_TEXT], const rni_dnn_shap
     snprintf(
         text, RNI_DNN_SHAPE_TEXT,
         "%s %lldx%lldx%lldx%lld to %lldx%lldx%lld, %lldx%lld stride %lldx%lld padding %lldx%lld dilation %lldx%lld "
-        "groups %lld %s%s%s%s%s%s%s",
+        "groups %lld %s%s%s%s%s%s%s%s",
         kind_name(s->kind), (long long)s->batch, (long long)s->in[0], (long long)s->in[1], (long long)s->in[2],
         (long long)s->out[0], (long long)s->out[1], (long long)s->out[2], (long long)s->kernel[0],
         (long long)s->kernel[1], (long long)s->stride[0], (long long)s->stride[1], (long long)s->padding[0],
@@ -118,7 +134,7 @@ const char *rni_dnn_shape_text(char text[RNI_DNN_SHAPE_TEXT], const rni_dnn_shap
                               : "f16",
         s->flags & RN_OPF_BIAS ? " bias" : "", s->flags & RN_OPF_ADD ? " add" : "",
         s->flags & RN_OPF_RELU ? " relu" : "", s->flags & RN_OPF_STATS ? " stats" : "",
-        s->flags & RN_OPF_ACCUMULATE ? " accumulate" : "",
+        s->flags & RN_OPF_ACCUMULATE ? " accumulate" : "", s->flags & RNI_DNN_PROLOGUE ? " prologue" : "",
         s->direct ? " direct" : "");
     return text;
 }

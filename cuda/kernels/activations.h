@@ -48,6 +48,9 @@ typedef struct rni_k_affine {
 } rni_k_affine;
 cudaError_t rni_k_affine_rows(cudaStream_t stream, const rni_k_affine *a);
 
+/* mean, var, gamma, beta, eps and channels: scale and behind it shift to y, in f16. */
+cudaError_t rni_k_bn_factors(cudaStream_t stream, const rni_k_affine *a);
+
 cudaError_t rni_k_bn_fold(cudaStream_t stream, const float *gamma, const float *beta, const float *mean,
                           const float *var, const float *bias, float *scale, float *shift, int64_t channels,
                           double eps);

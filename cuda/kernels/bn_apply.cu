@@ -74,6 +74,26 @@ cudaError_t rni_k_affine_rows(cudaStream_t stream, const rni_k_affine *a)
     return RNI_BY_TYPE(a->dtype, apply_of, stream, a);
 }
 
+/* What the kernel above makes for itself, rounded to the type of a convolution that normalises what it reads. */
+__global__ void __launch_bounds__(RNI_THREADS)
+    rni_kernel_bn_factors(rni_bn_sources sources, rni_f16 *factors, int64_t channels)
+{
+    const int64_t c = (int64_t)blockIdx.x * RNI_THREADS + threadIdx.x;
+    if (c >= channels)
+        return;
+    float scale, shift;
+    rni_bn_affine(sources, c, &scale, &shift);
+    rni_store(factors[c], scale);
+    rni_store(factors[channels + c], shift);
+}
+
+cudaError_t rni_k_bn_factors(cudaStream_t stream, const rni_k_affine *a)
+{
+    const rni_bn_sources sources = {nullptr, nullptr, a->mean, a->var, a->gamma, a->beta, (float)a->eps};
+    return RN_LAUNCH(rni_kernel_bn_factors, dim3((uint32_t)((a->channels + RNI_THREADS - 1) / RNI_THREADS)),
+                     dim3(RNI_THREADS), stream, sources, static_cast<rni_f16 *>(a->y), a->channels);
+}
+
 /* Batch normalisation of inference as scale and shift: of the running statistics, and of a convolution's bias. */
 __global__ void __launch_bounds__(RNI_THREADS)
     rni_kernel_bn_fold(const float *gamma, const float *beta, const float *mean, const float *var, const float *bias,

@@ -7,8 +7,10 @@
 #include "dnn/conv.h"
 #include "kernels/kernels.h"
 #include "lanes.h"
+#include "ops/conv_backward.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_f32.h"
+#include "ops/conv_prologue.h"
 #include "ops/conv_rival.h"
 #include "ops/conv_stats.h"
 #include "ops/drivers.h"
@@ -176,8 +178,10 @@ static rn_status forward_query(rni_cuda_device *device, const rn_op *op, const r
     RNI_TRY(rni_ops_check_conv_forward(op, values, info));
     RNI_TRY(rni_direct_check(op));
     if (op->flags & RN_OPF_STATS)
-        return rni_conv_stats_query(device, op, values, info);
-    return query_workspace(device, op, values, 0, info);
+        RNI_TRY(rni_conv_stats_query(device, op, values, info));
+    else
+        RNI_TRY(query_workspace(device, op, values, 0, info));
+    return rni_conv_prologue_query(device, op, values, info);
 }
 
 /* The operands of a forward convolution. */
@@ -197,7 +201,7 @@ static rn_status forward_dnn(const rni_cuda_call *c, const conv_state *s, const 
                                        .bias = apart ? NULL : o->bias,
                                        .residual = apart ? NULL : o->residual};
     if (c->op->flags & RN_OPF_STATS)
-        return rni_conv_stats_run(c, s->conv);
+        return rni_conv_stats_run(c, s->conv, &operands);
     RNI_TRY(rni_dnn_conv_run(s->conv, c->stream, c->run->batch, &operands, rni_part_of(c, 0)));
     if (!apart)
         return RN_OK;
@@ -253,12 +257,13 @@ static rn_status filter_query(rni_cuda_device *device, const rn_op *op, const rn
     RNI_TRY(rni_direct_check(op));
     const rni_direct most = direct_of(device, op, values, image_of(op, values)->dims[0]);
     info->late = device->overlap && rni_lanes_aside(op, values) ? RNI_LANES_LATE : 0;
-    return query_workspace(device, op, values, rni_direct_filter_workspace(&most), info);
+    RNI_TRY(query_workspace(device, op, values, rni_direct_filter_workspace(&most), info));
+    return rni_conv_prologue_query(device, op, values, info);
 }
 
-/* dw in the compute type and its order, then added. */
-static rn_status filter_dnn(const rni_cuda_call *c, const conv_state *s, const void *x, const void *dy, float *dw)
+rn_status rni_conv_backward_filter_run(const rni_cuda_call *c, rni_dnn_conv *conv, const rni_dnn_operands *from)
 {
+    float *const dw = rni_cuda_out(c, 0);
     const rn_conv_params *const p = params_of(c->op);
     const int32_t dtype = image_of(c->op, c->values)->dtype;
     uint64_t total = 0;
@@ -266,8 +271,10 @@ static rn_status filter_dnn(const rni_cuda_call *c, const conv_state *s, const v
     void *made = itself ? dw : rni_part_of(c, rni_part(&total, rni_filter_bytes(p, dtype)));
     if (c->leave)
         made = c->leave;
-    const rni_dnn_operands operands = {.x = (void *)x, .w = made, .y = (void *)dy};
-    RNI_TRY(rni_dnn_conv_run(s->conv, c->stream, c->run->batch, &operands, rni_part_of(c, total)));
+    rni_dnn_operands operands = *from;
+    operands.w = made;
+    operands.y = (void *)rni_cuda_in(c, 1);
+    RNI_TRY(rni_dnn_conv_run(conv, c->stream, c->run->batch, &operands, rni_part_of(c, total)));
     if (c->leave)
         *c->left = 1;
     if (itself || c->leave)
@@ -287,8 +294,9 @@ static rn_status filter_run(const rni_cuda_call *c)
 {
     const void *const x = rni_cuda_in(c, 0), *const dy = rni_cuda_in(c, 1);
     float *const dw = rni_cuda_out(c, 0);
-    if (c->state && aligned(x) && aligned(dy) && aligned(dw)) {
-        const rn_status status = filter_dnn(c, c->state, x, dy, dw);
+    const conv_state *const s = c->state;
+    if (s && aligned(x) && aligned(dy) && aligned(dw)) {
+        const rn_status status = rni_conv_backward_filter_run(c, s->conv, &(rni_dnn_operands){.x = (void *)x});
         if (status != RN_E_UNSUPPORTED)
             return status;
     }

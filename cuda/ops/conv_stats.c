@@ -53,15 +53,20 @@ rn_status rni_conv_stats_query(rni_cuda_device *device, const rn_op *op, const r
     return RN_OK;
 }
 
-rn_status rni_conv_stats_run(const rni_cuda_call *c, rni_dnn_conv *conv)
+uint64_t rni_conv_stats_bytes(const rn_op *op)
+{
+    return layout_of(op).plan;
+}
+
+rn_status rni_conv_stats_run(const rni_cuda_call *c, rni_dnn_conv *conv, const rni_dnn_operands *from)
 {
     const layout at = layout_of(c->op);
     float *const totals = rni_part_of(c, at.totals), *const squares = rni_part_of(c, at.squares);
-    const rni_dnn_operands operands = {.x = (void *)rni_cuda_in(c, 0),
-                                       .w = (void *)rni_cuda_in(c, 1),
-                                       .y = rni_cuda_out(c, 0),
-                                       .totals = totals,
-                                       .squares = squares};
+    rni_dnn_operands operands = *from;
+    operands.w = (void *)rni_cuda_in(c, 1);
+    operands.y = rni_cuda_out(c, 0);
+    operands.totals = totals;
+    operands.squares = squares;
     RNI_TRY(rni_dnn_conv_run(conv, c->stream, c->run->batch, &operands, rni_part_of(c, at.plan)));
     return rni_cuda_launched(c,
                              rni_k_bn_from_sums(c->stream, totals, squares, rni_cuda_out(c, 1), rni_cuda_out(c, 2),

@@ -204,5 +204,6 @@ void st_step_fused(selftest *t)
         return;
     st_say("%d convolutions before batch normalisation", paper_statistics_count);
     check_all_dtypes(&m, &d);
+    st_check_prologues(t, &d);
     st_close(&d);
 }

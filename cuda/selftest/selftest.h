@@ -60,5 +60,7 @@ void st_step_training(selftest *t);
 void st_step_graph(selftest *t);
 void st_step_benchmark(selftest *t);
 void st_step_fused(selftest *t);
+/* Of step 9, when nets are noted: what normalises in the engine. (prologue.c) */
+void st_check_prologues(selftest *t, const st_device *d);
 
 #endif

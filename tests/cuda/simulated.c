@@ -2,6 +2,7 @@
 #include "simulated.h"
 
 simulated sim;
+rn_layer *(*sim_build)(rn_context *ctx);
 
 static int find(void *module, const char *name, void *function)
 {
@@ -73,7 +74,11 @@ rn_tensor *sim_labels(rn_device *dev, const sim_training *t, int step)
 static rn_status make_model(rn_device *dev, const sim_training *t, rn_model **out)
 {
     rn_layer *layer = NULL;
-    rn_status status = rn_zoo_create(rn_device_context(dev), t->net, NULL, &layer);
+    rn_status status = RN_OK;
+    if (sim_build)
+        layer = sim_build(rn_device_context(dev));
+    else
+        status = rn_zoo_create(rn_device_context(dev), t->net, NULL, &layer);
     if (status == RN_OK)
         status = rn_model_create(rn_device_context(dev), layer, dev, out);
     rn_layer_release(layer);

@@ -53,6 +53,9 @@ typedef struct sim_outcome {
 rn_tensor *sim_images(rn_device *dev, const sim_training *t, int step);
 rn_tensor *sim_labels(rn_device *dev, const sim_training *t, int step);
 
+/* What builds the layers that are trained; NULL: they are the training's `net`. */
+extern rn_layer *(*sim_build)(rn_context *ctx);
+
 /* Parts of a training; everything is given back by sim_end(). */
 typedef struct sim_parts {
     rn_model *model;

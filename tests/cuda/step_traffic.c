@@ -2,7 +2,7 @@
 /*
  * Some training steps over the simulated module, for traffic.py to count kernels and bytes (RNI_SIM_STATISTICS). With 0 steps
  * the program is made, and what it must move and compute at least is printed.
- *   step_traffic MODULE NET BATCH SIDE f32|bf16 STEPS
+ *   step_traffic MODULE NET BATCH SIDE f32|bf16|f16 STEPS
  */
 #include "simulated.h"
 
@@ -37,7 +37,7 @@ int main(int argc, char **argv)
 {
     const TTest *const tests[] = {train};
     if (argc != 7) {
-        fprintf(stderr, "usage: %s MODULE NET BATCH SIDE f32|bf16 STEPS\n", argv[0]);
+        fprintf(stderr, "usage: %s MODULE NET BATCH SIDE f32|bf16|f16 STEPS\n", argv[0]);
         return 2;
     }
     if (!sim_open(argv[1]))
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
     training.net = argv[2];
     training.batch = atoi(argv[3]);
     training.side = atoi(argv[4]);
-    training.dtype = strcmp(argv[5], "bf16") == 0 ? RN_BF16 : RN_F32;
+    training.dtype = strcmp(argv[5], "bf16") == 0 ? RN_BF16 : strcmp(argv[5], "f16") == 0 ? RN_F16 : RN_F32;
     training.steps = atoi(argv[6]);
     return support_main("traffic", tests, 1);
 }

@@ -7,7 +7,7 @@
 #include "../unit/counting.h"
 #include "simulated.h"
 
-static const sim_training small = {"tutorial", 2, 8, 2, 0, RN_F32, 1, 0, 0};
+static sim_training small = {"tutorial", 2, 8, 2, 0, RN_F32, 1, 0, 0};
 
 /* One line, of CUDA or of memory. */
 static void check_message(void)
@@ -136,7 +136,7 @@ static rn_status from_the_context_on(const rn_allocator *allocator)
     return status;
 }
 
-START_TEST(allocations_of_the_host)
+static void every_allocation_of_the_host(void)
 {
     long long n = 1, tried = 0;
     for (int through = 0; !through; n += 1 + n / 40) { /* each of the first, then some */
@@ -157,6 +157,22 @@ START_TEST(allocations_of_the_host)
     }
     printf("host: %lld of %lld allocations\n", tried, n);
     ck_assert_int_gt(n, 100);
+}
+
+START_TEST(allocations_of_the_host)
+{
+    every_allocation_of_the_host();
+}
+END_TEST
+
+/* With all that convolutions may do besides. */
+START_TEST(allocations_of_the_host_when_ops_are_fused)
+{
+    setenv("RN_CUDA_FUSE", "2", 1);
+    small.dtype = RN_F16;
+    every_allocation_of_the_host();
+    small.dtype = RN_F32;
+    unsetenv("RN_CUDA_FUSE");
 }
 END_TEST
 
@@ -375,6 +391,8 @@ START_TEST(settings_that_cannot_be_read)
     static const char *const wrong[][2] = {{"RN_CUDA_GRAPH", "yes"},
                                            {"RN_CUDA_TF32", "2"},
                                            {"RN_CUDA_DIRECT", "-1"},
+                                           {"RN_CUDA_FUSE", "3"},
+                                           {"RN_CUDA_FUSE", "20"},
                                            {"RN_CUDA_WORKSPACE_MB", "0"},
                                            {"RN_CUDA_WORKSPACE_MB", "1e3"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -403,6 +421,7 @@ int main(int argc, char **argv)
         every_allocation_of_pinned_memory,
         an_inference_after_the_failure,
         allocations_of_the_host,
+        allocations_of_the_host_when_ops_are_fused,
         a_plan_too_large,
         a_lost_device,
         a_label_out_of_range,

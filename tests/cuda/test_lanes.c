@@ -175,12 +175,12 @@ END_TEST
 START_TEST(ops_that_share_a_launch)
 {
     const test_op ops[] = {{FILTER, {X, DY}, DW, NO}, {RELU, {DX, NO}, OTHER, NO}, {RELU, {DX, NO}, DY, NO}};
-    const rni_cuda_step plan[] = {{.together = 1}, {.together = 2}, {.together = 1}};
+    const rni_cuda_step plan[] = {{.together = 1, .also = NO}, {.together = 2, .also = NO}, {.together = 1, .also = NO}};
     arrange_with(plan, ops, 3, 0);
     ck_assert_uint_eq(num_steps, 2);
     expect(0, 0, 1, 1, 0);
     expect(1, 1, 0, 0, 1);
-    const rni_cuda_step beyond = {.together = 5}; /* of a program of which the run is a part */
+    const rni_cuda_step beyond = {.together = 5, .also = NO}; /* of a program of which the run is a part */
     arrange_with(&beyond, ops + 1, 1, 0);
     ck_assert_uint_eq(num_steps, 1);
     expect(0, 0, 0, 0, 0);
@@ -190,10 +190,24 @@ END_TEST
 START_TEST(before_gradients_are_added)
 {
     const test_op ops[] = {{FILTER, {X, DY}, DW, NO}, {RELU, {DX, NO}, OTHER, NO}};
-    const rni_cuda_step plan[] = {{.together = 1}, {.together = 1, .adds_first = 1}};
+    const rni_cuda_step plan[] = {{.together = 1, .also = NO}, {.together = 1, .also = NO, .adds_first = 1}};
     arrange_with(plan, ops, 2, 0);
     expect(0, 0, 1, 1, 0);
     expect(1, 1, 0, 0, 0);
+}
+END_TEST
+
+/* What it reads in its operand's place. */
+START_TEST(before_who_overwrites_what_it_also_reads)
+{
+    const test_op ops[] = {{FILTER, {X, DY}, DW, NO}, {RELU, {DX, NO}, OTHER, NO}};
+    rni_cuda_step plan[] = {{.together = 1, .also = NO}, {.together = 1, .also = NO}};
+    arrange_with(plan, ops, 2, 0);
+    expect(0, 1, 0, 0, 0);
+    plan[0].also = OTHER;
+    arrange_with(plan, ops, 2, 0);
+    expect(0, 0, 1, 1, 0);
+    expect(1, 1, 0, 0, 1);
 }
 END_TEST
 
@@ -213,6 +227,7 @@ int main(void)
     tcase_add_test(tests, waits_once);
     tcase_add_test(tests, ops_that_share_a_launch);
     tcase_add_test(tests, before_gradients_are_added);
+    tcase_add_test(tests, before_who_overwrites_what_it_also_reads);
     suite_add_tcase(suite, tests);
     SRunner *const runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -14,7 +14,7 @@
 
 enum { OC_T = 0 };                /* dtype: the compute dtype of the run; per-channel values of a bf16 or f16 run are f32 */
 enum { OC_IMAGE = 100 };          /* layout: the backend's layout of activations */
-enum { OC_MAX_VALUES = 16, OC_MAX_OPS = 3, OC_MAX_GROUPS = 3 };
+enum { OC_MAX_VALUES = 16, OC_MAX_OPS = 4, OC_MAX_GROUPS = 3 };
 
 /* What a value holds before the run. */
 enum {
@@ -59,6 +59,7 @@ typedef struct oc_case {
         rn_augment_params augment;
         rn_loss_scale_params loss_scale;
     } params;
+    rn_bn_params norm; /* of a batch normalisation among ops of `params`; no pixels: there is none */
     rn_segment segments[8];
     rn_augment_step augment[8];
     rn_run run;
@@ -111,6 +112,12 @@ void oc_conv_forward_stats(oc_case *c, oc_rng *rng, const rn_conv_params *p, int
 void oc_conv_backward_data(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch,
                            uint32_t flags, int scaled);
 void oc_conv_backward_filter(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t images, int64_t batch);
+
+/*
+ * Batch normalisation with ReLU before a convolution with statistics, and the gradient of its filter. `offset` takes what is
+ * normalised away from zero. The activation between them is OC_OPAQUE, so is the variance.
+ */
+void oc_conv_prologue(oc_case *c, oc_rng *rng, const rn_conv_params *p, int64_t batch, double offset);
 
 /* Starts an op in the case; params are those of the case's union. */
 rn_op *oc_op(oc_case *c, int32_t kind, uint32_t flags, size_t params_size);

@@ -171,6 +171,13 @@ static void resolve_values(running *r, const oc_machine *m)
     }
 }
 
+static const void *params_of(const oc_case *c, const rn_op *op)
+{
+    if (!op->params_size)
+        return NULL;
+    return op->kind == RN_OP_BN_APPLY && c->norm.pixels ? (const void *)&c->norm : &c->params;
+}
+
 /* Asks about every op; makes workspaces; learns the size of packed values. */
 static int query_ops(running *r, const oc_machine *m, char message[300])
 {
@@ -180,7 +187,7 @@ static int query_ops(running *r, const oc_machine *m, char message[300])
         rn_op *const op = &r->ops[i];
         op->in = r->c->in[i];
         op->out = r->c->out[i];
-        op->params = op->params_size ? &r->c->params : NULL;
+        op->params = params_of(r->c, op);
         op->path = r->c->name;
         const rn_status status = m->backend->op_query(m->dev, op, r->values, &info);
         if (status != RN_OK) {

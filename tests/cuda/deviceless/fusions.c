@@ -27,38 +27,6 @@ static rni_dnn_shape shape_of(int32_t kind, uint32_t flags, int64_t kernel, int3
                            .flags = flags};
 }
 
-/* Names that the module's own graphs do not have. */
-enum { SCALE = RNI_DNN_NAMES, SHIFT, SCALED = RNI_DNN_BIASED + 1, SHIFTED, NORMALISED };
-
-/* ReLU(x scale + shift), never in memory. */
-static rn_status normalised(rni_dnn_builder *b, descriptor *out)
-{
-    const cudnnDataType_t type = rni_dnn_data_type(b->shape->dtype);
-    descriptor x, scale, shift, scaled, shifted;
-    RNI_TRY(rni_dnn_tensor(b, RNI_DNN_X, RNI_DNN_INPUT, type, &x));
-    RNI_TRY(rni_dnn_tensor(b, SCALE, RNI_DNN_IN_CHANNELS, type, &scale));
-    RNI_TRY(rni_dnn_tensor(b, SHIFT, RNI_DNN_IN_CHANNELS, type, &shift));
-    RNI_TRY(rni_dnn_tensor(b, SCALED, RNI_DNN_INPUT, CUDNN_DATA_FLOAT, &scaled));
-    RNI_TRY(rni_dnn_tensor(b, SHIFTED, RNI_DNN_INPUT, CUDNN_DATA_FLOAT, &shifted));
-    RNI_TRY(rni_dnn_tensor(b, NORMALISED, RNI_DNN_INPUT, type, out));
-    RNI_TRY(rni_dnn_pointwise(b, CUDNN_POINTWISE_MUL, x, scale, scaled));
-    RNI_TRY(rni_dnn_pointwise(b, CUDNN_POINTWISE_ADD, scaled, shift, shifted));
-    return rni_dnn_pointwise(b, CUDNN_POINTWISE_RELU_FWD, shifted, NULL, *out);
-}
-
-/* The shape's convolution, of ReLU(x scale + shift). */
-static rn_status of_normalised(rni_dnn_bag *bag, const rni_dnn_shape *shape, descriptor *graph)
-{
-    rni_dnn_builder b = {.bag = bag, .shape = shape};
-    descriptor x, y;
-    RNI_TRY(normalised(&b, &x));
-    RNI_TRY(rni_dnn_tensor(&b, RNI_DNN_Y, RNI_DNN_OUTPUT, rni_dnn_data_type(shape->dtype), &y));
-    RNI_TRY(rni_dnn_convolve(&b, x, y));
-    if (shape->flags & RN_OPF_STATS)
-        RNI_TRY(rni_dnn_statistics(&b, y));
-    return rni_dnn_build(&b, graph);
-}
-
 static rn_status ask(rni_dnn_bag *bag, descriptor graph, descriptor properties, descriptor *heuristics)
 {
     const cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
@@ -90,15 +58,15 @@ static int64_t count_engines(rni_dnn_bag *bag, descriptor graph, descriptor prop
 
 static const struct {
     const char *name;
-    rn_status (*build)(rni_dnn_bag *bag, const rni_dnn_shape *shape, descriptor *graph);
     int32_t kind;
     uint32_t flags;
     int64_t kernel;
 } fusions[] = {
-    {"forward, statistics", rni_dnn_graph_make, RN_OP_CONV_FORWARD, RN_OPF_STATS, 3},
-    {"scale, shift, ReLU, forward 3x3, statistics", of_normalised, RN_OP_CONV_FORWARD, RN_OPF_STATS, 3},
-    {"scale, shift, ReLU, forward 1x1, statistics", of_normalised, RN_OP_CONV_FORWARD, RN_OPF_STATS, 1},
-    {"scale, shift, ReLU, filter gradient", of_normalised, RN_OP_CONV_BACKWARD_FILTER, 0, 3},
+    {"forward, statistics", RN_OP_CONV_FORWARD, RN_OPF_STATS, 3},
+    {"scale, shift, ReLU, forward 3x3, statistics", RN_OP_CONV_FORWARD, RNI_DNN_PROLOGUE | RN_OPF_STATS, 3},
+    {"scale, shift, ReLU, forward 1x1, statistics", RN_OP_CONV_FORWARD, RNI_DNN_PROLOGUE | RN_OPF_STATS, 1},
+    {"scale, shift, ReLU, forward 3x3", RN_OP_CONV_FORWARD, RNI_DNN_PROLOGUE, 3},
+    {"scale, shift, ReLU, filter gradient", RN_OP_CONV_BACKWARD_FILTER, RNI_DNN_PROLOGUE, 3},
 };
 enum { FUSIONS = sizeof fusions / sizeof fusions[0] };
 
@@ -108,21 +76,20 @@ static int64_t engines(descriptor properties, int fusion, int32_t dtype)
         shape_of(fusions[fusion].kind, fusions[fusion].flags, fusions[fusion].kernel, dtype);
     rni_dnn_bag bag = {0};
     descriptor graph;
-    const rn_status status = fusions[fusion].build(&bag, &shape, &graph);
+    const rn_status status = rni_dnn_graph_make(&bag, &shape, &graph);
     const int64_t count = status == RN_OK ? count_engines(&bag, graph, properties) : -1;
     rni_dnn_bag_empty(&bag);
     return count;
 }
 
-/* What the documentation says: ready engines in f16 from capability 8.0 on, in bf16 none. */
+/* What the documentation says: ready engines in f16 from capability 8.0 on, without statistics below 9.0, in bf16 none. */
 static int as_documented(const rni_device_record *record, int32_t dtype, int fusion, int64_t count)
 {
-    const int forwards = fusion < 3, newest = record->capability >= 120;
+    const int filter = fusions[fusion].kind == RN_OP_CONV_BACKWARD_FILTER;
+    const int end = filter ? 1000 : fusions[fusion].flags & RN_OPF_STATS ? 120 : 90;
     if (count < 0)
         return 0;
-    if (dtype == RN_F16 && record->capability >= 80 && !(forwards && newest))
-        return count > 0;
-    return dtype == RN_F16 || count == 0;
+    return dtype == RN_F16 && record->capability >= 80 && record->capability < end ? count > 0 : count == 0;
 }
 
 int main(void)

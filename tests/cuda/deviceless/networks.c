@@ -29,6 +29,7 @@ static rn_status note_plan(rn_model *model, const char *net, int32_t mode, uint6
     rn_plan *plan;
     memcpy(options.input_dims, dims, sizeof dims);
     options.mode = mode;
+    options.compute_dtype = RN_F16; /* of which alone engines normalise what they read; else it makes no difference here */
     options.flags = flags;
     const rn_status status = rn_plan_create(model, &options, &plan);
     if (status == RN_OK)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "deviceless/paper.h"
+#include "prologue.h"
 #include <stdio.h>
 #include <string.h>
 
-paper_convolution paper_convolutions[PAPER_MAX], paper_statistics[PAPER_MAX];
-int paper_count, paper_statistics_count;
+paper_convolution paper_convolutions[PAPER_MAX], paper_statistics[PAPER_MAX], paper_prologues[PAPER_MAX];
+int paper_count, paper_statistics_count, paper_prologue_count;
 const char *paper_net = "";
 
 static rn_status device_count(const rn_host_api *host, int32_t *count)
@@ -134,6 +135,27 @@ static rn_status op_run(void *dev, void *queue, const rn_op *op, const rn_value 
     return RN_OK;
 }
 
+static rn_status program_create(void *dev, const rn_program_desc *desc, void **program)
+{
+    rni_prologue_ops ops;
+    for (uint32_t i = 0; i < desc->num_ops; i++)
+        if (rni_prologue_match(desc, i, &ops))
+            note(&desc->ops[ops.forward], paper_prologues, &paper_prologue_count);
+    *program = dev;
+    return RN_OK;
+}
+
+static rn_status program_run(void *program, void *queue, const rn_run *run)
+{
+    (void)program, (void)queue, (void)run;
+    return RN_OK;
+}
+
+static void program_destroy(void *program)
+{
+    (void)program;
+}
+
 const rn_backend paper_backend = {
     .struct_size = sizeof(rn_backend),
     .abi_major = RN_BACKEND_ABI_MAJOR,
@@ -154,5 +176,8 @@ const rn_backend paper_backend = {
     .queue_destroy = queue_destroy,
     .queue_wait = queue_wait,
     .op_query = op_query,
+    .program_create = program_create,
+    .program_run = program_run,
+    .program_destroy = program_destroy,
     .op_run = op_run,
 };

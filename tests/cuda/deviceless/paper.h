@@ -22,6 +22,9 @@ extern int paper_count;
 /* Those that plans would have had deliver statistics, which the paper backend cannot. */
 extern paper_convolution paper_statistics[PAPER_MAX];
 extern int paper_statistics_count;
+/* Forward convolutions whose input the module would normalise in the engine, with the gradient of their filter (prologue.h). */
+extern paper_convolution paper_prologues[PAPER_MAX];
+extern int paper_prologue_count;
 extern const char *paper_net; /* noted with what comes next */
 
 extern const rn_backend paper_backend; /* its device is "paper:0" */

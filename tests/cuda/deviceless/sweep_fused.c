@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sweep_fused: the convolutions of the zoo's nets whose output's statistics training takes, planned with the statistics
- * by the module's own code, for devices of which only the records are there. Prints a table; fails when an engine was
- * taken that breaks a rule, and where docs/cuda-plans.md says that there is one and there is none, or the other way round.
+ * by the module's own code, for devices of which only the records are there; and those whose input it would normalise in the
+ * engine, with the gradients of their filters. Prints tables; fails when an engine was taken that breaks a rule, and where
+ * docs/cuda-plans.md says that there is one and there is none, or the other way round.
  */
 #include "deviceless/networks.h"
 #include "deviceless/paper.h"
@@ -12,6 +13,12 @@
 #include <stdio.h>
 
 enum { LIMIT_MB = 1024 };
+
+static const int64_t batches[] = {1, 100, 256};
+enum { BATCHES = sizeof batches / sizeof batches[0] };
+
+/* What normalising in the engine takes. */
+enum { FORWARD, FILTER, PAIR, PAIRED };
 
 /* What the plans of one device in one dtype come to. */
 typedef struct tally {
@@ -64,7 +71,6 @@ static int judge(const rni_device_record *record, int32_t dtype, const tally *t)
 
 static int sweep_device(const rni_device_record *record, int32_t dtype)
 {
-    static const int64_t batches[] = {1, 100, 256};
     rni_cuda_device device;
     tally t = {0};
     if (record_device_open(record, 0, 1, (uint64_t)LIMIT_MB << 20, &device) != RN_OK) {
@@ -72,10 +78,51 @@ static int sweep_device(const rni_device_record *record, int32_t dtype)
         return 1;
     }
     for (int i = 0; i < paper_statistics_count; i++)
-        for (int b = 0; b < 3 && paper_statistics[i].flags == RN_OPF_STATS; b++) /* with a bias: two ops */
+        for (int b = 0; b < BATCHES && paper_statistics[i].flags == RN_OPF_STATS; b++) /* with a bias: two ops */
             plan_one(&device, record, dtype, &paper_statistics[i], batches[b], &t);
     record_device_close(&device);
     return judge(record, dtype, &t);
+}
+
+/* The forward pass of one, with statistics where training has them with the convolution, and the gradient of its filter. */
+static void plan_pair(rni_cuda_device *device, const rni_device_record *record, const paper_convolution *c, int64_t batch,
+                      tally of[PAIRED])
+{
+    rni_dnn_problem problem = {&c->params, c->kind, RN_OPF_STATS, RN_F16, batch, NULL};
+    uint64_t workspace;
+    const uint32_t stats = rni_dnn_conv_query(device, &problem, &workspace) == RN_OK ? RN_OPF_STATS : 0;
+    paper_convolution both[] = {*c, *c};
+    both[FORWARD].flags = RNI_DNN_PROLOGUE | stats;
+    both[FILTER].flags = RNI_DNN_PROLOGUE;
+    both[FILTER].kind = RN_OP_CONV_BACKWARD_FILTER;
+    const int before[] = {of[FORWARD].planned, of[FILTER].planned};
+    for (int i = FORWARD; i <= FILTER; i++)
+        plan_one(device, record, RN_F16, &both[i], batch, &of[i]);
+    of[PAIR].asked++;
+    of[PAIR].planned += of[FORWARD].planned > before[FORWARD] && of[FILTER].planned > before[FILTER];
+}
+
+static int sweep_prologues(const rni_device_record *record)
+{
+    static const char *const names[PAIR] = {"forward", "filter"};
+    rni_cuda_device device;
+    tally of[PAIRED] = {{0}};
+    int failed = 0;
+    if (record_device_open(record, 0, 2, (uint64_t)LIMIT_MB << 20, &device) != RN_OK) {
+        printf("%s: %s\n", record->name, rn_error_message());
+        return 1;
+    }
+    for (int i = 0; i < paper_prologue_count; i++)
+        for (int b = 0; b < BATCHES; b++)
+            plan_pair(&device, record, &paper_prologues[i], batches[b], of);
+    record_device_close(&device);
+    printf("%-8s %4d of %4d planned\n", record->name, of[PAIR].planned, of[PAIR].asked);
+    for (int i = 0; i < PAIR; i++) {
+        printf("  %-7s %4d of %4d, %4d without workspace, up to %6.1f MiB\n", names[i], of[i].planned, of[i].asked,
+               of[i].no_workspace, (double)of[i].most / 1048576.0);
+        failed += of[i].wrong > 0 || (documented(record, RN_F16) && of[i].ordinary_missing > 0);
+    }
+    return failed || (!documented(record, RN_F16) && of[PAIR].planned > 0);
 }
 
 int main(void)
@@ -88,6 +135,9 @@ int main(void)
     for (int i = 0; i < rni_device_record_count; i++)
         for (int t = 0; t < 3; t++)
             failed += sweep_device(&rni_device_records[i], dtypes[t]);
+    printf("%d convolutions whose input may be normalised in the engine, in f16\n", paper_prologue_count);
+    for (int i = 0; i < rni_device_record_count; i++)
+        failed += sweep_prologues(&rni_device_records[i]);
     if (record_device_memory() != 0) {
         printf("%lld bytes were not given back\n", (long long)record_device_memory());
         failed++;

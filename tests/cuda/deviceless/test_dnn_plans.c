@@ -193,6 +193,46 @@ START_TEST(statistics_follow_a_convolution)
 }
 END_TEST
 
+/* Ready engines only, of f16 with whole vectors of channels, and only when asked. */
+START_TEST(a_convolution_of_what_is_normalised)
+{
+    static char text[1 << 16];
+    static const int32_t kinds[] = {RN_OP_CONV_FORWARD, RN_OP_CONV_BACKWARD_FILTER};
+    uint64_t workspace;
+    int32_t padded;
+    rni_cuda_device device = open_device("h100", UINT64_C(1) << 30);
+    rni_dnn_problem problem = problem_of(&plain, RN_OP_CONV_FORWARD, RN_OPF_STATS | RNI_DNN_PROLOGUE, RN_F16);
+    ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "unless RN_CUDA_FUSE asks");
+    device.fuse = RNI_CUDA_FUSE_PROLOGUE;
+    for (int i = 0; i < 2; i++) {
+        problem.kind = kinds[i];
+        describe(&device, &problem, text, sizeof text, &padded);
+        ck_assert_int_eq(padded, 0);
+        expect(text, "CUDNN_POINTWISE_MUL");
+        expect(text, "CUDNN_POINTWISE_ADD");
+        expect(text, "CUDNN_POINTWISE_RELU_FWD");
+        expect(text, "[1,16,1,1]");
+        expect(text, i ? "CONVOLUTION_BACKWARD_FILTER" : "GEN_STATS");
+        for (int32_t dtype = RN_F32; dtype <= RN_BF16; dtype += RN_BF16 - RN_F32) {
+            problem.dtype = dtype;
+            ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "another type than f16");
+        }
+        problem.dtype = RN_F16;
+        problem.params = &first_layer;
+        ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "of 3 to 64 channels");
+        problem.params = &plain;
+    }
+    problem.flags |= RN_OPF_ACCUMULATE;
+    ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "besides");
+    problem = problem_of(&plain, RN_OP_CONV_FORWARD, RN_OPF_RELU | RNI_DNN_PROLOGUE, RN_F16);
+    ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "besides");
+    problem = problem_of(&plain, RN_OP_CONV_BACKWARD_DATA, RNI_DNN_PROLOGUE, RN_F16);
+    ck_fails(rni_dnn_conv_query(&device, &problem, &workspace), RN_E_UNSUPPORTED, "besides");
+    record_device_close(&device);
+    ck_assert_int_eq(record_device_memory(), 0);
+}
+END_TEST
+
 START_TEST(three_channels_become_eight)
 {
     static char text[1 << 16];
@@ -267,6 +307,8 @@ START_TEST(notes_decide)
     shape.flags = RN_OPF_STATS; /* compiled ones add floats in any order */
     ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, compiled), 0);
     ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, 0), 1);
+    shape.flags = RNI_DNN_PROLOGUE;
+    ck_assert_int_eq(rni_dnn_acceptable(&compiling, &shape, 0, compiled), 0);
     shape.flags = 0;
     shape.direct = 1;
     ck_assert_int_eq(rni_dnn_acceptable(&strict, &shape, winograd, 0), 0);
@@ -370,6 +412,7 @@ int main(void)
     tcase_add_test(tests, bf16_needs_capability_8);
     tcase_add_loop_test(tests, graphs_say_what_the_op_says, 0, sizeof graphs / sizeof graphs[0]);
     tcase_add_test(tests, statistics_follow_a_convolution);
+    tcase_add_test(tests, a_convolution_of_what_is_normalised);
     tcase_add_test(tests, three_channels_become_eight);
     tcase_add_test(tests, workspace_stays_within_the_limit);
     tcase_add_test(tests, notes_decide);

@@ -221,7 +221,7 @@ static void pool(int32_t dtype, int64_t channels)
 static float *variances(int64_t count)
 {
     float *const device = singles(count);
-    float host[64];
+    float host[600];
     for (int64_t i = 0; i < count; i++)
         host[i] = 0.5f + 0.1f * (float)i;
     check(cudaMemcpyAsync(device, host, (size_t)count * sizeof *host, cudaMemcpyDefault, NULL), "cudaMemcpyAsync");
@@ -356,6 +356,18 @@ static void f32_convolutions(void)
 }
 
 /* More channels than a block has threads. */
+static void factors(void)
+{
+    const rni_k_affine a = {.y = array(2 * 600, RN_F16, 0),
+                            .mean = singles(600),
+                            .var = variances(600),
+                            .gamma = singles(600),
+                            .beta = singles(600),
+                            .eps = 1e-5,
+                            .channels = 600};
+    check(rni_k_bn_factors(NULL, &a), "bn_factors");
+}
+
 static void moments(void)
 {
     check(rni_k_bn_from_sums(NULL, singles(150), singles(150), singles(150), singles(150), 150, 77), "bn_from_sums");
@@ -387,6 +399,7 @@ int main(void)
         }
     }
     moments();
+    factors();
     check(cudaStreamSynchronize(NULL), "cudaStreamSynchronize");
     while (allocations > 0)
         check(cudaFree(allocated[--allocations]), "cudaFree");

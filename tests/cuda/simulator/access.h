@@ -13,7 +13,8 @@ namespace sim
 {
 enum class Access { READ, WRITE, ATOMIC };
 
-extern bool checking;
+extern bool instrumented; /* kernels tell of every access */
+extern bool checking; /* and it is looked at; else counted only */
 
 /* The shadow of an arena of so many bytes. False: no address space. */
 bool open_shadow(size_t arena_bytes);

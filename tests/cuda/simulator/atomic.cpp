@@ -11,7 +11,7 @@ int32_t simt::atomic_add(int32_t *to, int32_t value)
         sim::report("misaligned atomic access at address %p, at %s", (void *)to, sim::code_place(code).c_str());
         sim::abandon_kernel(cudaErrorMisalignedAddress);
     }
-    if (sim::checking)
+    if (sim::instrumented)
         sim::check_access(to, sizeof *to, sim::Access::ATOMIC, code);
     sim::note_atomic(to);
     const int32_t old = *to;

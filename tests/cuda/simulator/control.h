@@ -34,6 +34,10 @@ extern "C" {
  *   reports         reports printed at most (20); all are counted, and with one that was not forgotten the process exits
  *                   with status 97
  *   compare_orders  1: every kernel runs in all three orders, and has to give the same bits (0)
+ *   refuse_prologue N: cuDNN has no plan for convolutions of N images that normalise what they read, and for gradients of
+ *                   filters that do if N is negative (0)
+ *   count_only      1: where kernels were compiled for full checking, bytes are counted and nothing else is; only from the
+ *                   environment (0)
  *   leaks           1: device and pinned memory, streams, events and graphs left at the end are reported (1)
  */
 RNI_SIM_EXPORT void rni_sim_set(const char *name, int64_t value);

@@ -23,6 +23,19 @@ static float *widen(const void *from, int64_t count, int32_t dtype)
     return to;
 }
 
+/*
+ * What is convolved in place of x: product and sum in f32 as the graph has them between its ops, and then f16, the
+ * images' type, which is what tensor cores multiply.
+ */
+static void normalise(float *x, const rni_dnn_shape *s, const convolve_tensors *t)
+{
+    for (int64_t i = 0; i < rni_dnn_input_count(s); i++) {
+        const float scaled = x[i] * narrow_load(t->scale, i % s->in[0], s->dtype);
+        const float shifted = scaled + narrow_load(t->shift, i % s->in[0], s->dtype);
+        x[i] = rni_f16_value(rni_f16_round(shifted < 0 ? 0 : shifted));
+    }
+}
+
 /* Where the filter's element (output o, tap, input c) is in w. */
 static int64_t filter_at(const work *k, int64_t o, int64_t tap, int64_t c)
 {
@@ -172,6 +185,8 @@ static int set_up(work *k, const convolve_tensors *t)
     const int forward = s->kind == RN_OP_CONV_FORWARD, data = s->kind == RN_OP_CONV_BACKWARD_DATA;
     const int64_t sums = forward ? rni_dnn_output_count(s) : data ? rni_dnn_input_count(s) : rni_dnn_filter_count(s);
     k->x = data ? NULL : widen(t->x, rni_dnn_input_count(s), s->dtype);
+    if (k->x && s->flags & RNI_DNN_PROLOGUE)
+        normalise(k->x, s, t);
     k->w = forward || data ? widen_filter(k, t->w) : NULL;
     k->y = forward ? NULL : widen(t->y, rni_dnn_output_count(s), s->dtype);
     k->sums = calloc((size_t)sums, sizeof *k->sums);

@@ -9,6 +9,7 @@
 typedef struct convolve_tensors {
     void *x, *w, *y, *bias, *residual;
     void *totals, *squares; /* f32 per output channel */
+    void *scale, *shift; /* per input channel */
 } convolve_tensors;
 
 /* 0, or -1 when the host has no memory for it. */

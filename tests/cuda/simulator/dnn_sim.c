@@ -43,6 +43,21 @@ static void destroy(void *handle)
     (void)handle;
 }
 
+/* Linked with --wrap: what cuDNN is to refuse. */
+rn_status __real_rni_dnn_plan_make(const rni_dnn_rules *rules, const rni_dnn_shape *shape, int32_t rank,
+                                   rni_dnn_plan **out);
+rn_status __wrap_rni_dnn_plan_make(const rni_dnn_rules *rules, const rni_dnn_shape *shape, int32_t rank,
+                                   rni_dnn_plan **out);
+rn_status __wrap_rni_dnn_plan_make(const rni_dnn_rules *rules, const rni_dnn_shape *shape, int32_t rank,
+                                   rni_dnn_plan **out)
+{
+    const int64_t refused = rni_sim_get("refuse_prologue");
+    if (shape->flags & RNI_DNN_PROLOGUE &&
+        (shape->batch == refused || (shape->batch == -refused && shape->kind == RN_OP_CONV_BACKWARD_FILTER)))
+        return rni_fail(RN_E_UNSUPPORTED, "cuDNN: no plan for %lld images", (long long)shape->batch);
+    return __real_rni_dnn_plan_make(rules, shape, rank, out);
+}
+
 /* What is enqueued: all that the plan says, by value. */
 typedef struct execution {
     rni_dnn_shape shape;
@@ -76,6 +91,10 @@ static int accesses_are_right(const execution *e)
     if (s->flags & RN_OPF_STATS) {
         right &= rni_sim_access(t->totals, channels, RNI_SIM_WRITE, "cuDNN: sums of y");
         right &= rni_sim_access(t->squares, channels, RNI_SIM_WRITE, "cuDNN: sums of y^2");
+    }
+    if (s->flags & RNI_DNN_PROLOGUE) {
+        right &= rni_sim_access(t->scale, bytes_of(s, s->in[0]), RNI_SIM_READ, "cuDNN: scale");
+        right &= rni_sim_access(t->shift, bytes_of(s, s->in[0]), RNI_SIM_READ, "cuDNN: shift");
     }
     if (e->workspace_bytes)
         right &= rni_sim_access(e->workspace, e->workspace_bytes, RNI_SIM_WRITE, "cuDNN: workspace");
@@ -111,6 +130,10 @@ static void **tensor_of(convolve_tensors *t, int64_t name)
         return &t->totals;
     case RNI_DNN_SQUARES:
         return &t->squares;
+    case RNI_DNN_SCALE:
+        return &t->scale;
+    case RNI_DNN_SHIFT:
+        return &t->shift;
     default:
         return NULL;
     }
@@ -120,7 +143,7 @@ static void **tensor_of(convolve_tensors *t, int64_t name)
 static rn_status gather(const rni_dnn_plan *plan, const rni_dnn_operand *operands, int32_t count, convolve_tensors *t)
 {
     const int epilogue = rni_dnn_has_epilogue(&plan->shape), add = (plan->shape.flags & RN_OPF_ADD) != 0,
-              stats = (plan->shape.flags & RN_OPF_STATS) != 0;
+              stats = (plan->shape.flags & RN_OPF_STATS) != 0, prologue = (plan->shape.flags & RNI_DNN_PROLOGUE) != 0;
     for (int32_t i = 0; i < count; i++) {
         void **const at = tensor_of(t, operands[i].uid);
         if (!at || *at)
@@ -132,7 +155,7 @@ static rn_status gather(const rni_dnn_plan *plan, const rni_dnn_operand *operand
         *at = operands[i].pointer;
     }
     if (!t->x || !t->w || !t->y || !t->bias != !epilogue || !t->residual != !add ||
-        !t->totals != !stats || !t->squares != !stats)
+        !t->totals != !stats || !t->squares != !stats || !t->scale != !prologue || !t->shift != !prologue)
         return rni_fail(RN_E_INTERNAL, "cuDNN: %d tensors are not those of the graph", (int)count);
     return RN_OK;
 }

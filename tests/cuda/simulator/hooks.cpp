@@ -6,6 +6,7 @@
 #include "access.h"
 #include "fiber.h"
 #include "report.h"
+#include "settings.h"
 
 using namespace sim;
 
@@ -76,7 +77,8 @@ void __tsan_write_range(void *address, size_t bytes)
 void __tsan_init();
 void __tsan_init()
 {
-    checking = true;
+    instrumented = true;
+    checking = !setting(COUNT_ONLY);
 }
 
 void __tsan_func_entry(void *);

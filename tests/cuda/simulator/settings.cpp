@@ -18,7 +18,7 @@ static struct {
     {"order", 0},          {"seed", 1},           {"devices", 1},     {"driver", 13000},       {"capability", 90},
     {"processors", 6},     {"memory_mb", 4096},   {"fail_malloc", 0}, {"fail_malloc_host", 0}, {"fail_launch", 0},
     {"fail_library", 0},   {"refuse_capture", 0}, {"lose_after", 0},  {"reports", 20},         {"leaks", 1},
-    {"compare_orders", 0},
+    {"compare_orders", 0}, {"refuse_prologue", 0}, {"count_only", 0},
 };
 
 static uint64_t random_state;

@@ -24,6 +24,8 @@ enum Setting {
     REPORTS,
     LEAKS,
     COMPARE_ORDERS,
+    REFUSE_PROLOGUE,
+    COUNT_ONLY,
     SETTINGS
 };
 enum Order { ASCENDING, DESCENDING, RANDOM };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * RNI_SIM_STATISTICS=FILE: at the end one line per kernel is appended, separated by commas:
- * kernel's mangled name,launches,threads,bytes read,bytes written (of global memory; 0 without full checking).
+ * kernel's mangled name,launches,threads,bytes read,bytes written (of global memory; 0 where kernels were not compiled for full checking).
  * What stand-ins of device libraries run is counted as "library", each of their operands by its name, and fills as "fill".
  */
 #ifndef RNI_SIMULATOR_STATISTICS_H
