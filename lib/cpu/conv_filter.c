@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* So many pieces of work, chunks by blocks of channels, should be there to share. */
-enum { FILTER_TASKS = 32 };
+enum { FILTER_TASKS = 16 };
 /* A chunk should have so many products per weight at least: adding up its copy must not show. */
 enum { CHUNK_PRODUCTS = 64 };
 /* Sums are turned into weights in pieces of so many vectors. */
