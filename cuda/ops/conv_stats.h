@@ -6,14 +6,15 @@
 #include "cuda.h"
 #include "dnn/conv.h"
 
-/* RN_E_UNSUPPORTED unless RN_CUDA_FUSE=1 and cuDNN has an engine for both: BN_STATS is an op of its own then. */
+/* RN_E_UNSUPPORTED unless RN_CUDA_FUSE is 1 or 2 and cuDNN has an engine for both: BN_STATS is an op of its own then. */
 rn_status rni_conv_stats_query(rni_cuda_device *device, const rn_op *op, const rn_value *values, rn_op_info *info);
 
 /* Of the op's workspace, before cuDNN's part of it. */
 uint64_t rni_conv_stats_bytes(const rn_op *op);
 
 /*
- * conv: what was prepared for the op; from: x, with scale and shift where conv normalises it. RN_E_UNSUPPORTED: nothing was enqueued, as there is no plan for this batch;
+ * conv: what was prepared for the op; from: x, with scale and shift where conv normalises it. RN_E_UNSUPPORTED: nothing was
+ * enqueued, as there is no plan for this batch;
  * rni_conv_stats_apart() then follows a convolution of another make.
  */
 rn_status rni_conv_stats_run(const rni_cuda_call *c, rni_dnn_conv *conv, const rni_dnn_operands *from);
