@@ -14,8 +14,7 @@ uint64_t rni_conv_stats_bytes(const rn_op *op);
 
 /*
  * conv: what was prepared for the op; from: x, with scale and shift where conv normalises it. RN_E_UNSUPPORTED: nothing was
- * enqueued, as there is no plan for this batch;
- * rni_conv_stats_apart() then follows a convolution of another make.
+ * enqueued, as there is no plan for this batch; rni_conv_stats_apart() then follows a convolution of another make.
  */
 rn_status rni_conv_stats_run(const rni_cuda_call *c, rni_dnn_conv *conv, const rni_dnn_operands *from);
 rn_status rni_conv_stats_apart(const rni_cuda_call *c);

@@ -48,19 +48,57 @@ const rni_conv_kernels *rni_conv_kernels_of(int32_t level, int32_t dtype)
     return found;
 }
 
+/* How a convolution is computed; PLAIN where there are no kernels. What weights are packed for follows from it. */
+typedef enum way { PLAIN, DIRECT, WINOGRAD, POINTWISE, GATHERED, NARROW, BANDS } way;
+
+static way forward_way(const rni_conv_kernels *k, const rn_conv_params *p)
+{
+    if (!k)
+        return PLAIN;
+    if (rni_winograd_suits(k, p, 0))
+        return WINOGRAD;
+    if (rni_pointwise_suits(p))
+        return POINTWISE;
+    if (rni_gathered_suits(k, p))
+        return GATHERED;
+    return rni_narrow_suits(k, p) ? NARROW : DIRECT;
+}
+
+static way data_way(const rni_conv_kernels *k, const rn_conv_params *p)
+{
+    if (!k)
+        return PLAIN;
+    if (rni_winograd_suits(k, p, RN_OPF_BACKWARD_DATA))
+        return WINOGRAD;
+    return rni_pointwise_suits(p) ? POINTWISE : DIRECT;
+}
+
+static way filter_way(const rni_conv_kernels *k, const rn_conv_params *p)
+{
+    if (!k)
+        return PLAIN;
+    if (rni_winograd_suits_filter(p))
+        return WINOGRAD;
+    return rni_bands_suit(k, p) ? BANDS : DIRECT;
+}
+
 static uint64_t packed_bytes(const rni_conv_kernels *k, const rn_op *op, int32_t dtype)
 {
     const rn_conv_params *const p = op->params;
-    if (k && rni_winograd_suits(k, p, op->flags))
-        return (uint64_t)rni_winograd_packed_floats(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0) * sizeof(float);
-    if (k && !(op->flags & RN_OPF_BACKWARD_DATA) && rni_narrow_suits(k, p))
+    const int back = (op->flags & RN_OPF_BACKWARD_DATA) != 0;
+    switch (back ? data_way(k, p) : forward_way(k, p)) {
+    case PLAIN:
+        return (uint64_t)(p->out_channels * (p->in_channels / p->groups) * p->kernel[0] * p->kernel[1]) *
+               rn_dtype_size(dtype);
+    case WINOGRAD:
+        return (uint64_t)rni_winograd_packed_floats(k, p, back) * sizeof(float);
+    case NARROW:
         return rni_narrow_packed_bytes(k, p);
-    if (k) {
-        const rni_conv_pass pass = rni_conv_pass_of(k, p, (op->flags & RN_OPF_BACKWARD_DATA) != 0);
+    default: {
+        const rni_conv_pass pass = rni_conv_pass_of(k, p, back);
         return (uint64_t)rni_conv_packed_count(&pass) * (uint64_t)k->size;
     }
-    return (uint64_t)(p->out_channels * (p->in_channels / p->groups) * p->kernel[0] * p->kernel[1]) *
-           rn_dtype_size(dtype);
+    }
 }
 
 static rn_status query_pack(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -74,38 +112,47 @@ static rn_status query_pack(const rni_cpu *cpu, const rn_op *op, const rn_value 
 static rn_status run_pack(const rni_cpu_call *call)
 {
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
-    const int backward_data = (call->op->flags & RN_OPF_BACKWARD_DATA) != 0;
+    const int back = (call->op->flags & RN_OPF_BACKWARD_DATA) != 0;
+    const rn_conv_params *const p = call->op->params;
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
-    if (k && rni_winograd_suits(k, call->op->params, call->op->flags))
-        return rni_winograd_pack(call, k, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
-                                 rni_cpu_out(call, 0));
-    if (k && !backward_data && rni_narrow_suits(k, call->op->params))
-        return rni_narrow_pack(call, k, rni_cpu_in(call, 0), rni_cpu_in(call, 1), rni_cpu_out(call, 0));
-    if (k) {
-        const rni_conv_pass pass = rni_conv_pass_of(k, call->op->params, backward_data);
-        return rni_conv_fast_pack(call, &pass, rni_cpu_in(call, 0), rni_cpu_in(call, 1), rni_cpu_out(call, 0));
+    const void *const w = rni_cpu_in(call, 0), *const scale = rni_cpu_in(call, 1);
+    void *const packed = rni_cpu_out(call, 0);
+    switch (back ? data_way(k, p) : forward_way(k, p)) {
+    case PLAIN:
+        reference(dtype)->pack(p, back, w, scale, packed);
+        return RN_OK;
+    case WINOGRAD:
+        return rni_winograd_pack(call, k, back, w, scale, packed);
+    case NARROW:
+        return rni_narrow_pack(call, k, w, scale, packed);
+    default: {
+        const rni_conv_pass pass = rni_conv_pass_of(k, p, back);
+        return rni_conv_fast_pack(call, &pass, w, scale, packed);
     }
-    reference(dtype)->pack(call->op->params, backward_data, rni_cpu_in(call, 0), rni_cpu_in(call, 1),
-                           rni_cpu_out(call, 0));
-    return RN_OK;
+    }
 }
 
 static uint64_t forward_workspace(const rni_cpu *cpu, const rn_op *op, const rn_value *x)
 {
     const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, x->dtype);
+    const rn_conv_params *const p = op->params;
     const int stats = (op->flags & RN_OPF_STATS) != 0;
-    if (k && rni_winograd_suits(k, op->params, 0))
-        return rni_winograd_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
-    if (k && rni_pointwise_suits(op->params))
-        return rni_pointwise_bytes(k, op->params, 0, stats, x->dims[0], cpu->host->num_threads);
-    if (k && rni_gathered_suits(k, op->params))
-        return rni_gathered_bytes(k, op->params, stats, x->dims[0], cpu->host->num_threads);
-    if (k && rni_narrow_suits(k, op->params))
-        return rni_narrow_bytes(k, op->params, stats, x->dims[0]);
-    if (!k || !stats)
+    switch (forward_way(k, p)) {
+    case PLAIN:
         return 0;
-    const rni_conv_pass pass = rni_conv_pass_of(k, op->params, 0);
-    return rni_conv_stats_bytes(&pass, x->dims[0]);
+    case WINOGRAD:
+        return rni_winograd_bytes(k, p, 0, stats, x->dims[0], cpu->host->num_threads);
+    case POINTWISE:
+        return rni_pointwise_bytes(k, p, 0, stats, x->dims[0], cpu->host->num_threads);
+    case GATHERED:
+        return rni_gathered_bytes(k, p, stats, x->dims[0], cpu->host->num_threads);
+    case NARROW:
+        return rni_narrow_bytes(k, p, stats, x->dims[0]);
+    default: {
+        const rni_conv_pass pass = rni_conv_pass_of(k, p, 0);
+        return stats ? rni_conv_stats_bytes(&pass, x->dims[0]) : 0;
+    }
+    }
 }
 
 static rn_status query_forward(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -137,15 +184,20 @@ static rn_status run_forward(const rni_cpu_call *call)
     c.var = rni_cpu_out(call, 2);
     const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
-    if (k && rni_winograd_suits(k, c.p, 0))
+    switch (forward_way(k, c.p)) {
+    case PLAIN:
+        return reference(dtype)->forward(&c);
+    case WINOGRAD:
         return rni_winograd_forward(&c, k);
-    if (k && rni_pointwise_suits(c.p))
+    case POINTWISE:
         return rni_pointwise_forward(&c, k);
-    if (k && rni_gathered_suits(k, c.p))
+    case GATHERED:
         return rni_gathered_forward(&c, k);
-    if (k && rni_narrow_suits(k, c.p))
+    case NARROW:
         return rni_narrow_forward(&c, k);
-    return k ? rni_conv_fast_forward(&c, k) : reference(dtype)->forward(&c);
+    default:
+        return rni_conv_fast_forward(&c, k);
+    }
 }
 
 static rn_status query_backward_data(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -153,9 +205,10 @@ static rn_status query_backward_data(const rni_cpu *cpu, const rn_op *op, const 
     const rn_value *const dx = &values[op->out[0]];
     const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, dx->dtype);
     RNI_TRY(rni_ops_check_conv_backward_data(op, values));
-    if (k && rni_winograd_suits(k, op->params, RN_OPF_BACKWARD_DATA))
+    const way how = data_way(k, op->params);
+    if (how == WINOGRAD)
         info->workspace = rni_winograd_bytes(k, op->params, 1, 0, dx->dims[0], cpu->host->num_threads);
-    else if (k && rni_pointwise_suits(op->params))
+    else if (how == POINTWISE)
         info->workspace = rni_pointwise_bytes(k, op->params, 1, 0, dx->dims[0], cpu->host->num_threads);
     return RN_OK;
 }
@@ -168,11 +221,16 @@ static rn_status run_backward_data(const rni_cpu_call *call)
     c.dx = rni_cpu_out(call, 0);
     const int32_t dtype = rni_cpu_out_value(call, 0)->dtype;
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
-    if (k && rni_winograd_suits(k, c.p, RN_OPF_BACKWARD_DATA))
+    switch (data_way(k, c.p)) {
+    case PLAIN:
+        return reference(dtype)->backward_data(&c);
+    case WINOGRAD:
         return rni_winograd_backward_data(&c, k);
-    if (k && rni_pointwise_suits(c.p))
+    case POINTWISE:
         return rni_pointwise_backward_data(&c, k);
-    return k ? rni_conv_fast_backward_data(&c, k) : reference(dtype)->backward_data(&c);
+    default:
+        return rni_conv_fast_backward_data(&c, k);
+    }
 }
 
 static rn_status query_backward_filter(const rni_cpu *cpu, const rn_op *op, const rn_value *values, rn_op_info *info)
@@ -180,11 +238,12 @@ static rn_status query_backward_filter(const rni_cpu *cpu, const rn_op *op, cons
     const rn_value *const x = &values[op->in[0]];
     const rni_conv_kernels *const k = rni_conv_kernels_of(cpu->level, x->dtype);
     RNI_TRY(rni_ops_check_conv_backward_filter(op, values));
-    if (k && rni_winograd_suits_filter(op->params))
+    const way how = filter_way(k, op->params);
+    if (how == WINOGRAD)
         info->workspace = rni_winograd_filter_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
-    else if (k && rni_bands_suit(k, op->params))
+    else if (how == BANDS)
         info->workspace = rni_bands_bytes(k, op->params, x->dims[0], cpu->host->num_threads);
-    else if (k)
+    else if (how == DIRECT)
         info->workspace = rni_conv_filter_bytes(k, op->params, x->dims[0]);
     return RN_OK;
 }
@@ -197,11 +256,16 @@ static rn_status run_backward_filter(const rni_cpu_call *call)
     c.dw = rni_cpu_out(call, 0);
     const int32_t dtype = rni_cpu_in_value(call, 0)->dtype;
     const rni_conv_kernels *const k = rni_conv_kernels_of(call->level, dtype);
-    if (k && rni_winograd_suits_filter(c.p))
+    switch (filter_way(k, c.p)) {
+    case PLAIN:
+        return reference(dtype)->backward_filter(&c);
+    case WINOGRAD:
         return rni_winograd_backward_filter(&c, k);
-    if (k && rni_bands_suit(k, c.p))
+    case BANDS:
         return rni_bands_backward_filter(&c, k);
-    return k ? rni_conv_fast_backward_filter(&c, k) : reference(dtype)->backward_filter(&c);
+    default:
+        return rni_conv_fast_backward_filter(&c, k);
+    }
 }
 
 const rni_cpu_driver rni_cpu_pack = {query_pack, run_pack, RNI_BF16_AVX2};

@@ -82,7 +82,7 @@ typedef struct rni_conv_product {
     int64_t channels, outs; /* of x; of dy */
     float *sum;
     int64_t sum_row;
-    int32_t fresh; /* there is nothing to add to */
+    int32_t fresh; /* = instead of += */
     /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
     const void *x_ahead, *dy_ahead;
     int64_t x_pixel, dy_pixel;

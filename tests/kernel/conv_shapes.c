@@ -8,7 +8,6 @@ static int64_t out_size(const rn_conv_params *p, int axis, int64_t in)
     return room < 0 ? 0 : room / p->stride[axis] + 1;
 }
 
-/* Fills in what follows from the rest; makes the image larger until there is an output. */
 void oc_settle_conv(rn_conv_params *p)
 {
     while ((p->out_height = out_size(p, 0, p->in_height)) < 1)
@@ -56,10 +55,18 @@ static void pick_channels(rn_conv_params *p, oc_rng *rng, int index)
         p->out_channels = p->groups = p->in_channels;
 }
 
-static rn_conv_params random_params(oc_rng *rng, int index)
+/* One group, and everything else to be filled in. */
+static rn_conv_params blank(void)
 {
     rn_conv_params p;
     memset(&p, 0, sizeof p);
+    p.groups = 1;
+    return p;
+}
+
+static rn_conv_params random_params(oc_rng *rng, int index)
+{
+    rn_conv_params p = blank();
     pick_channels(&p, rng, index);
     pick_window(&p, rng, index);
     const int64_t many = p.in_channels / p.groups * p.out_channels;
@@ -74,9 +81,7 @@ static rn_conv_params random_params(oc_rng *rng, int index)
 /* What Winograd's algorithm is for: walks through channel tails, sizes and edges of tiles, padding up to 4. */
 static rn_conv_params winograd_params(oc_rng *rng, int index)
 {
-    rn_conv_params p;
-    memset(&p, 0, sizeof p);
-    p.groups = 1;
+    rn_conv_params p = blank();
     p.in_channels = index % 2 ? 8 + index * 5 % 61 : oc_range(rng, 8, 40);
     p.out_channels = index % 2 ? oc_range(rng, 8, 40) : 8 + index * 5 % 61;
     if (index % 8 == 7) { /* so many weights are transformed when they are needed */
@@ -99,9 +104,7 @@ static rn_conv_params winograd_params(oc_rng *rng, int index)
 /* Few pixels and many weights, which are gathered. */
 static rn_conv_params gathered_params(oc_rng *rng)
 {
-    rn_conv_params p;
-    memset(&p, 0, sizeof p);
-    p.groups = 1;
+    rn_conv_params p = blank();
     p.in_channels = oc_range(rng, 60, 90);
     p.out_channels = oc_range(rng, 230, 260);
     for (int axis = 0; axis < 2; axis++) {
@@ -120,9 +123,7 @@ static rn_conv_params gathered_params(oc_rng *rng)
 /* Wide kernels over few channels. */
 static rn_conv_params narrow_params(oc_rng *rng)
 {
-    rn_conv_params p;
-    memset(&p, 0, sizeof p);
-    p.groups = 1;
+    rn_conv_params p = blank();
     p.in_channels = oc_range(rng, 1, 4) * 2 - 1;
     p.out_channels = oc_range(rng, 1, 70);
     for (int axis = 0; axis < 2; axis++) {
@@ -137,10 +138,28 @@ static rn_conv_params narrow_params(oc_rng *rng)
     return p;
 }
 
+/* Products of matrices whose rows are whole vectors at every level, some of them more than a task takes. */
+static rn_conv_params pointwise_params(oc_rng *rng)
+{
+    rn_conv_params p = blank();
+    p.in_channels = 16 * (oc_chance(rng, 40) ? oc_range(rng, 17, 20) : oc_range(rng, 1, 6));
+    p.out_channels = 16 * oc_range(rng, 1, 6);
+    for (int axis = 0; axis < 2; axis++) {
+        p.kernel[axis] = p.dilation[axis] = 1;
+        p.stride[axis] = oc_range(rng, 1, oc_chance(rng, 50) ? 1 : 2);
+    }
+    p.in_height = oc_range(rng, 1, 5);
+    p.in_width = oc_range(rng, 1, 9);
+    oc_settle_conv(&p);
+    return p;
+}
+
 rn_conv_params oc_conv_params(oc_rng *rng, int index)
 {
     if (index % 16 == 5)
         return gathered_params(rng);
+    if (index % 16 == 9)
+        return pointwise_params(rng);
     if (index % 16 == 13)
         return narrow_params(rng);
     return index % 4 == 3 ? winograd_params(rng, index / 4) : random_params(rng, index);

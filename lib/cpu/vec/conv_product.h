@@ -72,7 +72,8 @@ RNI_INLINE void run_columns(const rni_conv_product *b, product_filter_fn *const 
     int64_t wider = b->outs % count;
     for (int64_t i = 0; i < count; i++, wider--) {
         const int64_t n = width + (wider > 0), asks = next->left > 0;
-        table[n](dy, b->dy_step, x, b->x_step, steps, sum, b->sum_row, b->fresh, asks ? next->at : dy, asks ? next->pixel : 0);
+        table[n](dy, b->dy_step, x, b->x_step, steps, sum, b->sum_row, b->fresh, asks ? next->at : dy,
+                 asks ? next->pixel : 0);
         next_line(next);
         dy += n * STEP;
         sum += n * b->sum_row;

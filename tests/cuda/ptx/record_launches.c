@@ -355,7 +355,7 @@ static void f32_convolutions(void)
                       "conv_filter");
 }
 
-/* More channels than a block has threads. */
+/* More channels than a block has threads, here and below. */
 static void factors(void)
 {
     const rni_k_affine a = {.y = array(2 * 600, RN_F16, 0),
