@@ -25,16 +25,16 @@ __device__ __forceinline__ bool rni_update_aligned(const float *p)
     return (uintptr_t)p % 16 == 0;
 }
 
-/* The block's sum, in a fixed order, for thread 0. */
+/* The block's sum, in a fixed order, in thread 0; the others have parts of it. */
 __device__ __forceinline__ double rni_update_sum(double value, double *room)
 {
     room[threadIdx.x] = value;
     for (unsigned half = RNI_UPDATE_THREADS / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half)
-            room[threadIdx.x] += room[threadIdx.x + half];
+            room[threadIdx.x] = value += room[threadIdx.x + half];
     }
-    return threadIdx.x == 0 ? room[0] : 0;
+    return value;
 }
 
 #endif

@@ -27,13 +27,14 @@ static const struct {
 };
 
 static const char usage[] =
-    "usage: %s [--module PATH] [--device N] [--steps LIST] [--quick] [--all] [--record FILE] [--help]\n"
+    "usage: %s [--module PATH] [--device N] [--steps LIST] [--quick] [--all] [--direct] [--record FILE] [--help]\n"
     "Checks the CUDA module on a GPU and writes a report, which is worth sending to whoever looks after the library.\n"
     "  --module PATH   the module to look at; else the installed one\n"
     "  --device N      CUDA's number of the device (0)\n"
     "  --steps LIST    some steps only: 1,3,6-8\n"
     "  --quick         less of everything: a minute instead of many\n"
     "  --all           step 4: every net of the zoo\n"
+    "  --direct        steps 6 to 8: no cuDNN and cuBLAS, the module's own kernels\n"
     "  --record FILE   step 1: a device record (JSON) to compare the device's own with\n"
     "The exit status is 0 when nothing failed, 1 when something did, 2 for wrong arguments. Steps:\n";
 
@@ -96,6 +97,8 @@ static int parse(selftest *t, int argc, char **argv)
             t->quick = 1;
         else if (strcmp(argv[i], "--all") == 0)
             t->all = 1;
+        else if (strcmp(argv[i], "--direct") == 0)
+            t->direct = 1;
         else if (strcmp(argv[i], "--help") == 0)
             return -1;
         else if (parse_value(t, argv[i], argv[i + 1]))
@@ -106,12 +109,14 @@ static int parse(selftest *t, int argc, char **argv)
     return 1;
 }
 
-/* Steps choose these themselves. */
-static void forget_settings(void)
+/* Steps choose these themselves, but for what --direct says. */
+static void set_settings(const selftest *t)
 {
     static const char *const names[] = {"RN_CUDA_DIRECT", "RN_CUDA_TF32", "RN_CUDA_GRAPH", "RN_CUDA_FUSE"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
+    if (t->direct)
+        setenv("RN_CUDA_DIRECT", "1", 1);
 }
 
 static void run_here(selftest *t, int number)
@@ -172,7 +177,7 @@ int main(int argc, char **argv)
     }
     strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime(&now));
     printf("resnet-cuda-selftest, library %s, %s%s\n", rn_build_info(RN_BUILD_VERSION), date, t.quick ? ", quick" : "");
-    forget_settings();
+    set_settings(&t);
     st_catch_signals();
     t.folder = t.module ? st_make_folder(t.module) : NULL;
     const int failed = t.folder || !t.module ? run_steps(&t) : 1;

@@ -44,24 +44,30 @@ static int add(const char **arguments, int n, const char *const *more, size_t co
 }
 
 /*
- * Calls of CUDA that fail are told by the steps, and step 2 has some fail on purpose. Races are looked for in the module's
- * kernels only, without cuDNN's convolutions of step 4: its engines synchronize in ways that racecheck does not know.
+ * racecheck and initcheck look at the module's kernels, which do all the work then: cuDNN's engines for capability 9.0
+ * synchronize and write in ways that these tools do not know.
  */
+static int own_kernels_only(const char *tool)
+{
+    return strcmp(tool, "racecheck") == 0 || strcmp(tool, "initcheck") == 0;
+}
+
+/* Calls of CUDA that fail are told by the steps, and step 2 has some fail on purpose. */
 static void fill(const selftest *t, const char *tool, const char **arguments, char device[16])
 {
+    const char *const quiet[] = {"--report-api-errors", "no"}, *const direct[] = {"--direct"};
     const char *const sanitizer[] = {"compute-sanitizer",  "--tool", tool, "--error-exitcode", "99",
                                      "--target-processes", "all"};
-    const char *const quiet[] = {"--report-api-errors", "no"}, *const own[] = {"--kernel-name", "kns=rni_kernel"};
-    const int races = strcmp(tool, "racecheck") == 0;
-    const char *const self[] = {own_file(t), "--quick", "--steps", races ? "2,3,7" : "2,3,4,7", "--device", device};
+    const int own = own_kernels_only(tool);
+    const char *const self[] = {own_file(t), "--quick", "--steps", own ? "2,3,7" : "2,3,4,7", "--device", device};
     const char *const module[] = {"--module", t->module};
     snprintf(device, 16, "%d", (int)t->device);
     int n = add(arguments, 0, sanitizer, sizeof sanitizer / sizeof sanitizer[0]);
     if (strcmp(tool, "memcheck") == 0)
         n = add(arguments, n, quiet, 2);
-    if (races)
-        n = add(arguments, n, own, 2);
     n = add(arguments, n, self, sizeof self / sizeof self[0]);
+    if (own)
+        n = add(arguments, n, direct, 1);
     if (t->module)
         n = add(arguments, n, module, 2);
     arguments[n] = NULL;

@@ -17,7 +17,7 @@ typedef struct selftest {
     const char *record; /* --record: a file to compare the device's properties with; NULL */
     const char *folder; /* backend_dir with the module of --module; NULL */
     int32_t device; /* CUDA's number */
-    int quick, all;
+    int quick, all, direct;
     unsigned steps; /* bits 1 << number */
     int failures; /* of this process */
 } selftest;

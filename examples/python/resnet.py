@@ -13,6 +13,7 @@ closed, leave a `with` block or are collected; the library keeps alive what stil
 one thread at a time; calls release Python's global lock.
 """
 import collections
+import contextlib
 import ctypes
 import ctypes.util
 import os
@@ -691,6 +692,7 @@ class Device:
     name = property(lambda self: lib.rn_device_name(self.pointer).decode())
     description = property(lambda self: lib.rn_device_description(self.pointer).decode())
     cpu_level = property(lambda self: lib.rn_cpu_level(self.pointer))
+    reads_host_memory = property(lambda self: self.name == "cpu")
 
     def memory(self):
         """Free and total bytes."""
@@ -785,13 +787,30 @@ class _Kept:
 
 
 def _tensor(device, value, dtype=None):
-    """A tensor as it is, or an array wrapped; arrays that cannot be are copied first."""
+    """A tensor as it is, or an array: wrapped, after a copy if it cannot be as it is, or copied to a device of other memory."""
     if isinstance(value, Tensor):
         return Tensor.borrowed(value.pointer)
-    array = np.ascontiguousarray(value, dtype)
-    if not array.flags.carray:
-        array = array.copy()
-    return Tensor.wrap(device, array.reshape(np.shape(value)))
+    array = np.ascontiguousarray(value, dtype).reshape(np.shape(value))
+    if device.reads_host_memory:
+        return Tensor.wrap(device, array if array.flags.carray else array.copy())
+    tensor = Tensor.create(device, array.shape, array.dtype)
+    tensor.write(array)
+    return tensor
+
+
+@contextlib.contextmanager
+def _results(device, value):
+    """A tensor to be filled: the value if it is one, or an array's memory, which has the results once the device is done."""
+    if isinstance(value, Tensor) or device.reads_host_memory:
+        with Tensor.borrowed(value.pointer) if isinstance(value, Tensor) else Tensor.wrap(device, value) as tensor:
+            yield tensor
+            device.synchronize()
+        return
+    if not value.flags.carray:
+        raise ValueError("results need a contiguous, aligned, writable array")
+    with Tensor.create(device, value.shape, value.dtype) as tensor:
+        yield tensor
+        lib.rn_tensor_read(tensor.pointer, value.ctypes.data, value.nbytes)
 
 
 class Layer(_Handle):
@@ -822,7 +841,7 @@ class Loss(_Handle):
         """The loss and its gradient."""
         gradient, value = np.empty_like(prediction), c_float()
         kind = prediction.dtype if np.ndim(target) > 1 else np.int64
-        with _tensor(device, prediction) as p, _tensor(device, target, kind) as t, _tensor(device, gradient) as g:
+        with _tensor(device, prediction) as p, _tensor(device, target, kind) as t, _results(device, gradient) as g:
             lib.rn_loss_compute(self.pointer, p.pointer, t.pointer, g.pointer, byref(value))
         return value.value, gradient
 
@@ -1033,13 +1052,11 @@ class Plan(_Handle):
         return tuple(dims[:rank.value])
 
     def forward(self, x, y=None):
-        """The output as an array; y, an array of its shape and type, is filled and returned when given."""
-        device = self.model.device
+        """The output as an array; y, an array or a tensor of its shape and type, is filled and returned when given."""
         with self._input(x) as source:
             y = np.empty(self.output_shape(source.shape[0]), self.dtype) if y is None else y
-            with Tensor.wrap(device, y) as target:
+            with _results(self.model.device, y) as target:
                 lib.rn_plan_forward(self.pointer, source.pointer, target.pointer)
-        lib.rn_device_synchronize(device.pointer)
         return y
 
     def update_statistics(self, x):
@@ -1049,16 +1066,11 @@ class Plan(_Handle):
         lib.rn_device_synchronize(self.model.device.pointer)
 
     def backward(self, dy, dx=None):
-        """Adds to the gradients; fills dx when given (flags=PLAN_INPUT_GRAD)."""
+        """Adds to the gradients; fills dx, an array or a tensor, when given (flags=PLAN_INPUT_GRAD)."""
         device = self.model.device
-        with self._input(dy) as source:
-            target = None if dx is None else Tensor.wrap(device, dx)
-            try:
-                lib.rn_plan_backward(self.pointer, source.pointer, _pointer(target))
-                lib.rn_device_synchronize(device.pointer)
-            finally:
-                if target:
-                    target.close()
+        with self._input(dy) as source, contextlib.nullcontext() if dx is None else _results(device, dx) as target:
+            lib.rn_plan_backward(self.pointer, source.pointer, _pointer(target))
+        lib.rn_device_synchronize(device.pointer)
 
     def _input(self, value):
         return _tensor(self.model.device, value, None if isinstance(value, Tensor) else self.dtype)
@@ -1288,9 +1300,8 @@ def load_checkpoint(path, context, model, optimizer=None, schedule=None, loader=
 
 def softmax(device, logits):
     probabilities = np.empty_like(logits)
-    with _tensor(device, logits) as source, Tensor.wrap(device, probabilities) as target:
+    with _tensor(device, logits) as source, _results(device, probabilities) as target:
         lib.rn_softmax(source.pointer, target.pointer)
-    lib.rn_device_synchronize(device.pointer)
     return probabilities
 
 

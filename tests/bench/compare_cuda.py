@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Times training steps of libresnet and PyTorch on a GPU, in turn, and prints the ratio of their speeds.
 
-    tests/bench/compare_cuda.py --bench-step build/tests/bench/bench_step [--case NAME]... [--rounds 3] [--compiled] [--tf32]
+    tests/bench/compare_cuda.py --bench-step build/tests/bench/bench_step [--case NAME]... [--rounds 3] [--compiled]
+        [--autotune] [--tf32]
 
-Runs in an interpreter whose PyTorch has CUDA. In a round bench_step runs in a process of its own with its defaults; then
-PyTorch's steps are timed here. The ratio of a round is our images per second over PyTorch's; median, smallest and largest
-over the rounds are given.
+Runs in an interpreter whose PyTorch has CUDA. In a round bench_step runs in a process of its own with its defaults, or with
+--autotune choosing engines by measurement, as PyTorch does; then PyTorch's steps are timed here. The ratio of a round is
+our images per second over PyTorch's; median, smallest and largest over the rounds are given.
 
 How PyTorch is set up: channels_last, cudnn.benchmark, fused optimizers, gradients set to None, bf16 by torch.autocast; eager,
 and the whole step captured as a CUDA graph; with --compiled also torch.compile, captured too. The fastest of a round counts.
@@ -18,6 +19,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -106,8 +108,9 @@ def run_ours(args, case):
     command = [args.bench_step, "--device", args.device, "--arch", case["arch"], "--batch", str(case["batch"]), "--dtype",
                case["dtype"], "--optimizer", "adam" if is_tutorial(case) else "sgd", "--windows", "5", "--seconds",
                str(args.seconds / 5)]
-    env = dict(os.environ, RN_CUDA_TF32="1" if args.tf32 else "0")
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    with tempfile.TemporaryDirectory() as cache:
+        env = dict(os.environ, RN_CUDA_TF32=str(int(args.tf32)), RN_CUDA_AUTOTUNE=str(int(args.autotune)), RN_CUDA_CACHE=cache)
+        done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode:
         sys.exit(done.stderr.strip() or f"{args.bench_step}: exit status {done.returncode}")
     return json.loads(done.stdout)
@@ -136,6 +139,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="of timing, for each way")
     parser.add_argument("--compiled", action="store_true", help="torch.compile, too")
+    parser.add_argument("--autotune", action="store_true", help="ours with RN_CUDA_AUTOTUNE=1")
     parser.add_argument("--tf32", action="store_true", help="f32 may be rounded to TF32")
     parser.add_argument("--json", help="writes all results to this file")
     return parser.parse_args()
