@@ -34,6 +34,7 @@ typedef struct rni_conv_windows {
     int64_t out_pixel, out_row; /* in y and residual */
     int32_t triple;             /* weights are [r][i][3 s][o] for the three-tap kernel, else [r][s][i][o] */
     int32_t dense;              /* the taps of a row and their channels are contiguous in x */
+    int32_t cached;             /* x is in a cache: nothing of it is asked for, but what lies `ahead` */
     int32_t relu;
     int32_t stream; /* y is written past the caches: whole vectors at multiples of their size */
     int64_t ahead;  /* with one tap: what lies so far behind each input will be wanted; 0: nothing */

@@ -64,6 +64,7 @@ static void run_windows(void *arg, size_t index)
         rni_conv_part part = rni_conv_part_of(&j->pass, i);
         rni_conv_block b = block_of(j, &slice, image, &part);
         part.g.relu = (j->c->flags & RN_OPF_RELU) != 0;
+        part.g.cached = i > 0;
         b.first_row = part.out_height * cut / j->cuts;
         b.last_row = part.out_height * (cut + 1) / j->cuts;
         if (part.g.out_width > 0)

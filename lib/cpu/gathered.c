@@ -28,37 +28,24 @@ static rn_conv_params product_of(const rn_conv_params *p)
     return product;
 }
 
-static uint64_t row_bytes(const rni_conv_kernels *k, const rn_conv_params *p)
-{
-    return (uint64_t)(p->kernel[0] * p->kernel[1] * p->in_channels * k->size);
-}
-
-static uint64_t rows_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int64_t batch)
-{
-    return (row_bytes(k, p) * (uint64_t)rni_pointwise_pixels(p, batch) + 63) / 64 * 64;
-}
-
 uint64_t rni_gathered_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int stats, int64_t batch, int32_t threads)
 {
     const rn_conv_params product = product_of(p);
-    return rows_bytes(k, p, batch) + rni_pointwise_bytes(k, &product, 0, stats, batch, threads);
+    return rni_pointwise_made_bytes(k, &product, stats, batch, threads);
 }
 
 typedef struct gather_job {
     const rni_conv *c;
     size_t pixel; /* bytes of one of x */
-    char *rows;
 } gather_job;
 
 /* The taps of an output pixel, row by row; those outside of the image are zero. */
-static void gather_pixel(void *arg, size_t index)
+static char *gather_pixel(const gather_job *j, int64_t index, char *to)
 {
-    const gather_job *const j = arg;
     const rn_conv_params *const p = j->c->p;
-    const int64_t col = (int64_t)index % p->out_width, row = (int64_t)index / p->out_width;
+    const int64_t col = index % p->out_width, row = index / p->out_width;
     const int64_t image = row / p->out_height * p->in_height;
     const int64_t top = row % p->out_height * p->stride[0] - p->padding[0], left = col * p->stride[1] - p->padding[1];
-    char *to = j->rows + index * (size_t)(p->kernel[0] * p->kernel[1]) * j->pixel;
     for (int64_t r = 0; r < p->kernel[0]; r++)
         for (int64_t s = 0; s < p->kernel[1]; s++, to += j->pixel) {
             const int64_t h = top + r * p->dilation[0], w = left + s * p->dilation[1];
@@ -67,17 +54,25 @@ static void gather_pixel(void *arg, size_t index)
             else
                 memcpy(to, (const char *)j->c->x + (size_t)((image + h) * p->in_width + w) * j->pixel, j->pixel);
         }
+    return to;
+}
+
+static void gather(const void *user, void *rows)
+{
+    const gather_job *const j = user;
+    const int64_t pixels = rni_pointwise_pixels(j->c->p, j->c->batch);
+    for (int64_t i = 0; i < pixels; i++)
+        rows = gather_pixel(j, i, rows);
 }
 
 rn_status rni_gathered_forward(const rni_conv *c, const rni_conv_kernels *k)
 {
     const rn_conv_params product = product_of(c->p);
-    const gather_job j = {c, (size_t)(c->p->in_channels * k->size), c->workspace};
+    const gather_job j = {c, (size_t)(c->p->in_channels * k->size)};
+    const rni_pixel_source source = {gather, &j};
     rni_conv rows = *c;
-    RNI_TRY(rni_cpu_parallel(c->call, gather_pixel, (void *)(uintptr_t)&j, (size_t)rni_pointwise_pixels(c->p, c->batch)));
     rows.p = &product;
     rows.in_per_group = product.in_channels;
-    rows.x = c->workspace;
-    rows.workspace = rni_at(c->workspace, 1, rows_bytes(k, c->p, c->batch));
-    return rni_pointwise_forward(&rows, k);
+    rows.x = NULL;
+    return rni_pointwise_forward_made(&rows, k, &source);
 }

@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include <string.h>
 
-/* Narrower kernels gain less than the copy costs; more channels waste little. */
-enum { LEAST_WIDTH = 5, MOST_CHANNELS = 7 };
+/* Narrower kernels gain nothing; more channels waste little. */
+enum { LEAST_WIDTH = 3, MOST_CHANNELS = 7 };
 
 int rni_narrow_suits(const rni_conv_kernels *k, const rn_conv_params *p)
 {

@@ -5,8 +5,10 @@
 #include "cpu/scratch.h"
 #include <string.h>
 
-/* A chunk's inputs should take so much of a core's cache, its pixels stay in these bounds. */
+/* A chunk's inputs should take so much of a core's cache at most, its pixels stay in these bounds. */
 enum { CHUNK_BYTES = 1 << 19, LEAST_PIXELS = 64, MOST_PIXELS = 240 };
+/* In so much there is room for two chunks, one of which is on its way, beside weights that stay. */
+enum { CORE_BYTES = 7 << 17 };
 /* Rows of a multiple of this meet in few sets of a first-level cache. */
 enum { SET_BYTES = 4096 };
 /* Blocks that make up for a copy of the inputs. */
@@ -69,7 +71,8 @@ typedef struct pointwise_job {
     const void *x, *residual;
     void *y;
     rni_conv_stats stats;
-    rni_scratch scratch; /* copies of a chunk's inputs and of a block of its outputs */
+    const rni_pixel_source *source; /* of x, or NULL */
+    rni_scratch scratch; /* x if it is made, copies of a chunk's inputs and of a block of its outputs */
 } pointwise_job;
 
 /*
@@ -102,7 +105,9 @@ static int64_t most_pixels(const rni_conv_pass *pass, int64_t pixels)
 {
     if (pixels <= MOST_PIXELS)
         return pixels;
-    return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, CHUNK_BYTES / (pass->sums * pass->k->size)));
+    const int64_t weights = rni_conv_packed_count(pass) * pass->k->size;
+    const int64_t room = weights < CHUNK_BYTES ? rni_conv_min(CHUNK_BYTES, (CORE_BYTES - weights) / 2) : CHUNK_BYTES;
+    return rni_conv_max(LEAST_PIXELS, rni_conv_min(MOST_PIXELS, room / (pass->sums * pass->k->size)));
 }
 
 /* Elements from one copied output to the next. */
@@ -111,12 +116,19 @@ static int64_t out_lanes(const rni_conv_pass *pass)
     return pass->k->max_vectors * pass->k->lanes;
 }
 
+/* Of x, where a task makes it. */
+static size_t made_bytes(const rni_conv_pass *pass, int64_t pixels)
+{
+    return (size_t)rni_conv_divide_up(pixels * pass->sums * pass->k->size, 64) * 64;
+}
+
 /* For a chunk of so many pixels, or of fewer images. */
-static size_t slot_bytes(const rni_conv_pass *pass, int64_t pixels)
+static size_t slot_bytes(const rni_conv_pass *pass, int64_t pixels, int made)
 {
     const int64_t outputs = copies_outputs(pass) ? out_lanes(pass) : 0;
     const int64_t inputs = gathers_inputs(pass) || spreads_inputs(pass) ? input_pitch(pass) : 0;
-    return (size_t)(rni_conv_min(pixels, MOST_PIXELS) * (outputs + inputs)) * (size_t)pass->k->size;
+    return (made ? made_bytes(pass, pixels) : 0) +
+           (size_t)(rni_conv_min(pixels, MOST_PIXELS) * (outputs + inputs)) * (size_t)pass->k->size;
 }
 
 static int64_t chunk_count(const rni_conv_pass *pass, int64_t pixels)
@@ -167,12 +179,12 @@ static void ask_for_weights(const pointwise_job *j, int64_t chunk, int64_t block
     g->weight_lines = slice.vectors * pass->k->lanes * pass->packed * pass->k->size / 64;
 }
 
-static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int64_t last, void *memory)
+static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int64_t last, const void *all, void *memory)
 {
     const rni_conv_pass *const pass = &j->pass;
     const size_t size = (size_t)pass->k->size;
     rni_conv_windows g = j->g;
-    const void *x = rni_at_const(j->x, (size_t)(chunk * j->chunk * g.in_pixel), size);
+    const void *x = rni_at_const(all, (size_t)(chunk * j->chunk * g.in_pixel), size);
     void *copy = NULL;
     g.out_width = g.in_width = chunk_pixels(j, chunk);
     g.ahead = !is_strided(pass->p) && chunk + 1 < j->chunks ? j->chunk * g.in_pixel : 0;
@@ -184,7 +196,7 @@ static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int
     if (gathers_inputs(pass) || (spreads_inputs(pass) && last - first >= LEAST_BLOCKS)) {
         g.ahead = 0;
         g.in_pixel = input_pitch(pass);
-        gather(pass, j->x, chunk * j->chunk, chunk * j->chunk + g.out_width, memory, (size_t)g.in_pixel * size);
+        gather(pass, all, chunk * j->chunk, chunk * j->chunk + g.out_width, memory, (size_t)g.in_pixel * size);
         x = memory;
     }
     for (int64_t block = first; block < last; block++, g.ahead = 0) {
@@ -193,14 +205,25 @@ static void run_blocks(const pointwise_job *j, int64_t chunk, int64_t first, int
     }
 }
 
+static const void *made(const rni_pixel_source *source, void *memory)
+{
+    int32_t *const is_made = rni_scratch_note(memory);
+    if (!*is_made)
+        source->make(source->user, memory);
+    *is_made = 1;
+    return memory;
+}
+
 static void run_chunk(void *arg, size_t index)
 {
     const pointwise_job *const j = arg;
     const int64_t part = (int64_t)index % j->parts, blocks = j->pass.blocks;
-    void *const memory = slot_bytes(&j->pass, j->pixels) ? rni_scratch_take(&j->scratch, index) : NULL;
-    run_blocks(j, (int64_t)index / j->parts, blocks * part / j->parts, blocks * (part + 1) / j->parts, memory);
-    if (memory)
-        rni_scratch_give(memory);
+    void *const taken = slot_bytes(&j->pass, j->pixels, !!j->source) ? rni_scratch_take(&j->scratch, index) : NULL;
+    void *const copies = j->source ? rni_at(taken, made_bytes(&j->pass, j->pixels), 1) : taken;
+    run_blocks(j, (int64_t)index / j->parts, blocks * part / j->parts, blocks * (part + 1) / j->parts,
+               j->source ? made(j->source, taken) : j->x, copies);
+    if (taken)
+        rni_scratch_give(taken);
 }
 
 static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
@@ -210,18 +233,35 @@ static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
     return (uint64_t)(rni_conv_divide_up(floats, 16) * 16) * sizeof(float);
 }
 
+static uint64_t bytes(const rni_conv_pass *pass, int stats, int made, int64_t batch, int32_t threads)
+{
+    const size_t slot = slot_bytes(pass, rni_pointwise_pixels(pass->p, batch), made);
+    return (stats ? stats_bytes(pass, batch) : 0) + (slot ? (uint64_t)threads * rni_scratch_slot_bytes(slot) : 0);
+}
+
 uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data, int stats,
                              int64_t batch, int32_t threads)
 {
     const rni_conv_pass pass = rni_conv_pass_of(k, p, backward_data);
-    const size_t slot = slot_bytes(&pass, rni_pointwise_pixels(p, batch));
-    return (stats ? stats_bytes(&pass, batch) : 0) + (slot ? (uint64_t)threads * rni_scratch_slot_bytes(slot) : 0);
+    return bytes(&pass, stats, 0, batch, threads);
+}
+
+/* Threads that make x. */
+static int32_t makers(int32_t threads)
+{
+    return (int32_t)rni_conv_min(threads, LEAST_TASKS);
+}
+
+uint64_t rni_pointwise_made_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int stats, int64_t batch, int32_t threads)
+{
+    const rni_conv_pass pass = rni_conv_pass_of(k, p, 0);
+    return bytes(&pass, stats, 1, batch, makers(threads));
 }
 
 static void describe(pointwise_job *j)
 {
     const rni_conv_pass *const pass = &j->pass;
-    j->g = (rni_conv_windows){.taps = {1, 1}, .step = {1, 1}, .dilation = {1, 1}, .in_height = 1, .dense = 1};
+    j->g = (rni_conv_windows){.taps = {1, 1}, .step = {1, 1}, .dilation = {1, 1}, .in_height = 1, .dense = 1, .cached = 1};
     j->g.channels = j->g.in_pixel = pass->sums;
     j->g.out_pixel = pass->outs;
     j->g.relu = (j->c->flags & RN_OPF_RELU) != 0;
@@ -238,16 +278,23 @@ static rn_status run_job(pointwise_job *j)
     const rni_conv *const c = j->c;
     describe(j);
     const size_t tasks = (size_t)(j->chunks * j->parts);
-    const size_t slot = slot_bytes(&j->pass, j->pixels);
+    const size_t slot = slot_bytes(&j->pass, j->pixels, !!j->source);
+    const int32_t threads = c->call->cpu->host->num_threads;
     if (slot)
         j->scratch = rni_scratch_make((char *)c->workspace + (j->stats.moments ? stats_bytes(&j->pass, c->batch) : 0), slot,
-                                      c->call->cpu->host->num_threads, tasks);
+                                      j->source ? makers(threads) : threads, tasks);
     return rni_cpu_parallel(j->c->call, run_chunk, j, tasks);
 }
 
 rn_status rni_pointwise_forward(const rni_conv *c, const rni_conv_kernels *k)
 {
+    return rni_pointwise_forward_made(c, k, NULL);
+}
+
+rn_status rni_pointwise_forward_made(const rni_conv *c, const rni_conv_kernels *k, const rni_pixel_source *source)
+{
     pointwise_job j = {.c = c, .pass = rni_conv_pass_of(k, c->p, 0), .x = c->x, .y = c->y, .residual = c->residual};
+    j.source = source;
     j.stats = (rni_conv_stats){.c = c, .k = k, .outs = j.pass.outs, .blocks = j.pass.blocks, .user = &j};
     j.stats.moments = c->flags & RN_OPF_STATS ? c->workspace : NULL;
     j.stats.stride = j.pass.vectors * k->lanes;

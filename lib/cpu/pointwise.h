@@ -32,6 +32,17 @@ int rni_pointwise_suits(const rn_conv_params *p);
 uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data, int stats,
                              int64_t batch, int32_t threads);
 rn_status rni_pointwise_forward(const rni_conv *c, const rni_conv_kernels *k);
+
+/* Makes the pixels that a convolution reads, all of them. */
+typedef struct rni_pixel_source {
+    void (*make)(const void *user, void *x);
+    const void *user;
+} rni_pixel_source;
+
+/* The same where c->x has yet to be made: each thread makes its own, as reading another's takes longer. */
+uint64_t rni_pointwise_made_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int stats, int64_t batch, int32_t threads);
+rn_status rni_pointwise_forward_made(const rni_conv *c, const rni_conv_kernels *k, const rni_pixel_source *source);
+
 rn_status rni_pointwise_backward_data(const rni_conv *c, const rni_conv_kernels *k);
 
 #endif

@@ -13,8 +13,8 @@ typedef struct rni_scratch {
     int32_t slots;
 } rni_scratch;
 
-/* A slot starts with its flag; what a task may use begins a cache line later. */
-enum { RNI_SCRATCH_HEAD = 64 };
+/* A slot starts with a flag and what its tasks note; what they may use begins a cache line later. */
+enum { RNI_SCRATCH_HEAD = 64, RNI_SCRATCH_NOTE = 32 };
 
 static inline size_t rni_scratch_slot_bytes(size_t bytes)
 {
@@ -25,8 +25,11 @@ static inline size_t rni_scratch_slot_bytes(size_t bytes)
 static inline rni_scratch rni_scratch_make(void *at, size_t bytes, int32_t slots, size_t tasks)
 {
     const rni_scratch s = {at, rni_scratch_slot_bytes(bytes), tasks, slots};
-    for (int32_t i = 0; i < slots; i++)
-        atomic_init((atomic_int *)(void *)(s.at + (size_t)i * s.slot_bytes), 0);
+    for (int32_t i = 0; i < slots; i++) {
+        char *const slot = s.at + (size_t)i * s.slot_bytes;
+        atomic_init((atomic_int *)(void *)slot, 0);
+        *(int32_t *)(void *)(slot + RNI_SCRATCH_NOTE) = 0;
+    }
     return s;
 }
 
@@ -38,6 +41,12 @@ static inline void *rni_scratch_take(const rni_scratch *s, size_t task)
         if (!atomic_exchange_explicit((atomic_int *)(void *)slot, 1, memory_order_acquire))
             return slot + RNI_SCRATCH_HEAD;
     }
+}
+
+/* 0 until a task that has taken this memory sets it: what it left there serves the next ones as well. */
+static inline int32_t *rni_scratch_note(void *taken)
+{
+    return (int32_t *)(void *)((char *)taken - RNI_SCRATCH_HEAD + RNI_SCRATCH_NOTE);
 }
 
 static inline void rni_scratch_give(void *taken)

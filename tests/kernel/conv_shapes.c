@@ -115,8 +115,17 @@ static rn_conv_params gathered_params(oc_rng *rng)
     }
     p.in_height = oc_range(rng, 1, 9);
     p.in_width = oc_range(rng, 1, 6);
-    oc_settle_conv(&p);
     p.batch = oc_range(rng, 1, 2);
+    if (oc_chance(rng, 20)) { /* nearly as many pixels as are gathered, more than a task takes */
+        for (int axis = 0; axis < 2; axis++) {
+            p.kernel[axis] = 3;
+            p.stride[axis] = p.dilation[axis] = p.padding[axis] = 1;
+        }
+        p.in_height = oc_range(rng, 31, 32);
+        p.in_width = 8;
+        p.batch = 1;
+    }
+    oc_settle_conv(&p);
     return p;
 }
 
@@ -127,7 +136,7 @@ static rn_conv_params narrow_params(oc_rng *rng)
     p.in_channels = oc_range(rng, 1, 4) * 2 - 1;
     p.out_channels = oc_range(rng, 1, 70);
     for (int axis = 0; axis < 2; axis++) {
-        p.kernel[axis] = oc_range(rng, axis ? 5 : 1, 8);
+        p.kernel[axis] = oc_range(rng, axis ? 3 : 1, 8);
         p.stride[axis] = oc_range(rng, 1, 3);
         p.dilation[axis] = axis ? 1 : oc_range(rng, 1, 2);
         p.padding[axis] = oc_range(rng, 0, 6);

@@ -6,6 +6,7 @@
 enum { MAX_PIXELS = 8, MAX_VECTORS = 2, MAX_CHANNELS = 8 };
 #define LIST_1 UP_TO_8
 #define LIST_2 UP_TO_4
+#define WINDOWS_2 UP_TO_4
 #include "cpu/vec/conv_bf16.h"
 
 CONV_KERNELS_BF16(rni_conv_kernels_avx2_bf16, rni_winograd_products_avx2)

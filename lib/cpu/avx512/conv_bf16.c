@@ -6,6 +6,7 @@
 enum { MAX_PIXELS = 16, MAX_VECTORS = 2, MAX_CHANNELS = 16 };
 #define LIST_1 UP_TO_8
 #define LIST_2 UP_TO_6
+#define WINDOWS_2 UP_TO_6
 #include "cpu/vec/conv_bf16.h"
 
 CONV_KERNELS_BF16(rni_conv_kernels_avx512_bf16, rni_winograd_products_avx512)

@@ -211,7 +211,7 @@ enum { FEW_PRODUCTS = 64 };
 RNI_INLINE void prefetch(const int P, const int V, const rni_conv_windows *g, const rni_conv_block *b, int64_t row,
                          int64_t col)
 {
-    if (!g->ahead && !g->stream)
+    if (!g->cached && !g->stream)
         prefetch_below(P, g, b, row, col);
     if (g->stream)
         return;
