@@ -37,4 +37,21 @@ START_TEST(what_is_taken_is_not_taken_again)
 }
 END_TEST
 
-SUPPORT_MAIN("scratch", neighbours_have_the_same_slot, what_is_taken_is_not_taken_again)
+/* What a run has left in a slot is nothing to the next run, and something to its own tasks. */
+START_TEST(notes_last_for_a_run)
+{
+    memset(memory, 0x55, sizeof memory);
+    for (int run = 0; run < 2; run++) {
+        const rni_scratch s = rni_scratch_make(memory, BYTES, SLOTS, TASKS);
+        for (size_t i = 0; i < TASKS; i++) {
+            void *const taken = rni_scratch_take(&s, i);
+            ck_assert_int_eq(*rni_scratch_note(taken), i % (TASKS / SLOTS) != 0);
+            *rni_scratch_note(taken) = 1;
+            memset(taken, 0x55, BYTES);
+            rni_scratch_give(taken);
+        }
+    }
+}
+END_TEST
+
+SUPPORT_MAIN("scratch", neighbours_have_the_same_slot, what_is_taken_is_not_taken_again, notes_last_for_a_run)
