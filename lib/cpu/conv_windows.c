@@ -4,6 +4,8 @@
 
 /* A task should do about so many multiplications: some microseconds. */
 enum { TASK_PRODUCTS = 1 << 19 };
+/* Parts of a pass that are found out once, and not by each task: those of strides up to 2. */
+enum { KNOWN_PARTS = 4 };
 /* Packed weights of more bytes do not stay in a core's cache from image to image. */
 enum { CACHED_WEIGHTS = 1 << 19 };
 
@@ -17,6 +19,7 @@ typedef struct windows_job {
     void *y;
     int64_t x_image, y_image;
     rni_conv_stats stats; /* chunks are [image][cut]; without moments when none are wanted */
+    rni_conv_part parts[KNOWN_PARTS];
 } windows_job;
 
 /* How many row ranges an image is cut into: decided by the shape alone, as sums of statistics depend on it. */
@@ -61,7 +64,7 @@ static void run_windows(void *arg, size_t index)
     const rni_conv_kernels *const k = j->pass.k;
     const rni_conv_slice slice = rni_conv_slice_of(j->pass.outs, k->lanes, k->max_vectors, block);
     for (int64_t i = 0; i < j->pass.parts; i++) {
-        rni_conv_part part = rni_conv_part_of(&j->pass, i);
+        rni_conv_part part = i < KNOWN_PARTS ? j->parts[i] : rni_conv_part_of(&j->pass, i);
         rni_conv_block b = block_of(j, &slice, image, &part);
         part.g.relu = (j->c->flags & RN_OPF_RELU) != 0;
         part.g.cached = i > 0;
@@ -77,6 +80,8 @@ static void run_windows(void *arg, size_t index)
 
 static rn_status run_job(windows_job *j)
 {
+    for (int64_t i = 0; i < rni_conv_min(j->pass.parts, KNOWN_PARTS); i++)
+        j->parts[i] = rni_conv_part_of(&j->pass, i);
     j->cuts = row_cuts(&j->pass);
     j->blocks = j->pass.p->groups * j->pass.blocks;
     j->images_inside = rni_conv_packed_count(&j->pass) * j->pass.k->size > CACHED_WEIGHTS;
