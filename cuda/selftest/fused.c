@@ -6,6 +6,7 @@
 #include "check_ops.h"
 #include "deviceless/networks.h"
 #include "deviceless/paper.h"
+#include "moments.h"
 #include "selftest.h"
 #include <math.h>
 #include <stdio.h>
@@ -59,21 +60,6 @@ static int run(const comparison *m, const oc_case *c, const char *what, oc_resul
     return outcome;
 }
 
-/* The variance of channel k of an image [N,C,H,W]. */
-static double variance_of(const double *y, const rn_value *v, size_t k)
-{
-    const size_t pixels = (size_t)(v->dims[2] * v->dims[3]), channels = (size_t)v->dims[1], images = (size_t)v->dims[0];
-    double sum = 0, squares = 0;
-    for (size_t i = 0; i < images * pixels; i++)
-        sum += y[(i / pixels * channels + k) * pixels + i % pixels];
-    const double mean = sum / (double)(images * pixels);
-    for (size_t i = 0; i < images * pixels; i++) {
-        const double d = y[(i / pixels * channels + k) * pixels + i % pixels] - mean;
-        squares += d * d;
-    }
-    return squares / (double)(images * pixels);
-}
-
 /* The largest of all channels, in proportion. */
 static double worst_variance(const oc_case *c, const oc_result *got)
 {
@@ -81,7 +67,7 @@ static double worst_variance(const oc_case *c, const oc_result *got)
     const double *const y = got->data[out[0]], *const var = got->data[out[2]];
     double worst = 0;
     for (size_t k = 0; k < c->values[out[2]].count; k++) {
-        const double exact = variance_of(y, &c->values[out[0]].v, k);
+        const double exact = st_moments_of(y, &c->values[out[0]].v, k).variance;
         if (exact > 0)
             worst = fmax(worst, fabs(var[k] - exact) / exact);
     }

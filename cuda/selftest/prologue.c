@@ -6,6 +6,7 @@
  */
 #include "check_ops.h"
 #include "deviceless/paper.h"
+#include "moments.h"
 #include "selftest.h"
 #include <math.h>
 #include <stdio.h>
@@ -63,37 +64,13 @@ static int is_fused(const oc_case *c, const oc_result got[WAYS])
                   c->values[activation].count * sizeof(double)) != 0;
 }
 
-/* Of a channel's n outputs as they are stored. */
-typedef struct moments {
-    double n, squares, variance;
-    double slope; /* square root of the sum of (y (y - mean))^2: what relative errors of the outputs come to in n / 2 variances */
-} moments;
-
-static moments moments_of(const double *y, const rn_value *v, size_t k)
-{
-    const size_t pixels = (size_t)(v->dims[2] * v->dims[3]), channels = (size_t)v->dims[1];
-    const size_t n = (size_t)v->dims[0] * pixels;
-    moments m = {.n = (double)n};
-    double sum = 0, slopes = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += y[(i / pixels * channels + k) * pixels + i % pixels];
-    for (size_t i = 0; i < n; i++) {
-        const double value = y[(i / pixels * channels + k) * pixels + i % pixels], d = value - sum / m.n;
-        m.squares += value * value;
-        m.variance += d * d / m.n;
-        slopes += value * d * value * d;
-    }
-    m.slope = sqrt(slopes);
-    return m;
-}
-
 /*
  * How far a variance may be from that of the stored outputs. Sums of n terms in f32, in any order, and of squares, which are
  * rounded before, are off by shares of (n + 1) 2^-24 of their absolute ones, so that what is made of them is by 3 times that
  * of variance + mean^2; the last unit is for its own rounding. An engine may also take its sums before it rounds the outputs
  * to f16: each moves by up to 2^-11 of itself, 2^-11 / sqrt(3) on average, independent of the others; six deviations.
  */
-static double variance_bound(const moments *m)
+static double variance_bound(const st_moments *m)
 {
     return 3 * (m->n + 2) * 0x1p-24 * m->squares / m->n + 6 * 2 / m->n * m->slope * 0x1p-11 / sqrt(3);
 }
@@ -103,7 +80,7 @@ static void judge_variances(const comparison *m, const oc_case *c, const oc_resu
     const uint32_t *const out = c->out[FORWARD_OP];
     const rn_value *const v = &c->values[out[0]].v;
     for (size_t k = 0; k < (size_t)v->dims[1]; k++) {
-        const moments stored = moments_of(got->data[out[0]], v, k);
+        const st_moments stored = st_moments_of(got->data[out[0]], v, k);
         const double variance = got->data[out[2]][k], bound = variance_bound(&stored);
         if (!(fabs(variance - stored.variance) <= bound)) {
             char message[160];

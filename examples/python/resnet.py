@@ -692,7 +692,7 @@ class Device:
     name = property(lambda self: lib.rn_device_name(self.pointer).decode())
     description = property(lambda self: lib.rn_device_description(self.pointer).decode())
     cpu_level = property(lambda self: lib.rn_cpu_level(self.pointer))
-    reads_host_memory = property(lambda self: self.name == "cpu")
+    reads_host_memory = property(lambda self: self.name == "cpu")  # then arrays are used where they lie, else copied
 
     def memory(self):
         """Free and total bytes."""

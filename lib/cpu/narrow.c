@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include <string.h>
 
-/* Narrower kernels gain nothing; more channels waste little. */
+/* Measured from 3 taps on; more channels waste little. */
 enum { LEAST_WIDTH = 3, MOST_CHANNELS = 7 };
 
 int rni_narrow_suits(const rni_conv_kernels *k, const rn_conv_params *p)

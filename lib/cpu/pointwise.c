@@ -233,7 +233,7 @@ static uint64_t stats_bytes(const rni_conv_pass *pass, int64_t batch)
     return (uint64_t)(rni_conv_divide_up(floats, 16) * 16) * sizeof(float);
 }
 
-static uint64_t bytes(const rni_conv_pass *pass, int stats, int made, int64_t batch, int32_t threads)
+static uint64_t workspace_bytes(const rni_conv_pass *pass, int stats, int made, int64_t batch, int32_t threads)
 {
     const size_t slot = slot_bytes(pass, rni_pointwise_pixels(pass->p, batch), made);
     return (stats ? stats_bytes(pass, batch) : 0) + (slot ? (uint64_t)threads * rni_scratch_slot_bytes(slot) : 0);
@@ -243,7 +243,7 @@ uint64_t rni_pointwise_bytes(const rni_conv_kernels *k, const rn_conv_params *p,
                              int64_t batch, int32_t threads)
 {
     const rni_conv_pass pass = rni_conv_pass_of(k, p, backward_data);
-    return bytes(&pass, stats, 0, batch, threads);
+    return workspace_bytes(&pass, stats, 0, batch, threads);
 }
 
 /* Threads that make x. */
@@ -255,7 +255,7 @@ static int32_t makers(int32_t threads)
 uint64_t rni_pointwise_made_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int stats, int64_t batch, int32_t threads)
 {
     const rni_conv_pass pass = rni_conv_pass_of(k, p, 0);
-    return bytes(&pass, stats, 1, batch, makers(threads));
+    return workspace_bytes(&pass, stats, 1, batch, makers(threads));
 }
 
 static void describe(pointwise_job *j)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """check_python.py MODULE [LIBRARY]: arrays go to a GPU and come back through the ctypes module of examples/python.
 
-The same training is done on the CPU and on cuda:0 (the simulator's or, where the installed module has found one, a GPU), by own loops, by whole
-steps and in bf16; results must agree. LIBRARY is what RESNET_LIBRARY would name.
+The same training is done on the CPU and on cuda:0, by own loops, by whole steps and in bf16; results must agree. MODULE is the
+simulator's or the real one, and not loaded where the library has found a GPU by itself. LIBRARY: what RESNET_LIBRARY would name.
 """
 import os
 import sys
@@ -62,15 +62,13 @@ def given_tensors(ctx, device):
         plan.forward(X, large[1:5])
         try:
             plan.forward(X, np.zeros((5, 4), np.float32).T)
-            sys.exit("an array in another order was filled")
-        except ValueError as error:
-            return [own.read(), large, str(error)[:5]]
+        except ValueError:
+            return [own.read(), large]
+        sys.exit("FAILED: an array in another order was filled")
 
 
 def differ(name, first, second, tolerance):
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
-        if isinstance(a, str):
-            continue
         largest = np.max(np.abs(np.asarray(a, np.float64) - b)) / max(np.max(np.abs(a)), 1e-3)
         if not largest <= tolerance:
             print(f"FAILED: {name}: result {i} is off by {largest:.2g} of the CPU's, {tolerance} allowed")
