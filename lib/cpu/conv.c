@@ -77,7 +77,7 @@ static way filter_way(const rni_conv_kernels *k, const rn_conv_params *p)
 {
     if (!k)
         return PLAIN;
-    if (rni_winograd_suits_filter(p))
+    if (rni_winograd_suits_filter(k, p))
         return WINOGRAD;
     return rni_bands_suit(k, p) ? BANDS : DIRECT;
 }
@@ -91,7 +91,7 @@ static uint64_t packed_bytes(const rni_conv_kernels *k, const rn_op *op, int32_t
         return (uint64_t)(p->out_channels * (p->in_channels / p->groups) * p->kernel[0] * p->kernel[1]) *
                rn_dtype_size(dtype);
     case WINOGRAD:
-        return (uint64_t)rni_winograd_packed_floats(k, p, back) * sizeof(float);
+        return rni_winograd_packed_bytes(k, p, back);
     case NARROW:
         return rni_narrow_packed_bytes(k, p);
     default: {

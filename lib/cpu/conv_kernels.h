@@ -97,7 +97,6 @@ typedef struct rni_conv_moments {
 typedef struct rni_conv_kernels {
     int32_t size;           /* bytes of an element */
     int32_t step;           /* channels whose weights lie together: 1, or 2 for bf16 */
-    int32_t has_dots;       /* the processor has dot products of bf16 */
     int32_t lanes;
     int32_t max_vectors;    /* of a block */
     int32_t triple_vectors; /* the three-tap kernel is better for blocks of up to so many */
@@ -112,8 +111,8 @@ typedef struct rni_conv_kernels {
                     const rni_conv_moments *out);
     /* bf16: rows of `width` weights in f32, `stride` apart, one for each channel, to pairs. */
     void (*pairs)(const float *rows, int64_t stride, int64_t channels, int64_t width, void *packed);
-    rni_winograd_images images;
-    const rni_winograd_products *products;
+    rni_winograd_form winograd;            /* of floats */
+    const rni_winograd_form *winograd_dots; /* of bf16; NULL where there are no dot products */
 } rni_conv_kernels;
 
 extern const rni_conv_kernels rni_conv_kernels_avx2, rni_conv_kernels_avx512;

@@ -12,6 +12,9 @@
 /* Tiles in a group, input channels in a part (a part has one block of output channels), tasks there should be to share. */
 enum { GROUP_TILES = 32, PART_CHANNELS = 64, LEAST_TASKS = 16 };
 
+/* Of the form of floats. */
+enum { PLANES = RNI_WINOGRAD_PLANES(4) };
+
 typedef struct filter_pass {
     rni_winograd_pass pass; /* of the groups; over x, with the outputs of the convolution */
     int64_t parts, part;    /* of input channels: how many, and channels in one */
@@ -27,7 +30,7 @@ typedef struct winograd_filter_job {
 
 static filter_pass filter_pass_of(const rni_conv_kernels *k, const rn_conv_params *p)
 {
-    filter_pass f = {.pass = rni_winograd_pass_of(k, p, 0)};
+    filter_pass f = {.pass = rni_winograd_pass_of(k, &k->winograd, p, 0)};
     rni_winograd_cut(&f.pass, GROUP_TILES, p->batch ? p->batch : GROUP_TILES);
     f.parts = rni_conv_divide_up(p->in_channels, PART_CHANNELS);
     f.part = rni_winograd_padded(rni_conv_divide_up(p->in_channels, f.parts), k->lanes);
@@ -44,22 +47,22 @@ static int64_t chunk_count(const filter_pass *f, int64_t batch)
 
 static int64_t x_plane(const filter_pass *f)
 {
-    return f->pass.span_tiles * f->part + RNI_WINOGRAD_GAP;
+    return rni_winograd_plane(f->pass.span_tiles * f->part, sizeof(float));
 }
 
 static int64_t dy_plane(const filter_pass *f)
 {
-    return f->pass.span_tiles * f->width + RNI_WINOGRAD_GAP;
+    return rni_winograd_plane(f->pass.span_tiles * f->width, sizeof(float));
 }
 
 static int64_t sum_plane(const filter_pass *f)
 {
-    return f->part * f->width + RNI_WINOGRAD_GAP;
+    return rni_winograd_plane(f->part * f->width, sizeof(float));
 }
 
 static uint64_t slot_bytes(const filter_pass *f)
 {
-    return (uint64_t)(RNI_WINOGRAD_PLANES * (x_plane(f) + dy_plane(f) + sum_plane(f))) * sizeof(float);
+    return (uint64_t)(PLANES * (x_plane(f) + dy_plane(f) + sum_plane(f))) * sizeof(float);
 }
 
 static rni_filter_job copies_of(const rni_conv_kernels *k, const rn_conv_params *p, const filter_pass *f, int64_t batch)
@@ -88,8 +91,8 @@ static task_memory lay_out(const filter_pass *f, float *memory, int64_t width)
 {
     task_memory m;
     m.x = (rni_winograd_planes){memory, x_plane(f), f->part};
-    m.dy = (rni_winograd_planes){m.x.at + RNI_WINOGRAD_PLANES * m.x.plane, dy_plane(f), width};
-    m.sum = (rni_winograd_planes){m.dy.at + RNI_WINOGRAD_PLANES * m.dy.plane, sum_plane(f), width};
+    m.dy = (rni_winograd_planes){(float *)m.x.at + PLANES * m.x.plane, dy_plane(f), width};
+    m.sum = (rni_winograd_planes){(float *)m.dy.at + PLANES * m.dy.plane, sum_plane(f), width};
     return m;
 }
 
@@ -102,21 +105,22 @@ typedef struct filter_part {
 /* What the next group reads, when it lies in one piece. */
 static rni_winograd_ahead ahead_of(const winograd_filter_job *j, const filter_part *part, int64_t group)
 {
-    const rni_winograd *const g = &j->f.pass.g;
+    const rni_winograd_pass *const pass = &j->f.pass;
+    const rni_winograd *const g = &pass->g;
     const rni_conv *const c = j->add.c;
-    const rni_winograd_span s = rni_winograd_span_of(&j->f.pass, c->batch, group);
+    const rni_winograd_span s = rni_winograd_span_of(pass, c->batch, group);
     const int64_t size = j->add.k->size;
     rni_winograd_ahead ahead = {.a_lines = 0};
     int64_t first, last;
-    rni_winograd_reads(g, &s, &first, &last);
+    rni_winograd_reads(pass, &s, &first, &last);
     if (part->count == g->channels || part->first == 0) {
         ahead.a = rni_at_const(c->x, (size_t)first, (size_t)size);
-        ahead.a_lines = rni_winograd_lines(last - first, size);
+        ahead.a_lines = rni_winograd_lines(pass->form, last - first, size);
     }
     if (part->slice.first == 0) {
-        const int64_t row = s.image * g->out_height + s.row * RNI_WINOGRAD_TILE;
+        const int64_t row = s.image * g->out_height + s.row * pass->form->tile;
         ahead.b = rni_at_const(c->dy, (size_t)(row * g->out_width * g->outs), (size_t)size);
-        ahead.b_lines = rni_winograd_lines(rni_winograd_pixels(g, &s) * g->outs, size);
+        ahead.b_lines = rni_winograd_lines(pass->form, rni_winograd_pixels(pass, &s) * g->outs, size);
     }
     return ahead;
 }
@@ -130,10 +134,10 @@ static void add_groups(const winograd_filter_job *j, const filter_part *part, co
     const int64_t outs = (part->slice.vectors - 1) * lanes + part->slice.tail;
     for (int64_t group = j->groups * part->chunk / j->add.chunks; group < last; group++) {
         const rni_winograd_span s = rni_winograd_span_of(pass, c->batch, group);
-        k->images.input(&pass->g, &s, rni_at_const(c->x, (size_t)part->first, (size_t)k->size), part->count, &m->x);
-        k->images.gradient(&pass->g, &s, rni_at_const(c->dy, (size_t)part->slice.first, (size_t)k->size), outs, &m->dy);
+        k->winograd.input(&pass->g, &s, rni_at_const(c->x, (size_t)part->first, (size_t)k->size), part->count, &m->x);
+        k->winograd.gradient(&pass->g, &s, rni_at_const(c->dy, (size_t)part->slice.first, (size_t)k->size), outs, &m->dy);
         const rni_winograd_ahead none = {.a_lines = 0}, ahead = group + 1 < last ? ahead_of(j, part, group + 1) : none;
-        k->products->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum,
+        k->winograd.products->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum,
                   &ahead);
     }
 }
@@ -145,7 +149,7 @@ static void write_taps(const winograd_filter_job *j, const filter_part *part, co
     float *const copy = j->add.sums + part->chunk * j->add.copy + part->slice.lane * rni_filter_weights(&j->add);
     for (int64_t i = 0; i < part->count; i++)
         for (int64_t v = 0; v < width; v += j->add.k->lanes)
-            j->add.k->products->taps(m->sum.at + i * width + v, m->sum.plane, copy + (part->first + i) * width + v,
+            j->add.k->winograd.products->taps((const float *)m->sum.at + i * width + v, m->sum.plane, copy + (part->first + i) * width + v,
                                     channels * width);
 }
 
@@ -158,7 +162,7 @@ static void run_part(void *arg, size_t index)
     part.count = rni_conv_min(j->f.part, j->add.g.channels - part.first);
     float *const memory = rni_scratch_take(&j->scratch, index);
     const task_memory m = lay_out(&j->f, memory, part.slice.vectors * j->add.k->lanes);
-    memset(m.sum.at, 0, (size_t)(RNI_WINOGRAD_PLANES * m.sum.plane) * sizeof *m.sum.at);
+    memset(m.sum.at, 0, (size_t)(PLANES * m.sum.plane) * sizeof(float));
     add_groups(j, &part, &m);
     write_taps(j, &part, &m);
     rni_scratch_give(memory);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Winograd's minimal filtering for 3x3 convolutions of stride 1 (Lavin and Gray, Fast Algorithms for Convolutional
- * Neural Networks, 2015): a tile of 4x4 outputs comes from 6x6 inputs by 36 products per pair of channels instead of
- * 144. The points are 0, 2/3, -2/3, 3/2, -3/2 and infinity, which round better than the usual 0, 1, -1, 2, -2.
+ * Neural Networks, 2015), in two forms:
+ * - of floats: a tile of 4x4 outputs comes from 6x6 inputs by 36 products per pair of channels instead of 144. The points are
+ *   0, 2/3, -2/3, 3/2, -3/2 and infinity, which round better than the usual 0, 1, -1, 2, -2;
+ * - of bf16, for processors with its dot products: 2x2 outputs from 4x4 inputs by 16 products instead of 36, with the points
+ *   0, 1, -1 and infinity. Larger tiles would lose more to the rounding of what is transformed than bf16 can bear.
  *
- * A span of tiles is worked on at once. What its transforms give lies as [36 planes][tile][channel], so that each plane
- * is a matrix product of its own. Images are of any element type, what is transformed of floats; distances are in elements.
+ * A span of tiles is worked on at once. What its transforms give lies as [plane][tile][channel], so that each plane is a
+ * matrix product of its own. Images are of any element type; distances are in elements.
  */
 #ifndef RNI_CPU_WINOGRAD_KERNELS_H
 #define RNI_CPU_WINOGRAD_KERNELS_H
@@ -13,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RNI_WINOGRAD_TILE = 4, RNI_WINOGRAD_PLANES = 36 };
+/* Outputs of a tile and inputs, per axis, and how many of the latter there are. */
+#define RNI_WINOGRAD_REACH(tile) ((tile) + 2)
+#define RNI_WINOGRAD_PLANES(tile) (RNI_WINOGRAD_REACH(tile) * RNI_WINOGRAD_REACH(tile))
 
 /* Images [image][row][column][channel] and how tiles cover the outputs. */
 typedef struct rni_winograd {
@@ -28,9 +33,9 @@ typedef struct rni_winograd_span {
     int64_t image, images, row, rows;
 } rni_winograd_span;
 
-/* Transformed values: planes lie `plane` apart, tiles `tile`. */
+/* Transformed values, or products of them, which are floats: planes lie `plane` apart, tiles `tile`. */
 typedef struct rni_winograd_planes {
-    float *at;
+    void *at;
     int64_t plane, tile;
 } rni_winograd_planes;
 
@@ -49,35 +54,39 @@ typedef struct rni_winograd_ahead {
     int64_t a_lines, b_lines;
 } rni_winograd_ahead;
 
-/* From and to images. */
-typedef struct rni_winograd_images {
-    /* Of `count` channels of the images, from x's on; the last vector of a tile is filled up with zeros. */
-    void (*input)(const rni_winograd *g, const rni_winograd_span *s, const void *x, int64_t count,
-                  const rni_winograd_planes *v);
-    /* Of dy's 4x4 tiles as filters of x, for the filter's gradient; `count` channels likewise. */
-    void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const void *dy, int64_t count,
-                     const rni_winograd_planes *v);
-    void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
-                   const rni_winograd_block *b);
-} rni_winograd_images;
-
-/* Of floats. */
+/* Products of what is transformed, the same for all types of images. */
 typedef struct rni_winograd_products {
-    /* Of nine taps of lanes, `tap` apart; planes of the result lie `plane` apart. */
-    void (*weights)(const float *taps, int64_t tap, float *u, int64_t plane);
+    /* Of nine taps of lanes, `tap` apart, of one channel or of two neighbours (the second may be NULL): a vector of each plane. */
+    void (*weights)(const float *taps, const float *second, int64_t tap, void *u, int64_t plane);
     /*
-     * m[p][t] = v[p][t] u[p] for all planes: u[p] is [channel][vectors of lanes], m [t][vectors of lanes]. ahead->a is to
-     * be read, ahead->b to be written.
+     * m[p][t] = v[p][t] u[p] for all planes: u[p] is [channel][vectors of lanes], or of pairs of channels, m
+     * [t][vectors of lanes]. ahead->a is to be read, ahead->b to be written.
      */
-    void (*product)(const rni_winograd_planes *v, const float *u, int64_t u_plane, int64_t channels, int64_t tiles,
+    void (*product)(const rni_winograd_planes *v, const void *u, int64_t u_plane, int64_t channels, int64_t tiles,
                     int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead);
-    /* sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [36 planes][tile: channel i][vectors of lanes]. Both
+    /* Of floats: sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [plane][tile: channel i][vectors of lanes]. Both
      * of `ahead` are to be read. */
     void (*filter)(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
                    int32_t vectors, const rni_winograd_planes *sum, const rni_winograd_ahead *ahead);
     /* The nine taps of one vector of sums, `tap` apart. */
     void (*taps)(const float *sum, int64_t plane, float *taps, int64_t tap);
 } rni_winograd_products;
+
+typedef struct rni_winograd_form {
+    int32_t tile; /* outputs per axis */
+    int32_t size; /* bytes of a transformed input or weight */
+    int32_t step; /* channels whose weights lie together */
+    int32_t reserved;
+    /* Of `count` channels of the images, from x's on; the last vector of a tile is filled up with zeros. */
+    void (*input)(const rni_winograd *g, const rni_winograd_span *s, const void *x, int64_t count,
+                  const rni_winograd_planes *v);
+    /* Of floats: dy's tiles as filters of x, for the filter's gradient; `count` channels likewise. */
+    void (*gradient)(const rni_winograd *g, const rni_winograd_span *s, const void *dy, int64_t count,
+                     const rni_winograd_planes *v);
+    void (*output)(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
+                   const rni_winograd_block *b);
+    const rni_winograd_products *products;
+} rni_winograd_form;
 
 extern const rni_winograd_products rni_winograd_products_avx2, rni_winograd_products_avx512;
 

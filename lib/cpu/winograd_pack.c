@@ -10,53 +10,59 @@ enum { PACK_CHANNELS = 16 };
 /* Transformed weights of so many floats are kept. */
 enum { MOST_WEIGHTS = 1 << 20 };
 
-int rni_winograd_keeps_taps(const rn_conv_params *p)
+int rni_winograd_keeps_taps(const rni_winograd_form *form, const rn_conv_params *p)
 {
-    return RNI_WINOGRAD_PLANES * p->in_channels * p->out_channels > MOST_WEIGHTS;
+    return form->step == 1 && RNI_WINOGRAD_PLANES(form->tile) * p->in_channels * p->out_channels > MOST_WEIGHTS;
 }
 
-int64_t rni_winograd_weight_plane(int64_t channels, int64_t width)
+int64_t rni_winograd_weight_plane(const rni_winograd_form *form, int64_t channels, int64_t width)
 {
-    return channels * width + RNI_WINOGRAD_GAP;
+    return rni_winograd_plane(rni_winograd_padded(channels, form->step) * width, form->size);
 }
 
-/* Floats before a block that has `lane` lanes before it. */
-static int64_t block_offset(const rn_conv_params *p, int64_t lane, int64_t block, int64_t channels)
+/* Elements before a block that has `lane` lanes before it. */
+static int64_t block_offset(const rni_winograd_form *form, const rn_conv_params *p, int64_t lane, int64_t block,
+                            int64_t channels)
 {
-    return rni_winograd_keeps_taps(p) ? lane * 9 * channels
-                                      : RNI_WINOGRAD_PLANES * (lane * channels + block * RNI_WINOGRAD_GAP);
+    if (rni_winograd_keeps_taps(form, p))
+        return lane * 9 * channels;
+    const int64_t gaps = block * (RNI_WINOGRAD_GAP / form->size);
+    return RNI_WINOGRAD_PLANES(form->tile) * (lane * rni_winograd_padded(channels, form->step) + gaps);
 }
 
-const float *rni_winograd_block_of(const rn_conv_params *p, const float *packed, const rni_conv_slice *slice,
-                                   int64_t block, int64_t channels)
+const void *rni_winograd_block_of(const rni_winograd_form *form, const rn_conv_params *p, const void *packed,
+                                  const rni_conv_slice *slice, int64_t block, int64_t channels)
 {
-    return packed + block_offset(p, slice->lane, block, channels);
+    const int64_t elements = block_offset(form, p, slice->lane, block, channels);
+    return rni_at_const(packed, (size_t)elements, (size_t)form->size);
 }
 
-int64_t rni_winograd_packed_floats(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data)
+uint64_t rni_winograd_packed_bytes(const rni_conv_kernels *k, const rn_conv_params *p, int backward_data)
 {
+    const rni_winograd_form *const form = rni_winograd_form_of(k, p);
     const int64_t channels = backward_data ? p->out_channels : p->in_channels;
     const int64_t outs = backward_data ? p->in_channels : p->out_channels;
-    const int64_t vectors = rni_conv_divide_up(outs, k->lanes);
-    return block_offset(p, vectors * k->lanes, rni_conv_divide_up(vectors, k->max_vectors), channels);
+    const int64_t vectors = rni_conv_divide_up(outs, k->lanes), blocks = rni_conv_divide_up(vectors, k->max_vectors);
+    return (uint64_t)(block_offset(form, p, vectors * k->lanes, blocks, channels) * form->size);
 }
 
 void rni_winograd_transform(const rni_conv_kernels *k, const float *taps, int64_t channels, int32_t vectors,
                             int backward_data, float *u)
 {
     const int64_t lanes = k->lanes, width = vectors * lanes, tap = backward_data ? -lanes : lanes;
+    const int64_t plane = rni_winograd_weight_plane(&k->winograd, channels, width);
     for (int64_t v = 0; v < width; v += lanes)
         for (int64_t c = 0; c < channels; c++, taps += 9 * lanes)
-            k->products->weights(taps + (backward_data ? 8 * lanes : 0), tap, u + c * width + v,
-                                rni_winograd_weight_plane(channels, width));
+            k->winograd.products->weights(taps + (backward_data ? 8 * lanes : 0), NULL, tap, u + c * width + v, plane);
 }
 
 typedef struct packing {
     const rn_conv_params *p;
     const rni_conv_kernels *k;
+    const rni_winograd_form *form;
     const rni_typed_kernels *typed;
     const float *w, *scale;
-    float *packed;
+    void *packed;
     int64_t channels, outs, pieces;
     int backward_data;
 } packing;
@@ -91,16 +97,19 @@ static void transpose_taps(const packing *j, int64_t c, int64_t channels, int64_
     (j->backward_data ? transpose_backward : transpose_forward)(j, c, channels, first, count, taps);
 }
 
-/* One vector of output channels; u is that of channel c. */
-static void pack_vector(const packing *j, int64_t c, int64_t channels, int64_t first, int64_t count, float *u,
+/* One vector of output channels, transformed; u is that of channel c. */
+static void pack_vector(const packing *j, int64_t c, int64_t channels, int64_t first, int64_t count, void *u,
                         int64_t width)
 {
     float taps[PACK_CHANNELS * 9 * RNI_CONV_MAX_LANES];
-    const int64_t lanes = j->k->lanes, tap = j->backward_data ? -lanes : lanes;
+    const int64_t lanes = j->k->lanes, tap = j->backward_data ? -lanes : lanes, all = 9 * lanes;
+    const int64_t plane = rni_winograd_weight_plane(j->form, j->channels, width);
     transpose_taps(j, c, channels, first, count, taps);
-    for (int64_t i = 0; i < channels; i++)
-        j->k->products->weights(taps + i * 9 * lanes + (j->backward_data ? 8 * lanes : 0), tap, u + i * width,
-                               rni_winograd_weight_plane(j->channels, width));
+    for (int64_t i = 0; i < channels; i += j->form->step) {
+        const float *const from = taps + i * all + (j->backward_data ? 8 * lanes : 0);
+        j->form->products->weights(from, j->form->step > 1 && i + 1 < channels ? from + all : NULL, tap,
+                                   rni_at(u, (size_t)(i * width), (size_t)j->form->size), plane);
+    }
 }
 
 static void pack_piece(void *arg, size_t index)
@@ -109,21 +118,23 @@ static void pack_piece(void *arg, size_t index)
     const int64_t lanes = j->k->lanes, block = (int64_t)index / j->pieces, c = (int64_t)index % j->pieces * PACK_CHANNELS;
     const int64_t channels = rni_conv_min(PACK_CHANNELS, j->channels - c);
     const rni_conv_slice slice = rni_conv_slice_of(j->outs, j->k->lanes, j->k->max_vectors, block);
-    float *const u = j->packed + block_offset(j->p, slice.lane, block, j->channels);
+    const int64_t offset = block_offset(j->form, j->p, slice.lane, block, j->channels), width = slice.vectors * lanes;
     for (int64_t v = 0; v < slice.vectors; v++) {
         const int64_t first = slice.first + v * lanes, count = v == slice.vectors - 1 ? slice.tail : lanes;
-        if (rni_winograd_keeps_taps(j->p))
-            transpose_taps(j, c, channels, first, count, u + (v * j->channels + c) * 9 * lanes);
+        if (rni_winograd_keeps_taps(j->form, j->p))
+            transpose_taps(j, c, channels, first, count, (float *)j->packed + offset + (v * j->channels + c) * 9 * lanes);
         else
-            pack_vector(j, c, channels, first, count, u + c * slice.vectors * lanes + v * lanes, slice.vectors * lanes);
+            pack_vector(j, c, channels, first, count,
+                        rni_at(j->packed, (size_t)(offset + c * width + v * lanes * j->form->step), (size_t)j->form->size),
+                        width);
     }
 }
 
 rn_status rni_winograd_pack(const rni_cpu_call *call, const rni_conv_kernels *k, int backward_data, const float *w,
-                            const float *scale, float *packed)
+                            const float *scale, void *packed)
 {
     const rn_conv_params *const p = call->op->params;
-    packing j = {p, k, &call->kernels->f32, w, scale, packed, .backward_data = backward_data};
+    packing j = {p, k, rni_winograd_form_of(k, p), &call->kernels->f32, w, scale, packed, .backward_data = backward_data};
     j.channels = backward_data ? p->out_channels : p->in_channels;
     j.outs = backward_data ? p->in_channels : p->out_channels;
     j.pieces = rni_conv_divide_up(j.channels, PACK_CHANNELS);

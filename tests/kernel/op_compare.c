@@ -47,7 +47,8 @@ static double tolerance(const oc_case *c, const element *e, rn_dtype compute)
     const rounding half = rounding_of(compute), last = rounding_of(dtype);
     const double eps = single ? (double)FLT_EPSILON : DBL_EPSILON;
     const double sums = c->factor * sqrt(c->terms) * eps * e->scale + (single ? (double)FLT_MIN : DBL_MIN);
-    const double again = c->rounds_again * (half.relative * e->scale + half.absolute);
+    const double inside = compute == RN_BF16 ? c->rounds_inside * half.relative * e->scale / sqrt(c->terms) : 0;
+    const double again = c->rounds_again * (half.relative * e->scale + half.absolute) + inside;
     const double term = c->rounds_term ? last.relative * (term_of(e, dtype) + sums) + last.absolute : 0;
     return (sums + again + term) * (1 + last.relative) + last.relative * fabs(e->expected) + last.absolute;
 }

@@ -37,5 +37,5 @@ const rni_winograd_products rni_winograd_products_avx2 = {winograd_weights, wino
                                                           winograd_taps};
 
 const rni_conv_kernels rni_conv_kernels_avx2 = {
-    sizeof(elem), STEP, 0, LANES, 2, 1, 2, windows, filter, product, copy_rows, moments, NULL,
-    {winograd_input, winograd_gradient, winograd_output}, &rni_winograd_products_avx2};
+    sizeof(elem), STEP, LANES, 2, 1, 2, windows, filter, product, copy_rows, moments, NULL,
+    {4, sizeof(float), 1, 0, winograd_input, winograd_gradient, winograd_output, &rni_winograd_products_avx2}, NULL};

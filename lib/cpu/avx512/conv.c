@@ -38,5 +38,5 @@ const rni_winograd_products rni_winograd_products_avx512 = {winograd_weights, wi
                                                           winograd_taps};
 
 const rni_conv_kernels rni_conv_kernels_avx512 = {
-    sizeof(elem), STEP, 0, LANES, 2, 2, 1, windows, filter, product, copy_rows, moments, NULL,
-    {winograd_input, winograd_gradient, winograd_output}, &rni_winograd_products_avx512};
+    sizeof(elem), STEP, LANES, 2, 2, 1, windows, filter, product, copy_rows, moments, NULL,
+    {4, sizeof(float), 1, 0, winograd_input, winograd_gradient, winograd_output, &rni_winograd_products_avx512}, NULL};

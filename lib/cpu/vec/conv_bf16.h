@@ -42,12 +42,13 @@ static void pack_pairs(const float *rows, int64_t stride, int64_t channels, int6
 }
 
 #if defined(__AVX512BF16__)
-enum { HAS_DOTS = 1 };
+#include "cpu/vec/winograd_dots.h"
+#define WINOGRAD_DOTS &dots_form
 #else
-enum { HAS_DOTS = 0 };
+#define WINOGRAD_DOTS NULL
 #endif
 
 #define CONV_KERNELS_BF16(NAME, PRODUCTS)                                                                       \
     const rni_conv_kernels NAME = {                                                                             \
-        sizeof(elem), STEP, HAS_DOTS, LANES, 2, 0, 0, windows, filter, product, copy_rows, moments, pack_pairs,               \
-        {winograd_input, winograd_gradient, winograd_output}, &PRODUCTS};
+        sizeof(elem), STEP, LANES, 2, 0, 0, windows, filter, product, copy_rows, moments, pack_pairs,               \
+        {4, sizeof(float), 1, 0, winograd_input, winograd_gradient, winograd_output, &PRODUCTS}, WINOGRAD_DOTS};

@@ -117,6 +117,17 @@ RNI_INLINE pairs p_join(half low, half high)
 {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
 }
+#if defined(__AVX512BF16__)
+/* The lower and the upper halves, and back. */
+RNI_INLINE vec p_low(pairs p) { return _mm512_castsi512_ps(_mm512_slli_epi32(p, 16)); }
+RNI_INLINE vec p_high(pairs p) { return _mm512_castsi512_ps(_mm512_and_si512(p, _mm512_set1_epi32((int)0xffff0000))); }
+RNI_INLINE pairs p_narrow(vec low, vec high)
+{
+    const uint16_t order[32] = {0,  16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                8,  24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return _mm512_permutexvar_epi16(_mm512_loadu_si512(order), (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+#endif
 /* c + the dot products of the pairs. */
 RNI_INLINE vec p_dot(pairs a, pairs b, vec c)
 {

@@ -1,19 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Winograd's transforms between images and planes for one level; see winograd_kernels.h. With a = 2/3, b = 3/2 (so that a b = 1) and
- * s = a^2 + b^2, one axis of the input is transformed by
+ * Winograd's transforms between images and planes for one level; see winograd_kernels.h. T is the form's tile, N = T + 2.
+ * With a = 2/3, b = 3/2 (so that a b = 1) and s = a^2 + b^2, one axis of the input is transformed by
  *      1  0   -s   0  1  0
  *      0 -b -b^2   a  1  0
  *      0  b -b^2  -a  1  0
  *      0 -a -a^2   b  1  0
  *      0  a -a^2  -b  1  0
  *      0  1    0  -s  0  1
- * and one axis of the products by the powers 0 to 3 of the points, the last of which also takes that of infinity.
+ * or, where T is 2, by
+ *      1  0 -1  0
+ *      0  1  1  0
+ *      0 -1  1  0
+ *      0 -1  0  1
+ * and one axis of the products by the powers 0 to T - 1 of the points, the last of which also takes that of infinity.
  */
+#ifndef RNI_CPU_VEC_WINOGRAD_IMAGES_H
+#define RNI_CPU_VEC_WINOGRAD_IMAGES_H
+
 #include "cpu/vec/elem.h"
 #include "cpu/vec/winograd_points.h"
 
-RNI_INLINE void input_axis(const vec d[6], vec r[6])
+RNI_INLINE void input_axis_of_four(const vec *d, vec *r)
+{
+    r[0] = v_sub(d[0], d[2]);
+    r[1] = v_add(d[1], d[2]);
+    r[2] = v_sub(d[2], d[1]);
+    r[3] = v_sub(d[3], d[1]);
+}
+
+RNI_INLINE void input_axis_of_six(const vec *d, vec *r)
 {
     const vec a = v_set(POINT_A), b = v_set(POINT_B), a2 = v_set(POINT_A2), b2 = v_set(POINT_B2), s = v_set(POINT_S);
     const vec even_a = v_fnma(b2, d[2], d[4]), odd_a = v_fnma(b2, d[1], d[3]);
@@ -24,6 +40,14 @@ RNI_INLINE void input_axis(const vec d[6], vec r[6])
     r[3] = v_fma(b, odd_b, even_b);
     r[4] = v_fnma(b, odd_b, even_b);
     r[5] = v_add(v_fnma(s, d[3], d[5]), d[1]);
+}
+
+RNI_INLINE void input_axis(const int T, const vec *d, vec *r)
+{
+    if (T == 2)
+        input_axis_of_four(d, r);
+    else
+        input_axis_of_six(d, r);
 }
 
 /* Four values of a gradient, seen as a filter: its polynomial at the points, without the points' factors. */
@@ -40,7 +64,13 @@ RNI_INLINE void gradient_axis(const vec d[4], vec r[6])
     r[5] = d[3];
 }
 
-RNI_INLINE void output_axis(const vec m[6], vec y[4])
+RNI_INLINE void output_axis_of_four(const vec *m, vec *y)
+{
+    y[0] = v_add(m[0], v_add(m[1], m[2]));
+    y[1] = v_add(m[3], v_sub(m[1], m[2]));
+}
+
+RNI_INLINE void output_axis_of_six(const vec *m, vec *y)
 {
     const vec even_a = v_add(m[1], m[2]), odd_a = v_sub(m[1], m[2]);
     const vec even_b = v_add(m[3], m[4]), odd_b = v_sub(m[3], m[4]);
@@ -48,6 +78,14 @@ RNI_INLINE void output_axis(const vec m[6], vec y[4])
     y[1] = v_fma(v_set(POINT_A), odd_a, v_mul(v_set(POINT_B), odd_b));
     y[2] = v_fma(v_set(POINT_A2), even_a, v_mul(v_set(POINT_B2), even_b));
     y[3] = v_fma(v_set(POINT_A * POINT_A2), odd_a, v_fma(v_set(POINT_B * POINT_B2), odd_b, m[5]));
+}
+
+RNI_INLINE void output_axis(const int T, const vec *m, vec *y)
+{
+    if (T == 2)
+        output_axis_of_four(m, y);
+    else
+        output_axis_of_six(m, y);
 }
 
 /* Which of a tile's rows and columns lie inside the image. */
@@ -77,68 +115,85 @@ RNI_INLINE void load_rows(vec *d, const int N, const elem *x, int64_t row, const
         d[i] = whole ? e_load_m(x + i * row, m) : i >= in->row0 && i < in->row1 ? e_load_m(x + i * row, m) : v_zero();
 }
 
-RNI_INLINE void input_tile(const elem *x, int64_t pixel, int64_t row, const inside *in, const int whole, const int full,
-                           mask m, float *v, int64_t plane)
+/* What is transformed is of floats, or of bf16 where T is 2. */
+RNI_INLINE void keep(const int T, void *v, int64_t at, vec r)
 {
+    if (T == 2)
+        h_store((uint16_t *)v + at, v_narrow(r));
+    else
+        v_store((float *)v + at, r);
+}
+
+RNI_INLINE void input_tile(const int T, const elem *x, int64_t pixel, int64_t row, const inside *in, const int whole,
+                           const int full, mask m, void *v, int64_t at, int64_t plane)
+{
+    const int N = T + 2;
     vec t[6][6];
-    UNROLL for (int j = 0; j < 6; j++) {
+    UNROLL for (int j = 0; j < N; j++) {
         vec d[6], r[6];
         if (!whole && (j < in->col0 || j >= in->col1)) {
-            UNROLL for (int i = 0; i < 6; i++)
+            UNROLL for (int i = 0; i < N; i++)
                 t[i][j] = v_zero();
             continue;
         }
         if (full && whole)
-            UNROLL for (int i = 0; i < 6; i++)
+            UNROLL for (int i = 0; i < N; i++)
                 d[i] = e_load(x + i * row + j * pixel);
         else
-            load_rows(d, 6, x + j * pixel, row, in, whole, m);
-        input_axis(d, r);
-        UNROLL for (int i = 0; i < 6; i++)
+            load_rows(d, N, x + j * pixel, row, in, whole, m);
+        input_axis(T, d, r);
+        UNROLL for (int i = 0; i < N; i++)
             t[i][j] = r[i];
     }
-    UNROLL for (int i = 0; i < 6; i++) {
+    UNROLL for (int i = 0; i < N; i++) {
         vec r[6];
-        input_axis(t[i], r);
-        UNROLL for (int j = 0; j < 6; j++)
-            v_store(v + (i * 6 + j) * plane, r[j]);
+        input_axis(T, t[i], r);
+        UNROLL for (int j = 0; j < N; j++)
+            keep(T, v, at + (i * N + j) * plane, r[j]);
     }
 }
 
-static void input_inner(const elem *x, int64_t pixel, int64_t row, int64_t channels, float *v, int64_t plane)
+RNI_INLINE void input_inner(const int T, const elem *x, int64_t pixel, int64_t row, int64_t channels, void *v, int64_t at,
+                            int64_t plane)
 {
     int64_t c = 0;
     for (; c + LANES <= channels; c += LANES)
-        input_tile(x + c, pixel, row, NULL, 1, 1, v_first(LANES), v + c, plane);
+        input_tile(T, x + c, pixel, row, NULL, 1, 1, v_first(LANES), v, at + c, plane);
     if (c < channels)
-        input_tile(x + c, pixel, row, NULL, 1, 0, v_first((size_t)(channels - c)), v + c, plane);
+        input_tile(T, x + c, pixel, row, NULL, 1, 0, v_first((size_t)(channels - c)), v, at + c, plane);
 }
 
-static void input_edge(const elem *x, int64_t pixel, int64_t row, const inside *in, int64_t channels, float *v,
-                       int64_t plane)
+RNI_INLINE void input_edge(const int T, const elem *x, int64_t pixel, int64_t row, const inside *in, int64_t channels,
+                           void *v, int64_t at, int64_t plane)
 {
     for (int64_t c = 0; c < channels; c += LANES) {
         const int64_t lanes = channels - c < LANES ? channels - c : LANES;
-        input_tile(x + c, pixel, row, in, 0, 0, v_first((size_t)lanes), v + c, plane);
+        input_tile(T, x + c, pixel, row, in, 0, 0, v_first((size_t)lanes), v, at + c, plane);
     }
+}
+
+RNI_INLINE void input_tiles(const int T, const rni_winograd *g, const rni_winograd_span *s, const void *x, int64_t count,
+                            const rni_winograd_planes *v)
+{
+    const int64_t pixel = g->channels, row = g->in_width * pixel;
+    int64_t at = 0;
+    for (int64_t image = s->image; image < s->image + s->images; image++)
+        for (int64_t tr = s->row; tr < s->row + s->rows; tr++)
+            for (int64_t tc = 0; tc < g->tile_cols; tc++, at += v->tile) {
+                const int64_t h = tr * T - g->padding[0], w = tc * T - g->padding[1];
+                const inside in = inside_of(h, w, T + 2, g->in_height, g->in_width);
+                const elem *const from = (const elem *)x + ((image * g->in_height + h) * g->in_width + w) * pixel;
+                if (is_whole(&in, T + 2))
+                    input_inner(T, from, pixel, row, count, v->at, at, v->plane);
+                else
+                    input_edge(T, from, pixel, row, &in, count, v->at, at, v->plane);
+            }
 }
 
 static void winograd_input(const rni_winograd *g, const rni_winograd_span *s, const void *x, int64_t count,
                            const rni_winograd_planes *v)
 {
-    const int64_t pixel = g->channels, row = g->in_width * pixel;
-    float *out = v->at;
-    for (int64_t image = s->image; image < s->image + s->images; image++)
-        for (int64_t tr = s->row; tr < s->row + s->rows; tr++)
-            for (int64_t tc = 0; tc < g->tile_cols; tc++, out += v->tile) {
-                const int64_t h = tr * 4 - g->padding[0], w = tc * 4 - g->padding[1];
-                const inside in = inside_of(h, w, 6, g->in_height, g->in_width);
-                const elem *const from = (const elem *)x + ((image * g->in_height + h) * g->in_width + w) * pixel;
-                if (is_whole(&in, 6))
-                    input_inner(from, pixel, row, count, out, v->plane);
-                else
-                    input_edge(from, pixel, row, &in, count, out, v->plane);
-            }
+    input_tiles(4, g, s, x, count, v);
 }
 
 RNI_INLINE void gradient_tile(const elem *dy, int64_t pixel, int64_t row, const inside *in, const int whole, mask m,
@@ -192,65 +247,83 @@ static void winograd_gradient(const rni_winograd *g, const rni_winograd_span *s,
             }
 }
 
-/* The 4x4 outputs of one vector of channels. */
-RNI_INLINE void load_products(const float *m, int64_t plane, vec y[4][4])
+/* The TxT outputs of one vector of channels. */
+RNI_INLINE void load_products(const int T, const float *m, int64_t plane, vec y[4][4])
 {
+    const int N = T + 2;
     vec t[4][6];
-    UNROLL for (int j = 0; j < 6; j++) {
+    UNROLL for (int j = 0; j < N; j++) {
         vec d[6], r[4];
-        UNROLL for (int i = 0; i < 6; i++)
-            d[i] = v_load(m + (i * 6 + j) * plane);
-        output_axis(d, r);
-        UNROLL for (int i = 0; i < 4; i++)
+        UNROLL for (int i = 0; i < N; i++)
+            d[i] = v_load(m + (i * N + j) * plane);
+        output_axis(T, d, r);
+        UNROLL for (int i = 0; i < T; i++)
             t[i][j] = r[i];
     }
-    UNROLL for (int i = 0; i < 4; i++)
-        output_axis(t[i], y[i]);
+    UNROLL for (int i = 0; i < T; i++)
+        output_axis(T, t[i], y[i]);
 }
 
-RNI_INLINE void output_tile(const float *m, int64_t plane, const rni_winograd_block *b, int64_t at, int64_t bias,
-                            int64_t pixel, int64_t row, const inside *in, const int whole, mask tail)
+/* `full`: the tile lies inside of the image and has all channels of the vector. */
+RNI_INLINE void output_tile(const int T, const float *m, int64_t plane, const rni_winograd_block *b, int64_t at, int64_t bias,
+                            int64_t pixel, int64_t row, const inside *in, const int full, mask tail)
 {
     vec y[4][4];
-    load_products(m, plane, y);
+    load_products(T, m, plane, y);
     if (b->bias) {
-        const vec add = v_load_m(b->bias + bias, tail);
-        UNROLL for (int i = 0; i < 16; i++)
-            y[i / 4][i % 4] = v_add(y[i / 4][i % 4], add);
+        const vec add = full ? v_load(b->bias + bias) : v_load_m(b->bias + bias, tail);
+        UNROLL for (int i = 0; i < T * T; i++)
+            y[i / T][i % T] = v_add(y[i / T][i % T], add);
     }
-    UNROLL for (int i = 0; i < 4; i++) {
-        if (!whole && i >= in->row1)
+    if (full && b->residual)
+        UNROLL for (int i = 0; i < T * T; i++)
+            y[i / T][i % T] = v_add(y[i / T][i % T], e_load((const elem *)b->residual + at + i / T * row + i % T * pixel));
+    UNROLL for (int i = 0; i < T; i++) {
+        if (!full && i >= in->row1)
             return;
-        UNROLL for (int j = 0; j < 4; j++) {
+        UNROLL for (int j = 0; j < T; j++) {
             const int64_t to = at + i * row + j * pixel;
-            if (!whole && j >= in->col1)
+            if (!full && j >= in->col1)
                 continue;
-            if (b->residual)
+            if (!full && b->residual)
                 y[i][j] = v_add(y[i][j], e_load_m((const elem *)b->residual + to, tail));
             if (b->relu)
                 y[i][j] = v_relu(y[i][j]);
-            e_store_m((elem *)b->y + to, y[i][j], tail);
+            if (full)
+                e_store((elem *)b->y + to, y[i][j]);
+            else
+                e_store_m((elem *)b->y + to, y[i][j], tail);
         }
     }
+}
+
+RNI_INLINE void output_tiles(const int T, const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
+                             const rni_winograd_block *b)
+{
+    const int64_t pixel = g->outs, row = g->out_width * pixel;
+    const mask all = v_first(LANES), last = v_first((size_t)b->tail);
+    const float *from = m->at;
+    for (int64_t image = s->image; image < s->image + s->images; image++)
+        for (int64_t tr = s->row; tr < s->row + s->rows; tr++) {
+            int64_t at = (image * g->out_height + tr * T) * row;
+            for (int64_t tc = 0; tc < g->tile_cols; tc++, from += m->tile, at += T * pixel) {
+                const inside in = {0, g->out_height - tr * T, 0, g->out_width - tc * T};
+                const int whole = in.row1 >= T && in.col1 >= T;
+                for (int32_t v = 0; v < b->vectors; v++) {
+                    const int64_t c = v * LANES;
+                    if (whole && (v < b->vectors - 1 || b->tail == LANES))
+                        output_tile(T, from + c, m->plane, b, at + c, c, pixel, row, &in, 1, all);
+                    else
+                        output_tile(T, from + c, m->plane, b, at + c, c, pixel, row, &in, 0, v < b->vectors - 1 ? all : last);
+                }
+            }
+        }
 }
 
 static void winograd_output(const rni_winograd *g, const rni_winograd_span *s, const rni_winograd_planes *m,
                             const rni_winograd_block *b)
 {
-    const int64_t pixel = g->outs, row = g->out_width * pixel;
-    const float *from = m->at;
-    for (int64_t image = s->image; image < s->image + s->images; image++)
-        for (int64_t tr = s->row; tr < s->row + s->rows; tr++)
-            for (int64_t tc = 0; tc < g->tile_cols; tc++, from += m->tile) {
-                const inside in = inside_of(tr * 4, tc * 4, 4, g->out_height, g->out_width);
-                const int64_t at = ((image * g->out_height + tr * 4) * g->out_width + tc * 4) * pixel;
-                for (int32_t v = 0; v < b->vectors; v++) {
-                    const mask tail = v_first(v == b->vectors - 1 ? (size_t)b->tail : LANES);
-                    const int64_t c = v * LANES;
-                    if (is_whole(&in, 4))
-                        output_tile(from + c, m->plane, b, at + c, c, pixel, row, &in, 1, tail);
-                    else
-                        output_tile(from + c, m->plane, b, at + c, c, pixel, row, &in, 0, tail);
-                }
-            }
+    output_tiles(4, g, s, m, b);
 }
+
+#endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Winograd's weights and products for one level, all of floats; see winograd_images.h for the transforms. */
-#include "cpu/vec/conv_windows.h"
 #include "cpu/vec/product_filter.h"
 #include "cpu/vec/winograd_points.h"
+#include "cpu/vec/winograd_tiles.h"
 
 /* The factors of the points: the product of the differences to the other points. */
 #define FACTOR_A (1.0f / (2.0f * POINT_A2 * (POINT_A2 - POINT_B2)))
@@ -30,8 +30,10 @@ RNI_INLINE void taps_axis(const vec m[6], vec g[3])
     g[2] = v_add(m[5], v_fma(v_set(POINT_A2), even_a, v_mul(v_set(POINT_B2), even_b)));
 }
 
-static void winograd_weights(const float *taps, int64_t tap, float *u, int64_t plane)
+static void winograd_weights(const float *taps, const float *second, int64_t tap, void *weights, int64_t plane)
 {
+    float *const u = weights;
+    (void)second;
     vec t[6][3];
     UNROLL for (int j = 0; j < 3; j++) {
         const vec g[3] = {v_load(taps + j * tap), v_load(taps + (3 + j) * tap), v_load(taps + (6 + j) * tap)};
@@ -67,70 +69,14 @@ static void winograd_taps(const float *sum, int64_t plane, float *taps, int64_t 
     }
 }
 
-/* Products: P tiles by V vectors of output channels in registers, over all channels. */
-RNI_INLINE void product_tile(const int P, const int V, const float *x, int64_t tile, const float *u, int64_t channels,
-                             float *m, int64_t m_tile)
-{
-    sums t;
-    UNROLL for (int p = 0; p < P; p++)
-        UNROLL for (int v = 0; v < V; v++)
-            t.a[p][v] = v_zero();
-    add_tap(&t, P, V, 0, P, x, tile, u, channels);
-    UNROLL for (int p = 0; p < P; p++)
-        UNROLL for (int v = 0; v < V; v++)
-            v_store(m + p * m_tile + v * LANES, t.a[p][v]);
-}
-
-typedef void product_fn(const float *x, int64_t tile, const float *u, int64_t channels, float *m, int64_t m_tile);
-
-#define PRODUCT(P, V, T)                                                                                        \
-    static void product_##P##x##V(const float *x, int64_t tile, const float *u, int64_t channels, float *m,     \
-                                  int64_t m_tile)                                                               \
-    {                                                                                                           \
-        product_tile(P, V, x, tile, u, channels, m, m_tile);                                                    \
-    }
-#define PRODUCT_NAME(P, V, T) product_##P##x##V,
-#define PRODUCTS(LIST, V) LIST(PRODUCT, V, 0) static product_fn *const products_##V[] = {NULL, LIST(PRODUCT_NAME, V, 0)};
-#define MOST_PRODUCTS(V) ((int64_t)(sizeof products_##V / sizeof(product_fn *)) - 1)
-
-RNI_INLINE void ask_ahead(rni_winograd_ahead *ahead, const int writes)
-{
-    for (int64_t i = 0; i < ahead->b_lines; i++, ahead->b += 64)
-        if (writes)
-            __builtin_prefetch(ahead->b, 1, 2);
-        else
-            __builtin_prefetch(ahead->b, 0, 2);
-    for (int64_t i = 0; i < ahead->a_lines; i++, ahead->a += 64)
-        __builtin_prefetch(ahead->a, 0, 2);
-}
-
-RNI_INLINE void run_products(product_fn *const *table, int64_t most, const rni_winograd_planes *v, const float *u,
-                             int64_t u_plane, int64_t channels, int64_t tiles,
-                             const rni_winograd_planes *m, rni_winograd_ahead ahead)
-{
-    const int64_t count = (tiles + most - 1) / most, width = tiles / count;
-    for (int64_t p = 0; p < RNI_WINOGRAD_PLANES; p++, u += u_plane) {
-        const float *x = v->at + p * v->plane;
-        float *y = m->at + p * m->plane;
-        int64_t wider = tiles % count;
-        ask_ahead(&ahead, 1);
-        for (int64_t i = 0; i < count; i++, wider--) {
-            const int64_t n = width + (wider > 0);
-            table[n](x, v->tile, u, channels, y, m->tile);
-            x += n * v->tile;
-            y += n * m->tile;
-        }
-    }
-}
-
 RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const rni_winograd_planes *x,
                             const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
                             const rni_winograd_planes *sum, rni_winograd_ahead ahead)
 {
     const int64_t count = (channels + most - 1) / most, width = channels / count;
-    for (int64_t p = 0; p < RNI_WINOGRAD_PLANES; p++) {
-        const float *from = x->at + p * x->plane, *const d = dy->at + p * dy->plane;
-        float *to = sum->at + p * sum->plane;
+    for (int64_t p = 0; p < RNI_WINOGRAD_PLANES(4); p++) {
+        const float *from = (const float *)x->at + p * x->plane, *const d = (const float *)dy->at + p * dy->plane;
+        float *to = (float *)sum->at + p * sum->plane;
         int64_t wider = channels % count;
         ask_ahead(&ahead, 0);
         for (int64_t i = 0; i < count; i++, wider--) {
@@ -146,13 +92,15 @@ RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const
 PRODUCTS(LIST_1, 1)
 PRODUCTS(LIST_2, 2)
 
-static void winograd_product(const rni_winograd_planes *v, const float *u, int64_t u_plane, int64_t channels,
+static void winograd_product(const rni_winograd_planes *v, const void *u, int64_t u_plane, int64_t channels,
                              int64_t tiles, int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead)
 {
-    if (vectors == 1)
-        run_products(products_1, MOST_PRODUCTS(1), v, u, u_plane, channels, tiles, m, *ahead);
+    if (LANES == 16 && vectors == 1 && channels == LANES)
+        run_narrow(4, v, u, u_plane, tiles, m, *ahead);
+    else if (vectors == 1)
+        run_products(4, products_1, MOST_PRODUCTS(1), v, u, u_plane, channels, tiles, m, *ahead);
     else
-        run_products(products_2, MOST_PRODUCTS(2), v, u, u_plane, channels, tiles, m, *ahead);
+        run_products(4, products_2, MOST_PRODUCTS(2), v, u, u_plane, channels, tiles, m, *ahead);
 }
 
 static void winograd_filter(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels,
