@@ -152,32 +152,48 @@ static const char *copy_edge(const bands_job *j, const band *b, const char *row,
     return made;
 }
 
+static void point(const void **at, int64_t first, int64_t last, const char *from, int64_t step)
+{
+    for (int64_t n = first; n < last; n++)
+        at[n] = from + n * step;
+}
+
+/* For `run` neighbours in a row of dy, the first of which looks at column `col` of a row of x. */
+static void locate_run(const bands_job *j, const band *b, const char *row, int64_t col, int64_t run, const void **at,
+                       char **room)
+{
+    const int64_t stride = j->p->stride[1], pixel = j->p->in_channels * j->k->size, shift = b->element * j->k->size;
+    const int64_t room_right = j->p->in_width - j->taps - col;
+    const int64_t first = rni_conv_min(run, col < 0 ? rni_conv_divide_up(-col, stride) : 0);
+    const int64_t last = rni_conv_max(first, rni_conv_min(run, room_right < 0 ? 0 : room_right / stride + 1));
+    for (int64_t n = 0; n < first; n++)
+        at[n] = copy_edge(j, b, row, col + n * stride, room) + shift;
+    point(at, first, last, row + col * pixel + shift, stride * pixel);
+    for (int64_t n = last; n < run; n++)
+        at[n] = copy_edge(j, b, row, col + n * stride, room) + shift;
+}
+
 /* Where the pixels of x are that meet those of dy, row by row. */
 static void locate(const bands_job *j, band *b)
 {
     const rn_conv_params *const p = j->p;
     const int64_t pixel = p->in_channels * j->k->size, end = b->first + b->count, shift = b->element * j->k->size;
     char *room = b->outside + j->width * j->k->size;
-    const void **at = b->at;
     if (is_aligned(p)) {
-        for (int64_t i = b->first; i < end; i++)
-            *at++ = (const char *)j->c->x + i * pixel + shift;
+        point(b->at, 0, b->count, (const char *)j->c->x + b->first * pixel + shift, pixel);
         return;
     }
-    for (int64_t i = b->first; i < end;) {
-        const int64_t ox = i % p->out_width, y = i / p->out_width, run = rni_conv_min(end - i, p->out_width - ox);
+    for (int64_t i = b->first, run; i < end; i += run) {
+        const int64_t ox = i % p->out_width, y = i / p->out_width;
         const int64_t h = y % p->out_height * p->stride[0] - p->padding[0] + b->row * p->dilation[0];
-        const char *const row = (const char *)j->c->x + (y / p->out_height * p->in_height + h) * p->in_width * pixel;
-        int64_t w = ox * p->stride[1] - p->padding[1] + b->tap * p->dilation[1];
-        for (int64_t n = 0; n < run; n++, w += p->stride[1]) {
-            if (h < 0 || h >= p->in_height)
-                *at++ = b->outside + shift;
-            else if (w >= 0 && w + j->taps <= p->in_width)
-                *at++ = row + w * pixel + shift;
-            else
-                *at++ = copy_edge(j, b, row, w, &room) + shift;
-        }
-        i += run;
+        const int64_t w = ox * p->stride[1] - p->padding[1] + b->tap * p->dilation[1];
+        const void **const at = b->at + (i - b->first);
+        run = rni_conv_min(end - i, p->out_width - ox);
+        if (h < 0 || h >= p->in_height)
+            point(at, 0, run, b->outside + shift, 0);
+        else
+            locate_run(j, b, (const char *)j->c->x + (y / p->out_height * p->in_height + h) * p->in_width * pixel, w, run, at,
+                       &room);
     }
 }
 

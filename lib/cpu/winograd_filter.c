@@ -9,8 +9,10 @@
 #include "cpu/winograd.h"
 #include <string.h>
 
-/* Tiles in a group, input channels in a part (a part has one block of output channels), tasks there should be to share. */
-enum { GROUP_TILES = 32, PART_CHANNELS = 64, LEAST_TASKS = 16 };
+/* Tiles in a group; a row of so many or more is one. */
+enum { GROUP_TILES = 32, ROW_TILES = 12 };
+/* Input channels and blocks of output channels in a part, tasks there should be to share. */
+enum { PART_CHANNELS = 64, PART_BLOCKS = 2, LEAST_TASKS = 16 };
 
 /* Of the form of floats. */
 enum { PLANES = RNI_WINOGRAD_PLANES(4) };
@@ -18,7 +20,7 @@ enum { PLANES = RNI_WINOGRAD_PLANES(4) };
 typedef struct filter_pass {
     rni_winograd_pass pass; /* of the groups; over x, with the outputs of the convolution */
     int64_t parts, part;    /* of input channels: how many, and channels in one */
-    int64_t width;          /* lanes of a block */
+    int64_t spans, width;   /* of blocks of output channels: how many, and lanes in one */
 } filter_pass;
 
 typedef struct winograd_filter_job {
@@ -31,17 +33,19 @@ typedef struct winograd_filter_job {
 static filter_pass filter_pass_of(const rni_conv_kernels *k, const rn_conv_params *p)
 {
     filter_pass f = {.pass = rni_winograd_pass_of(k, &k->winograd, p, 0)};
-    rni_winograd_cut(&f.pass, GROUP_TILES, p->batch ? p->batch : GROUP_TILES);
+    const int64_t cols = f.pass.g.tile_cols;
+    rni_winograd_cut(&f.pass, cols < ROW_TILES ? GROUP_TILES : cols, p->batch ? p->batch : GROUP_TILES);
     f.parts = rni_conv_divide_up(p->in_channels, PART_CHANNELS);
     f.part = rni_winograd_padded(rni_conv_divide_up(p->in_channels, f.parts), k->lanes);
     f.parts = rni_conv_divide_up(p->in_channels, f.part);
-    f.width = rni_conv_min(f.pass.vectors, k->max_vectors) * k->lanes;
+    f.spans = rni_conv_divide_up(f.pass.blocks, PART_BLOCKS);
+    f.width = rni_conv_min(f.pass.vectors, PART_BLOCKS * k->max_vectors) * k->lanes;
     return f;
 }
 
 static int64_t chunk_count(const filter_pass *f, int64_t batch)
 {
-    const int64_t tasks = f->parts * f->pass.blocks;
+    const int64_t tasks = f->parts * f->spans;
     return rni_conv_min(rni_conv_divide_up(LEAST_TASKS, tasks), rni_winograd_groups(&f->pass, batch));
 }
 
@@ -96,11 +100,16 @@ static task_memory lay_out(const filter_pass *f, float *memory, int64_t width)
     return m;
 }
 
-/* What a task adds up: input channels first..first+count-1 by a block of output channels. */
+/* What a task adds up: input channels first..first+count-1 by the output channels of some blocks. */
 typedef struct filter_part {
-    rni_conv_slice slice;
     int64_t first, count, chunk;
+    int64_t block, blocks, out, outs; /* first block, first output channel, and how many */
 } filter_part;
+
+static rni_conv_slice slice_of(const winograd_filter_job *j, int64_t block)
+{
+    return rni_conv_slice_of(j->f.pass.g.outs, j->add.k->lanes, j->add.k->max_vectors, block);
+}
 
 /* What the next group reads, when it lies in one piece. */
 static rni_winograd_ahead ahead_of(const winograd_filter_job *j, const filter_part *part, int64_t group)
@@ -117,7 +126,7 @@ static rni_winograd_ahead ahead_of(const winograd_filter_job *j, const filter_pa
         ahead.a = rni_at_const(c->x, (size_t)first, (size_t)size);
         ahead.a_lines = rni_winograd_lines(pass->form, last - first, size);
     }
-    if (part->slice.first == 0) {
+    if (part->out == 0) {
         const int64_t row = s.image * g->out_height + s.row * pass->form->tile;
         ahead.b = rni_at_const(c->dy, (size_t)(row * g->out_width * g->outs), (size_t)size);
         ahead.b_lines = rni_winograd_lines(pass->form, rni_winograd_pixels(pass, &s) * g->outs, size);
@@ -125,43 +134,79 @@ static rni_winograd_ahead ahead_of(const winograd_filter_job *j, const filter_pa
     return ahead;
 }
 
+/* The same columns of planes, from a block's first lane on. */
+static rni_winograd_planes columns_of(const rni_winograd_planes *planes, int64_t lane)
+{
+    return (rni_winograd_planes){(float *)planes->at + lane, planes->plane, planes->tile};
+}
+
+static void add_products(const winograd_filter_job *j, const filter_part *part, const task_memory *m, int64_t tiles,
+                         const rni_winograd_ahead *ahead)
+{
+    const rni_winograd_ahead none = {.a_lines = 0};
+    const int64_t first = slice_of(j, part->block).lane;
+    for (int64_t i = 0; i < part->blocks; i++) {
+        const rni_conv_slice slice = slice_of(j, part->block + i);
+        const rni_winograd_planes dy = columns_of(&m->dy, slice.lane - first), sum = columns_of(&m->sum, slice.lane - first);
+        j->add.k->winograd.products->filter(&m->x, &dy, part->count, tiles, slice.vectors, &sum, i == 0 ? ahead : &none);
+    }
+}
+
 static void add_groups(const winograd_filter_job *j, const filter_part *part, const task_memory *m)
 {
     const rni_winograd_pass *const pass = &j->f.pass;
     const rni_conv *const c = j->add.c;
     const rni_conv_kernels *const k = j->add.k;
-    const int64_t lanes = j->add.k->lanes, last = j->groups * (part->chunk + 1) / j->add.chunks;
-    const int64_t outs = (part->slice.vectors - 1) * lanes + part->slice.tail;
+    const int64_t last = j->groups * (part->chunk + 1) / j->add.chunks;
     for (int64_t group = j->groups * part->chunk / j->add.chunks; group < last; group++) {
         const rni_winograd_span s = rni_winograd_span_of(pass, c->batch, group);
         k->winograd.input(&pass->g, &s, rni_at_const(c->x, (size_t)part->first, (size_t)k->size), part->count, &m->x);
-        k->winograd.gradient(&pass->g, &s, rni_at_const(c->dy, (size_t)part->slice.first, (size_t)k->size), outs, &m->dy);
+        k->winograd.gradient(&pass->g, &s, rni_at_const(c->dy, (size_t)part->out, (size_t)k->size), part->outs, &m->dy);
         const rni_winograd_ahead none = {.a_lines = 0}, ahead = group + 1 < last ? ahead_of(j, part, group + 1) : none;
-        k->winograd.products->filter(&m->x, &m->dy, part->count, s.images * s.rows * pass->g.tile_cols, part->slice.vectors, &m->sum,
-                  &ahead);
+        add_products(j, part, m, s.images * s.rows * pass->g.tile_cols, &ahead);
     }
 }
 
-/* Into the chunk's copy of the weights. */
+/* Into the chunk's copy of the weights: those of one block. */
+static void write_block(const winograd_filter_job *j, const filter_part *part, const rni_conv_slice *slice,
+                        const rni_winograd_planes *sum)
+{
+    const int64_t lanes = j->add.k->lanes, width = slice->vectors * lanes, channels = j->add.g.channels;
+    float *const copy = j->add.sums + part->chunk * j->add.copy + slice->lane * rni_filter_weights(&j->add);
+    for (int64_t i = 0; i < part->count; i++)
+        for (int64_t v = 0; v < width; v += lanes)
+            j->add.k->winograd.products->taps((const float *)sum->at + i * sum->tile + v, sum->plane,
+                                              copy + (part->first + i) * width + v, channels * width);
+}
+
 static void write_taps(const winograd_filter_job *j, const filter_part *part, const task_memory *m)
 {
-    const int64_t width = part->slice.vectors * j->add.k->lanes, channels = j->add.g.channels;
-    float *const copy = j->add.sums + part->chunk * j->add.copy + part->slice.lane * rni_filter_weights(&j->add);
-    for (int64_t i = 0; i < part->count; i++)
-        for (int64_t v = 0; v < width; v += j->add.k->lanes)
-            j->add.k->winograd.products->taps((const float *)m->sum.at + i * width + v, m->sum.plane, copy + (part->first + i) * width + v,
-                                    channels * width);
+    const int64_t first = slice_of(j, part->block).lane;
+    for (int64_t i = 0; i < part->blocks; i++) {
+        const rni_conv_slice slice = slice_of(j, part->block + i);
+        const rni_winograd_planes sum = columns_of(&m->sum, slice.lane - first);
+        write_block(j, part, &slice, &sum);
+    }
+}
+
+static filter_part part_of(const winograd_filter_job *j, int64_t task)
+{
+    const int64_t span = task % j->f.spans, piece = task / j->f.spans % j->f.parts;
+    filter_part part = {.first = piece * j->f.part, .chunk = task / (j->f.spans * j->f.parts), .block = span * PART_BLOCKS};
+    part.count = rni_conv_min(j->f.part, j->add.g.channels - part.first);
+    part.blocks = rni_conv_min(PART_BLOCKS, j->f.pass.blocks - part.block);
+    part.out = slice_of(j, part.block).first;
+    const rni_conv_slice last = slice_of(j, part.block + part.blocks - 1);
+    part.outs = last.first + (last.vectors - 1) * j->add.k->lanes + last.tail - part.out;
+    return part;
 }
 
 static void run_part(void *arg, size_t index)
 {
     const winograd_filter_job *const j = arg;
-    const int64_t at = (int64_t)index, block = at % j->f.pass.blocks, piece = at / j->f.pass.blocks % j->f.parts;
-    filter_part part = {.first = piece * j->f.part, .chunk = at / (j->f.pass.blocks * j->f.parts)};
-    part.slice = rni_conv_slice_of(j->f.pass.g.outs, j->add.k->lanes, j->add.k->max_vectors, block);
-    part.count = rni_conv_min(j->f.part, j->add.g.channels - part.first);
+    const filter_part part = part_of(j, (int64_t)index);
     float *const memory = rni_scratch_take(&j->scratch, index);
-    const task_memory m = lay_out(&j->f, memory, part.slice.vectors * j->add.k->lanes);
+    const task_memory m = lay_out(&j->f, memory, rni_winograd_padded(part.outs, j->add.k->lanes));
     memset(m.sum.at, 0, (size_t)(PLANES * m.sum.plane) * sizeof(float));
     add_groups(j, &part, &m);
     write_taps(j, &part, &m);
@@ -175,7 +220,7 @@ rn_status rni_winograd_backward_filter(const rni_conv *c, const rni_conv_kernels
     j.add.c = c;
     j.add.sums = c->workspace;
     j.groups = rni_winograd_groups(&j.f.pass, c->batch);
-    const size_t tasks = (size_t)(j.add.chunks * j.f.parts * j.f.pass.blocks);
+    const size_t tasks = (size_t)(j.add.chunks * j.f.parts * j.f.spans);
     j.scratch = rni_scratch_make((char *)c->workspace + (size_t)(j.add.chunks * j.add.copy) * sizeof(float),
                                  slot_bytes(&j.f), c->call->cpu->host->num_threads, tasks);
     RNI_TRY(rni_cpu_parallel(c->call, run_part, &j, tasks));

@@ -7,6 +7,9 @@
 /* Channels of a block that one task packs. */
 enum { PACK_CHANNELS = 16 };
 
+/* Taps of so many channels later are asked for. */
+enum { TAPS_AHEAD = 8 };
+
 /* Transformed weights of so many floats are kept. */
 enum { MOST_WEIGHTS = 1 << 20 };
 
@@ -52,8 +55,11 @@ void rni_winograd_transform(const rni_conv_kernels *k, const float *taps, int64_
     const int64_t lanes = k->lanes, width = vectors * lanes, tap = backward_data ? -lanes : lanes;
     const int64_t plane = rni_winograd_weight_plane(&k->winograd, channels, width);
     for (int64_t v = 0; v < width; v += lanes)
-        for (int64_t c = 0; c < channels; c++, taps += 9 * lanes)
+        for (int64_t c = 0; c < channels; c++, taps += 9 * lanes) {
+            for (int64_t i = 0; i < 9; i++)
+                __builtin_prefetch(taps + (TAPS_AHEAD * 9 + i) * lanes, 0, 3);
             k->winograd.products->weights(taps + (backward_data ? 8 * lanes : 0), NULL, tap, u + c * width + v, plane);
+        }
 }
 
 typedef struct packing {

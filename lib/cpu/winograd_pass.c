@@ -71,11 +71,19 @@ static int64_t wanted_tiles(const rni_winograd_form *form, const rni_conv_kernel
     return weights <= WEIGHTS_NARROW ? TILES_NARROW : weights <= WEIGHTS_WIDE ? TILES_WIDE : TILES_WIDEST;
 }
 
-/* Groups of nearly equal size, an even number of them. */
+/* Of a batch in groups of so many images, what the larger half of the groups has. */
+static int64_t larger_half(int64_t images, int64_t batch)
+{
+    return rni_conv_divide_up(rni_conv_divide_up(batch, images), 2) * images;
+}
+
+/* About so many images, so that two threads have the same to do. */
 static void cut_images(rni_winograd_pass *pass, int64_t images, int64_t batch)
 {
-    const int64_t pairs = rni_conv_divide_up(batch, 2 * images);
-    pass->group_images = rni_conv_divide_up(batch, 2 * pairs);
+    pass->group_images = rni_conv_min(images, batch);
+    for (int64_t n = (images + 1) / 2; n <= rni_conv_min(batch, images + images / 4); n++)
+        if (larger_half(n, batch) <= larger_half(pass->group_images, batch))
+            pass->group_images = n;
     pass->group_rows = pass->g.tile_rows;
     pass->groups = 1;
 }

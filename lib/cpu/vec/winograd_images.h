@@ -42,14 +42,6 @@ RNI_INLINE void input_axis_of_six(const vec *d, vec *r)
     r[5] = v_add(v_fnma(s, d[3], d[5]), d[1]);
 }
 
-RNI_INLINE void input_axis(const int T, const vec *d, vec *r)
-{
-    if (T == 2)
-        input_axis_of_four(d, r);
-    else
-        input_axis_of_six(d, r);
-}
-
 /* Four values of a gradient, seen as a filter: its polynomial at the points, without the points' factors. */
 RNI_INLINE void gradient_axis(const vec d[4], vec r[6])
 {
@@ -115,85 +107,68 @@ RNI_INLINE void load_rows(vec *d, const int N, const elem *x, int64_t row, const
         d[i] = whole ? e_load_m(x + i * row, m) : i >= in->row0 && i < in->row1 ? e_load_m(x + i * row, m) : v_zero();
 }
 
-/* What is transformed is of floats, or of bf16 where T is 2. */
-RNI_INLINE void keep(const int T, void *v, int64_t at, vec r)
+RNI_INLINE void input_tile(const elem *x, int64_t pixel, int64_t row, const inside *in, const int whole, const int full,
+                           mask m, float *v, int64_t plane)
 {
-    if (T == 2)
-        h_store((uint16_t *)v + at, v_narrow(r));
-    else
-        v_store((float *)v + at, r);
-}
-
-RNI_INLINE void input_tile(const int T, const elem *x, int64_t pixel, int64_t row, const inside *in, const int whole,
-                           const int full, mask m, void *v, int64_t at, int64_t plane)
-{
-    const int N = T + 2;
     vec t[6][6];
-    UNROLL for (int j = 0; j < N; j++) {
+    UNROLL for (int j = 0; j < 6; j++) {
         vec d[6], r[6];
         if (!whole && (j < in->col0 || j >= in->col1)) {
-            UNROLL for (int i = 0; i < N; i++)
+            UNROLL for (int i = 0; i < 6; i++)
                 t[i][j] = v_zero();
             continue;
         }
         if (full && whole)
-            UNROLL for (int i = 0; i < N; i++)
+            UNROLL for (int i = 0; i < 6; i++)
                 d[i] = e_load(x + i * row + j * pixel);
         else
-            load_rows(d, N, x + j * pixel, row, in, whole, m);
-        input_axis(T, d, r);
-        UNROLL for (int i = 0; i < N; i++)
+            load_rows(d, 6, x + j * pixel, row, in, whole, m);
+        input_axis_of_six(d, r);
+        UNROLL for (int i = 0; i < 6; i++)
             t[i][j] = r[i];
     }
-    UNROLL for (int i = 0; i < N; i++) {
+    UNROLL for (int i = 0; i < 6; i++) {
         vec r[6];
-        input_axis(T, t[i], r);
-        UNROLL for (int j = 0; j < N; j++)
-            keep(T, v, at + (i * N + j) * plane, r[j]);
+        input_axis_of_six(t[i], r);
+        UNROLL for (int j = 0; j < 6; j++)
+            v_store(v + (i * 6 + j) * plane, r[j]);
     }
 }
 
-RNI_INLINE void input_inner(const int T, const elem *x, int64_t pixel, int64_t row, int64_t channels, void *v, int64_t at,
-                            int64_t plane)
+static void input_inner(const elem *x, int64_t pixel, int64_t row, int64_t channels, float *v, int64_t plane)
 {
     int64_t c = 0;
     for (; c + LANES <= channels; c += LANES)
-        input_tile(T, x + c, pixel, row, NULL, 1, 1, v_first(LANES), v, at + c, plane);
+        input_tile(x + c, pixel, row, NULL, 1, 1, v_first(LANES), v + c, plane);
     if (c < channels)
-        input_tile(T, x + c, pixel, row, NULL, 1, 0, v_first((size_t)(channels - c)), v, at + c, plane);
+        input_tile(x + c, pixel, row, NULL, 1, 0, v_first((size_t)(channels - c)), v + c, plane);
 }
 
-RNI_INLINE void input_edge(const int T, const elem *x, int64_t pixel, int64_t row, const inside *in, int64_t channels,
-                           void *v, int64_t at, int64_t plane)
+static void input_edge(const elem *x, int64_t pixel, int64_t row, const inside *in, int64_t channels, float *v,
+                       int64_t plane)
 {
     for (int64_t c = 0; c < channels; c += LANES) {
         const int64_t lanes = channels - c < LANES ? channels - c : LANES;
-        input_tile(T, x + c, pixel, row, in, 0, 0, v_first((size_t)lanes), v, at + c, plane);
+        input_tile(x + c, pixel, row, in, 0, 0, v_first((size_t)lanes), v + c, plane);
     }
-}
-
-RNI_INLINE void input_tiles(const int T, const rni_winograd *g, const rni_winograd_span *s, const void *x, int64_t count,
-                            const rni_winograd_planes *v)
-{
-    const int64_t pixel = g->channels, row = g->in_width * pixel;
-    int64_t at = 0;
-    for (int64_t image = s->image; image < s->image + s->images; image++)
-        for (int64_t tr = s->row; tr < s->row + s->rows; tr++)
-            for (int64_t tc = 0; tc < g->tile_cols; tc++, at += v->tile) {
-                const int64_t h = tr * T - g->padding[0], w = tc * T - g->padding[1];
-                const inside in = inside_of(h, w, T + 2, g->in_height, g->in_width);
-                const elem *const from = (const elem *)x + ((image * g->in_height + h) * g->in_width + w) * pixel;
-                if (is_whole(&in, T + 2))
-                    input_inner(T, from, pixel, row, count, v->at, at, v->plane);
-                else
-                    input_edge(T, from, pixel, row, &in, count, v->at, at, v->plane);
-            }
 }
 
 static void winograd_input(const rni_winograd *g, const rni_winograd_span *s, const void *x, int64_t count,
                            const rni_winograd_planes *v)
 {
-    input_tiles(4, g, s, x, count, v);
+    const int64_t pixel = g->channels, row = g->in_width * pixel;
+    float *out = v->at;
+    for (int64_t image = s->image; image < s->image + s->images; image++)
+        for (int64_t tr = s->row; tr < s->row + s->rows; tr++)
+            for (int64_t tc = 0; tc < g->tile_cols; tc++, out += v->tile) {
+                const int64_t h = tr * 4 - g->padding[0], w = tc * 4 - g->padding[1];
+                const inside in = inside_of(h, w, 6, g->in_height, g->in_width);
+                const elem *const from = (const elem *)x + ((image * g->in_height + h) * g->in_width + w) * pixel;
+                if (is_whole(&in, 6))
+                    input_inner(from, pixel, row, count, out, v->plane);
+                else
+                    input_edge(from, pixel, row, &in, count, out, v->plane);
+            }
 }
 
 RNI_INLINE void gradient_tile(const elem *dy, int64_t pixel, int64_t row, const inside *in, const int whole, mask m,
