@@ -84,9 +84,9 @@ typedef struct rni_conv_product {
     float *sum;
     int64_t sum_row;
     int32_t fresh; /* = instead of += */
-    /* What will be wanted next: pixels x_pixel and dy_pixel apart; NULL: nothing. */
+    /* What will be wanted next: so many cache lines of each of `count` pixels, which lie x_pixel and dy_pixel apart. */
     const void *x_ahead, *dy_ahead;
-    int64_t x_pixel, dy_pixel;
+    int64_t x_pixel, dy_pixel, x_lines, dy_lines;
 } rni_conv_product;
 
 /* Per channel: the mean is centre + offset, squares the sum of squared deviations from it. */

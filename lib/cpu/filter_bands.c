@@ -250,16 +250,36 @@ static void take_x(const bands_job *j, const share *s, const band *b, void *memo
     k->x = memory;
 }
 
-/* What the next band reads; for 1x1 convolutions that of x lies behind this one's. */
+static int64_t lines_of(const bands_job *j, int64_t elements)
+{
+    return rni_conv_divide_up(elements * j->k->size, 64);
+}
+
+/* Rows of x, spread over the band's pixels; those that this band has read as well are asked for in vain. */
+static void look_ahead_in_rows(const bands_job *j, const band *b, rni_conv_product *k)
+{
+    const rn_conv_params *const p = j->p;
+    const int64_t next = b->first + b->count, y = next / p->out_width, row = p->in_width * p->in_channels;
+    const int64_t h = rni_conv_max(0, y % p->out_height * p->stride[0] - p->padding[0]);
+    const int64_t rows = rni_conv_divide_up(b->count, p->out_width) * p->stride[0];
+    k->x_ahead = rni_at_const(j->c->x, (size_t)((y / p->out_height * p->in_height + h) * row), (size_t)j->k->size);
+    k->x_lines = rni_conv_divide_up(lines_of(j, rows * row), b->count);
+    k->x_pixel = k->x_lines * 64 / j->k->size;
+}
+
+/* What the next band reads; of x where a part has whole pixels. */
 static void look_ahead(const bands_job *j, const share *s, const band *b, rni_conv_product *k)
 {
     const size_t size = (size_t)j->k->size;
     k->dy_pixel = j->p->out_channels;
     k->dy_ahead = rni_at_const(j->c->dy, (size_t)((b->first + b->count) * k->dy_pixel + s->out), size);
-    if (!rni_pointwise_suits(j->p))
-        return;
-    k->x_pixel = j->p->stride[1] * j->p->in_channels;
-    k->x_ahead = rni_at_const(b->at[b->count - 1], (size_t)k->x_pixel, size);
+    k->dy_lines = lines_of(j, s->outs);
+    if (rni_pointwise_suits(j->p)) { /* behind this band's */
+        k->x_pixel = j->p->stride[1] * j->p->in_channels;
+        k->x_ahead = rni_at_const(b->at[b->count - 1], (size_t)k->x_pixel, size);
+        k->x_lines = lines_of(j, s->width);
+    } else if (j->width_parts == 1)
+        look_ahead_in_rows(j, b, k);
 }
 
 static void add_band(const bands_job *j, const share *s, band *b, int fresh, int more, int64_t chunk, void *memory)

@@ -7,7 +7,6 @@
 #include "cpu/conv_filter.h"
 #include "cpu/scratch.h"
 #include "cpu/winograd.h"
-#include <string.h>
 
 /* Tiles in a group; a row of so many or more is one. */
 enum { GROUP_TILES = 32, ROW_TILES = 12 };
@@ -140,7 +139,7 @@ static rni_winograd_planes columns_of(const rni_winograd_planes *planes, int64_t
     return (rni_winograd_planes){(float *)planes->at + lane, planes->plane, planes->tile};
 }
 
-static void add_products(const winograd_filter_job *j, const filter_part *part, const task_memory *m, int64_t tiles,
+static void add_products(const winograd_filter_job *j, const filter_part *part, const task_memory *m, int64_t tiles, int fresh,
                          const rni_winograd_ahead *ahead)
 {
     const rni_winograd_ahead none = {.a_lines = 0};
@@ -148,7 +147,8 @@ static void add_products(const winograd_filter_job *j, const filter_part *part, 
     for (int64_t i = 0; i < part->blocks; i++) {
         const rni_conv_slice slice = slice_of(j, part->block + i);
         const rni_winograd_planes dy = columns_of(&m->dy, slice.lane - first), sum = columns_of(&m->sum, slice.lane - first);
-        j->add.k->winograd.products->filter(&m->x, &dy, part->count, tiles, slice.vectors, &sum, i == 0 ? ahead : &none);
+        j->add.k->winograd.products->filter(&m->x, &dy, part->count, tiles, slice.vectors, &sum, fresh,
+                                            i == 0 ? ahead : &none);
     }
 }
 
@@ -157,13 +157,13 @@ static void add_groups(const winograd_filter_job *j, const filter_part *part, co
     const rni_winograd_pass *const pass = &j->f.pass;
     const rni_conv *const c = j->add.c;
     const rni_conv_kernels *const k = j->add.k;
-    const int64_t last = j->groups * (part->chunk + 1) / j->add.chunks;
-    for (int64_t group = j->groups * part->chunk / j->add.chunks; group < last; group++) {
+    const int64_t first = j->groups * part->chunk / j->add.chunks, last = j->groups * (part->chunk + 1) / j->add.chunks;
+    for (int64_t group = first; group < last; group++) {
         const rni_winograd_span s = rni_winograd_span_of(pass, c->batch, group);
         k->winograd.input(&pass->g, &s, rni_at_const(c->x, (size_t)part->first, (size_t)k->size), part->count, &m->x);
         k->winograd.gradient(&pass->g, &s, rni_at_const(c->dy, (size_t)part->out, (size_t)k->size), part->outs, &m->dy);
         const rni_winograd_ahead none = {.a_lines = 0}, ahead = group + 1 < last ? ahead_of(j, part, group + 1) : none;
-        add_products(j, part, m, s.images * s.rows * pass->g.tile_cols, &ahead);
+        add_products(j, part, m, s.images * s.rows * pass->g.tile_cols, group == first, &ahead);
     }
 }
 
@@ -207,7 +207,6 @@ static void run_part(void *arg, size_t index)
     const filter_part part = part_of(j, (int64_t)index);
     float *const memory = rni_scratch_take(&j->scratch, index);
     const task_memory m = lay_out(&j->f, memory, rni_winograd_padded(part.outs, j->add.k->lanes));
-    memset(m.sum.at, 0, (size_t)(PLANES * m.sum.plane) * sizeof(float));
     add_groups(j, &part, &m);
     write_taps(j, &part, &m);
     rni_scratch_give(memory);

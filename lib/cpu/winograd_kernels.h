@@ -64,10 +64,12 @@ typedef struct rni_winograd_products {
      */
     void (*product)(const rni_winograd_planes *v, const void *u, int64_t u_plane, int64_t channels, int64_t tiles,
                     int32_t vectors, const rni_winograd_planes *m, const rni_winograd_ahead *ahead);
-    /* Of floats: sum[p][i] += sum over tiles of x[p][t][i] dy[p][t]: sum is [plane][tile: channel i][vectors of lanes]. Both
-     * of `ahead` are to be read. */
+    /*
+     * Of floats: sum[p][i] += sum over tiles of x[p][t][i] dy[p][t], or = when `fresh`: sum is [plane][tile: channel i]
+     * [vectors of lanes]. Both of `ahead` are to be read.
+     */
     void (*filter)(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
-                   int32_t vectors, const rni_winograd_planes *sum, const rni_winograd_ahead *ahead);
+                   int32_t vectors, const rni_winograd_planes *sum, int32_t fresh, const rni_winograd_ahead *ahead);
     /* The nine taps of one vector of sums, `tap` apart. */
     void (*taps)(const float *sum, int64_t plane, float *taps, int64_t tap);
 } rni_winograd_products;

@@ -47,18 +47,13 @@ typedef struct next_lines {
     int64_t dy_pixel, dy_left;
 } next_lines;
 
-RNI_INLINE int64_t lines_of(int64_t elements)
-{
-    return (elements + LINE - 1) / LINE;
-}
-
 RNI_INLINE void next_line(next_lines *n)
 {
     if (n->left > 0) {
         n->at += LINE;
         n->left--;
     }
-    if (n->left == 0 && n->dy_left > 0)
+    if (n->left == 0)
         *n = (next_lines){n->dy, n->dy_pixel, n->dy_left, n->dy, 0, 0};
 }
 
@@ -82,8 +77,7 @@ RNI_INLINE void run_columns(const rni_conv_product *b, product_filter_fn *const 
 
 static void product(const rni_conv_product *b)
 {
-    next_lines next = {b->x_ahead, b->x_pixel, b->x_ahead ? lines_of(b->channels) : 0,
-                       b->dy_ahead, b->dy_pixel, b->dy_ahead ? lines_of(b->outs) : 0};
+    next_lines next = {b->x_ahead, b->x_pixel, b->x_lines, b->dy_ahead, b->dy_pixel, b->dy_lines};
     int64_t channel = 0;
     for (; channel + 2 * LANES <= b->channels; channel += 2 * LANES)
         run_columns(b, product_filters_2, MOST_FILTERS(2), channel, &next);

@@ -71,7 +71,7 @@ static void winograd_taps(const float *sum, int64_t plane, float *taps, int64_t 
 
 RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const rni_winograd_planes *x,
                             const rni_winograd_planes *dy, int64_t channels, int64_t tiles,
-                            const rni_winograd_planes *sum, rni_winograd_ahead ahead)
+                            const rni_winograd_planes *sum, int fresh, rni_winograd_ahead ahead)
 {
     const int64_t count = (channels + most - 1) / most, width = channels / count;
     for (int64_t p = 0; p < RNI_WINOGRAD_PLANES(4); p++) {
@@ -81,7 +81,7 @@ RNI_INLINE void run_filters(product_filter_fn *const *table, int64_t most, const
         ask_ahead(&ahead, 0);
         for (int64_t i = 0; i < count; i++, wider--) {
             const int64_t n = width + (wider > 0);
-            table[n](from, x->tile, d, dy->tile, tiles, to, sum->tile, 0, from, 0);
+            table[n](from, x->tile, d, dy->tile, tiles, to, sum->tile, fresh, from, 0);
             from += n;
             to += n * sum->tile;
         }
@@ -104,11 +104,11 @@ static void winograd_product(const rni_winograd_planes *v, const void *u, int64_
 }
 
 static void winograd_filter(const rni_winograd_planes *x, const rni_winograd_planes *dy, int64_t channels,
-                            int64_t tiles, int32_t vectors, const rni_winograd_planes *sum,
+                            int64_t tiles, int32_t vectors, const rni_winograd_planes *sum, int32_t fresh,
                             const rni_winograd_ahead *ahead)
 {
     if (vectors == 1)
-        run_filters(product_filters_1, MOST_FILTERS(1), x, dy, channels, tiles, sum, *ahead);
+        run_filters(product_filters_1, MOST_FILTERS(1), x, dy, channels, tiles, sum, fresh, *ahead);
     else
-        run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum, *ahead);
+        run_filters(product_filters_2, MOST_FILTERS(2), x, dy, channels, tiles, sum, fresh, *ahead);
 }
