@@ -78,12 +78,24 @@ static rn_conv_params random_params(oc_rng *rng, int index)
     return p;
 }
 
+/* Channels that fill vectors of 16, or nearly so. */
+static int64_t filling(oc_rng *rng)
+{
+    return 16 * oc_range(rng, 1, 3) - (oc_chance(rng, 30) ? oc_range(rng, 1, 2) : 0);
+}
+
 /* What Winograd's algorithm is for: walks through channel tails, sizes and edges of tiles, padding up to 4. */
 static rn_conv_params winograd_params(oc_rng *rng, int index)
 {
     rn_conv_params p = blank();
     p.in_channels = index % 2 ? 8 + index * 5 % 61 : oc_range(rng, 8, 40);
     p.out_channels = index % 2 ? oc_range(rng, 8, 40) : 8 + index * 5 % 61;
+    if (index % 4 == 1) /* one vector of each has a kernel of its own */
+        p.in_channels = p.out_channels = 16;
+    if (index % 4 == 2) { /* as the form of bf16 wants them */
+        p.in_channels = filling(rng);
+        p.out_channels = filling(rng);
+    }
     if (index % 8 == 7) { /* so many weights are transformed when they are needed */
         p.in_channels = oc_range(rng, 150, 180);
         p.out_channels = oc_range(rng, 195, 230);
