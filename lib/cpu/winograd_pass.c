@@ -80,8 +80,9 @@ static int64_t larger_half(int64_t images, int64_t batch)
 /* About so many images, so that two threads have the same to do. */
 static void cut_images(rni_winograd_pass *pass, int64_t images, int64_t batch)
 {
-    pass->group_images = rni_conv_min(images, batch);
-    for (int64_t n = (images + 1) / 2; n <= rni_conv_min(batch, images + images / 4); n++)
+    const int64_t wanted = rni_conv_min(images, batch);
+    pass->group_images = wanted;
+    for (int64_t n = (wanted + 1) / 2; n <= rni_conv_min(batch, images + images / 4); n++)
         if (larger_half(n, batch) <= larger_half(pass->group_images, batch))
             pass->group_images = n;
     pass->group_rows = pass->g.tile_rows;
