@@ -163,9 +163,9 @@ static void locate_run(const bands_job *j, const band *b, const char *row, int64
                        char **room)
 {
     const int64_t stride = j->p->stride[1], pixel = j->p->in_channels * j->k->size, shift = b->element * j->k->size;
-    const int64_t room_right = j->p->in_width - j->taps - col;
+    const int64_t to_right = j->p->in_width - j->taps - col;
     const int64_t first = rni_conv_min(run, col < 0 ? rni_conv_divide_up(-col, stride) : 0);
-    const int64_t last = rni_conv_max(first, rni_conv_min(run, room_right < 0 ? 0 : room_right / stride + 1));
+    const int64_t last = rni_conv_max(first, rni_conv_min(run, to_right < 0 ? 0 : to_right / stride + 1));
     for (int64_t n = 0; n < first; n++)
         at[n] = copy_edge(j, b, row, col + n * stride, room) + shift;
     point(at, first, last, row + col * pixel + shift, stride * pixel);

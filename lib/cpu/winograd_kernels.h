@@ -5,7 +5,7 @@
  * - of floats: a tile of 4x4 outputs comes from 6x6 inputs by 36 products per pair of channels instead of 144. The points are
  *   0, 2/3, -2/3, 3/2, -3/2 and infinity, which round better than the usual 0, 1, -1, 2, -2;
  * - of bf16, for processors with its dot products: 2x2 outputs from 4x4 inputs by 16 products instead of 36, with the points
- *   0, 1, -1 and infinity. Larger tiles would lose more to the rounding of what is transformed than bf16 can bear.
+ *   0, 1, -1 and infinity. Larger tiles would take fewer products, but amplify the rounding of what is transformed.
  *
  * A span of tiles is worked on at once. What its transforms give lies as [plane][tile][channel], so that each plane is a
  * matrix product of its own. Images are of any element type; distances are in elements.
@@ -16,9 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Outputs of a tile and inputs, per axis, and how many of the latter there are. */
-#define RNI_WINOGRAD_REACH(tile) ((tile) + 2)
-#define RNI_WINOGRAD_PLANES(tile) (RNI_WINOGRAD_REACH(tile) * RNI_WINOGRAD_REACH(tile))
+/* Inputs of a tile with so many outputs per axis. */
+#define RNI_WINOGRAD_PLANES(tile) (((tile) + 2) * ((tile) + 2))
 
 /* Images [image][row][column][channel] and how tiles cover the outputs. */
 typedef struct rni_winograd {

@@ -114,9 +114,12 @@ static void check_level(harness *h, const oc_machine *m, const oc_case *c, rn_dt
     oc_result got;
     char message[300];
     oc_host_mode(h->host, OC_SERIAL);
+    oc_case bounds = *c;
+    if (strncmp(level, "avx512bf16", 10) != 0) /* only its dot products take what is transformed and rounded */
+        bounds.rounds_inside = 0;
     const int outcome = oc_run(m, c, &o, &got, message);
     h->runs++;
-    if (outcome != OC_OK || !oc_compare(c, dtype, &got, expected, scale, message))
+    if (outcome != OC_OK || !oc_compare(&bounds, dtype, &got, expected, scale, message))
         failed(h, c, f, index, level, message);
     else
         check_ways(h, m, c, dtype, &got, level, f, index);

@@ -67,7 +67,7 @@ typedef struct oc_case {
     double terms, factor; /* of the error bound */
     int shared_scale;     /* the largest scale of a value holds for all its elements: transforms mix neighbours */
     int rounds_again;     /* how often bf16 and f16 round besides outputs: packed weights that are products, or sums on their way */
-    double rounds_inside; /* bf16: operands that a transform rounds, whose errors add up as random ones: so often, at most */
+    double rounds_inside; /* where bf16 is transformed: so many roundings of the scale over the root of the terms, at most */
     int rounds_term;      /* 1: what is added to an output of bf16 or f16 is rounded by itself first */
     int per_image;        /* an image's result must not depend on the batch */
     double bytes, flops;  /* of one run in f32, for --bench */

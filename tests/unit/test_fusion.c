@@ -112,7 +112,7 @@ static double norm(const rn_tensor *a, const rn_tensor *b)
 static void compare(const pair *p, const char *what, const rn_tensor *a, const rn_tensor *b, double floor)
 {
     ck_assert_int_eq(rn_tensor_count(a), rn_tensor_count(b));
-    /* In bf16 an output near zero may be on either side of it, and with it what ReLU lets through backwards. */
+    /* In bf16 an output near zero may be on either side of it, and with it what ReLU lets through backwards: 0.021 was seen. */
     const double compute = p->dtype == RN_BF16 ? 3e-2 : p->dtype == RN_F16 ? 2.5e-3 : p->dtype == RN_F32 ? 1e-5 : 1e-12;
     const double store = rn_tensor_dtype(a) == RN_F32 ? 2e-7 : 0;
     double difference = norm(a, b), size = norm(b, NULL);
