@@ -157,7 +157,8 @@ static oc_case with_room(const checker *k, const oc_case *c)
     const rn_op *const op = &c->ops[c->num_ops - 1];
     oc_case loose = *c;
     loose.rounds_again += may_round_again(op);
-    loose.rounds_inside = 0; /* as the CPU's dot products do, and no other backend */
+    if (k->simulator)
+        loose.rounds_inside = 0; /* what the CPU's dot products need */
     loose.rounds_term =
         k->rounds_terms && op->kind == RN_OP_CONV_BACKWARD_DATA && (op->flags & RN_OPF_ACCUMULATE) != 0;
     return loose;
